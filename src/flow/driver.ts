@@ -1,0 +1,230 @@
+/**
+ * Moves tasks: reads what is due in a task (`recover`), starts an executor for each effect that is not already under
+ * way, and looks again whenever something changed. It holds no truth: stopped at any moment and made anew, it finds the
+ * same effects. One worker per task; a worker sleeps until it is woken and ends when nothing of its task is due.
+ *
+ * An effect that is no longer due (a run that was stopped, a wait that became another wait) has its signal aborted. An
+ * executor that throws is tried again after a growing pause.
+ */
+import { nameOfStream, type Stream } from "../store/store.ts";
+import type { WaitsFor } from "../schema/details.ts";
+import type { Effect } from "../schema/effects.ts";
+import { createExecutors, obeyFlowCancel, type ExecutorPorts, type Situation } from "./executors.ts";
+import type { Notifier } from "./ports.ts";
+import { holdsTree } from "./ready.ts";
+import { recover } from "./recover.ts";
+import { assertNever } from "../errors.ts";
+
+/** `root` tells this driver's tasks from those of other roots that share the slots. */
+export type DriverPorts = ExecutorPorts & { readonly notifier: Notifier; readonly root: string };
+
+export type Driver = {
+  /** Reads every unfinished task and takes up what is due. */
+  resume(): Promise<void>;
+  /** Looks at a task again; call it after every commit. Never throws, never waits. */
+  wake(stream: Stream): void;
+  /** A task was committed: its person hears of it, it is looked at, and so are those that wait for it. */
+  committed(stream: Stream): void;
+  /** What the task waits for that only the driver knows: a slot, or the working tree. */
+  waitsFor(stream: Stream): readonly WaitsFor[];
+  /** Resolves when nothing is due that could be done without waiting for a run, a person or time. For tests and a tidy end. */
+  settled(): Promise<void>;
+  /** Stops driving: no effect is begun any more, live runs go on. Resolves when every executor has returned. */
+  stop(): Promise<void>;
+};
+
+type Doing = { readonly abort: AbortController; readonly done: Promise<void> };
+type Worker = { readonly stream: Stream; readonly doing: Map<string, Doing>; readonly failures: Map<string, number>; looking: boolean; again: boolean; syncedSeq: number };
+
+/** How often a cancel of the flow record is looked for while something runs. */
+const cancelPollMs = 5_000;
+const longestPauseMs = 10_000;
+
+/** Makes a driver over one root. Several roots of one process share `slots`. */
+export function createDriver(ports: DriverPorts): Driver {
+  const { reader, flows, clock, log, notifier, settings, recorder, slots, root } = ports;
+  const workers = new Map<string, Worker>();
+  const stopping = new AbortController();
+  const executors = createExecutors(ports);
+  const placeOf = (stream: Stream) => `${root}:${nameOfStream(stream)}`;
+  const background = new Set<Promise<void>>();
+  let polling = false;
+
+  function wake(stream: Stream): void {
+    if (stopping.signal.aborted || stream.taskId === undefined) return;
+    const name = nameOfStream(stream);
+    const worker = workers.get(name) ?? { stream, doing: new Map(), failures: new Map(), looking: false, again: false, syncedSeq: -1 };
+    workers.set(name, worker);
+    if (worker.looking) worker.again = true;
+    else keepTrack(look(worker));
+    if (!polling) keepTrack(pollForCancels());
+  }
+
+  function keepTrack(work: Promise<void>): void {
+    const tracked = work.catch((error: unknown) => log.error(`driver: ${words(error)}`)).finally(() => background.delete(tracked));
+    background.add(tracked);
+  }
+
+  /** One worker's turn: read, stop what is no longer due, begin what is. */
+  async function look(worker: Worker): Promise<void> {
+    worker.looking = true;
+    try {
+      do {
+        worker.again = false;
+        await lookOnce(worker);
+      } while (worker.again && !stopping.signal.aborted);
+      worker.failures.delete("look");
+    } catch (error) {
+      retryLater(worker, "look", error);
+    } finally {
+      worker.looking = false;
+    }
+    if (worker.again) wake(worker.stream);
+  }
+
+  async function lookOnce(worker: Worker): Promise<void> {
+    const { stream } = worker;
+    const task = await reader.read(stream);
+    if (task === undefined || stopping.signal.aborted) return;
+    const { state, repo, seq } = task;
+    const due = new Map(recover(state, settings).map((effect) => [keyOf(effect, state.task.rev), effect]));
+    for (const [key, doing] of worker.doing) if (!due.has(key) && key !== "sync") doing.abort.abort();
+    const claim = { key: placeOf(stream), taskId: state.task.id, tree: repo, wake: () => wake(stream) };
+    if (state.steps.some(holdsTree)) slots.keep(claim);
+    else if (due.size === 0) slots.leave(claim.key);
+    if (worker.syncedSeq !== seq && !worker.doing.has("sync")) begin(worker, "sync", async () => {
+      const flowId = await flows.sync(stream, state, task);
+      worker.syncedSeq = seq;
+      if (flowId !== undefined) await recorder.record(stream, { type: "FlowLinked", v: 1, at: new Date(clock.now()).toISOString(), flowId });
+    });
+    for (const [key, effect] of due) if (!worker.doing.has(key)) begin(worker, key, (signal) => carryOut(effect, { stream, state, repo, claim, signal }));
+    if (due.size === 0 && worker.doing.size === 0 && worker.syncedSeq === seq && !worker.again) workers.delete(nameOfStream(stream));
+  }
+
+  function begin(worker: Worker, key: string, work: (signal: AbortSignal) => Promise<void>): void {
+    const abort = new AbortController();
+    const signal = AbortSignal.any([abort.signal, stopping.signal]);
+    const done = work(signal).then(
+      () => {
+        worker.doing.delete(key);
+        worker.failures.delete(key);
+        // A wait for a slot, a tree or another task ends without a commit; its end wakes the task when it comes.
+        if (!isWait(key) || signal.aborted) wake(worker.stream);
+      },
+      (error: unknown) => {
+        worker.doing.delete(key);
+        if (!stopping.signal.aborted) retryLater(worker, key, error);
+      },
+    );
+    worker.doing.set(key, { abort, done });
+    keepTrack(done);
+  }
+
+  function retryLater(worker: Worker, key: string, error: unknown): void {
+    const failures = (worker.failures.get(key) ?? 0) + 1;
+    worker.failures.set(key, failures);
+    log.warn(`${key} of ${worker.stream.taskId ?? ""} is tried again (${failures}): ${words(error)}`);
+    keepTrack(clock.wait(Math.min(250 * 2 ** Math.min(failures, 10), longestPauseMs), stopping.signal).then(() => wake(worker.stream)));
+  }
+
+  function carryOut(effect: Effect, at: Situation): Promise<void> {
+    switch (effect.type) {
+      case "PlanRun":
+        return executors.PlanRun(effect, at);
+      case "LaunchRun":
+        return executors.LaunchRun(effect, at);
+      case "AwaitRun":
+        return executors.AwaitRun(effect, at);
+      case "StopRun":
+        return executors.StopRun(effect, at);
+      case "RunChecks":
+        return executors.RunChecks(effect, at);
+      case "AwaitDependencies":
+        return executors.AwaitDependencies(effect, at);
+      case "TellPerson":
+        return Promise.resolve();
+      default:
+        return assertNever(effect);
+    }
+  }
+
+  async function pollForCancels(): Promise<void> {
+    polling = true;
+    try {
+      while (workers.size > 0 && !stopping.signal.aborted) {
+        await clock.wait(cancelPollMs, stopping.signal);
+        if (!stopping.signal.aborted) await obeyCancels([...workers.values()].map((worker) => worker.stream));
+      }
+    } finally {
+      polling = false;
+    }
+  }
+
+  async function obeyCancels(streams: readonly Stream[]): Promise<void> {
+    try {
+      for (const stream of await flows.cancelRequested(streams)) await obeyFlowCancel(ports, stream);
+    } catch (error) {
+      log.warn(`flow records could not be read: ${words(error)}`);
+    }
+  }
+
+  async function wakeDependents(stream: Stream): Promise<void> {
+    if (stream.taskId === undefined) return;
+    const status = await reader.statusOf(stream.projectId, stream.taskId);
+    if (status !== "done" && status !== "cancelled") return;
+    for (const dependent of await reader.waitingFor(stream.projectId, stream.taskId)) wake(dependent);
+  }
+
+  return {
+    async resume() {
+      const streams = await reader.unfinished();
+      await obeyCancels(streams);
+      for (const stream of streams) {
+        notifier.changed(stream);
+        wake(stream);
+      }
+    },
+    wake,
+    committed(stream) {
+      if (stopping.signal.aborted) return;
+      notifier.changed(stream);
+      wake(stream);
+      keepTrack(wakeDependents(stream));
+    },
+    waitsFor(stream) {
+      const hold = slots.holdOf(placeOf(stream));
+      return hold === undefined || stream.taskId === undefined ? [] : [{ taskId: stream.taskId, ...hold }];
+    },
+    async settled() {
+      while (background.size > 0) await Promise.all(background);
+    },
+    async stop() {
+      stopping.abort();
+      while (background.size > 0) await Promise.all(background);
+    },
+  };
+}
+
+/** Equal keys are the same thing to do. A plan is asked anew after every change of the task's launches. */
+function keyOf(effect: Effect, taskRev: number): string {
+  switch (effect.type) {
+    case "PlanRun":
+      return `PlanRun ${effect.stepId} ${effect.role}`;
+    case "RunChecks":
+      return `RunChecks ${effect.stepId} ${effect.attempt}`;
+    case "AwaitRun":
+      return `AwaitRun ${effect.runId} ${effect.reported}`;
+    case "LaunchRun":
+    case "StopRun":
+      return `${effect.type} ${effect.runId}`;
+    case "AwaitDependencies":
+      return `AwaitDependencies ${taskRev}`;
+    case "TellPerson":
+      return "TellPerson";
+    default:
+      return assertNever(effect);
+  }
+}
+
+const isWait = (key: string) => key.startsWith("PlanRun") || key.startsWith("RunChecks") || key.startsWith("AwaitDependencies");
+const words = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,94 @@
+/**
+ * What the driver needs from outside, as the driver sees it. The host binds these to OpenClaw; tests bind them to memory.
+ * A port that throws `host-refused` asks to be called again later; any other error counts as lost work of that call.
+ */
+import type { Refusal } from "../errors.ts";
+import type { Check, CheckResult, Role, Step, TaskState, Usage } from "../schema/documents.ts";
+import type { Effect } from "../schema/effects.ts";
+import type { Launcher, TaskEvent } from "../schema/events.ts";
+import type { Stream } from "../store/store.ts";
+
+/** The driver's way to change state: internal tools of the same shape and the same commit as all others. */
+export type Recorder = {
+  record(stream: Stream, event: TaskEvent): Promise<{ readonly ok: true; readonly state: TaskState; readonly effects: readonly Effect[] } | Refusal>;
+};
+
+/** Reading state. `unfinished` names the tasks that may have something due; their order is stable. */
+export type TaskReader = {
+  unfinished(): Promise<readonly Stream[]>;
+  read(stream: Stream): Promise<{ readonly state: TaskState; readonly repo: string; readonly seq: number; readonly sum: string } | undefined>;
+  statusOf(projectId: string, taskId: string): Promise<string | undefined>;
+  /** Tasks of the project that wait for this one. */
+  waitingFor(projectId: string, taskId: string): Promise<readonly Stream[]>;
+  /** Who launched a run, from the journal; undefined when no record says so. */
+  launcherOf(stream: Stream, runId: string): Promise<Launcher | undefined>;
+};
+
+export type RunRequest = {
+  readonly runId: string;
+  readonly sessionKey: string;
+  readonly role: Role;
+  readonly cwd: string;
+  readonly brief: string;
+  readonly label: string;
+};
+
+/** What the host says of a run: `ended` is final. */
+export type RunObservation = { readonly kind: "live" } | { readonly kind: "ended" };
+
+export type AgentRunner = {
+  /** The agent whose sessions play this role for a task. */
+  agentFor(role: Role, stream: Stream): Promise<string>;
+  /** Starts a run. The same run id again, in the same process, is the same run. */
+  launch(request: RunRequest): Promise<void>;
+  /** Waits until the run has ended, at most `atMostMs`; answers what it is then. */
+  observe(run: { readonly runId: string; readonly sessionKey: string }, atMostMs: number): Promise<RunObservation>;
+  /** Asks the host to end the run and what it started. Resolves when asked, not when it has ended. */
+  stop(run: { readonly runId: string; readonly sessionKey: string }): Promise<void>;
+  /** Ends processes that the run left in the background; called when the run has ended. */
+  cleanUp(run: { readonly runId: string; readonly sessionKey: string }): Promise<void>;
+  /** Tokens and cost of the run's session, null when the host cannot say. */
+  usage(sessionKey: string): Promise<Usage | null>;
+  /** This process, as the launcher of what it launches. */
+  readonly launcher: Launcher;
+  /** True while the process that launched a run still lives. */
+  isAlive(launcher: Launcher): Promise<boolean>;
+  /** When the run last showed life, and how many calls of our tools were refused to it; undefined for a run never seen. */
+  signs(runId: string): { readonly lastEventAt: number; readonly refusals: number } | undefined;
+};
+
+/** Why a task may not start its next run now. */
+export type Hold = { readonly kind: "slot" | "tree"; readonly id: string };
+
+export type CheckRunner = {
+  /** Runs one check in the tree with a bounded environment, time and output. Never throws for what the check does. */
+  run(check: Check, cwd: string, signal: AbortSignal): Promise<CheckResult>;
+};
+
+export type Worktree = {
+  /** Identity of the tree's content, null when it cannot be told. */
+  identify(repo: string, keepIn: Stream): Promise<string | null>;
+  /** Files that differ between two identities, sorted, relative, `/` separated; null when it cannot be told. */
+  compare(repo: string, keepIn: Stream, before: string, after: string): Promise<readonly string[] | null>;
+};
+
+/** OpenClaw's flow record of a task, brought up to the journal. */
+export type FlowRecords = {
+  /** Makes the record say what the state says; makes it anew when it is gone. Answers a new flow id when it made one. Never touches an ended one. */
+  sync(stream: Stream, state: TaskState, at: { readonly seq: number; readonly sum: string }): Promise<string | undefined>;
+  /** Among these tasks, those whose flow a person asked to cancel. One list per owner. */
+  cancelRequested(streams: readonly Stream[]): Promise<readonly Stream[]>;
+};
+
+export type Briefs = { brief(role: Role, stream: Stream, state: TaskState, step: Step): Promise<string> };
+
+/** Told that a task changed; reads from the journal what the person is to hear and keeps saying it until a turn has carried it. Never throws. */
+export type Notifier = { changed(stream: Stream): void };
+
+export type Clock = {
+  now(): number;
+  /** Resolves after `ms`, or at once when the signal is aborted. */
+  wait(ms: number, signal: AbortSignal): Promise<void>;
+};
+
+export type Log = { info(message: string): void; warn(message: string): void; error(message: string): void };

@@ -1,0 +1,318 @@
+/**
+ * The stored documents: project.json, task.json and steps/<id>.json. Field order here is the key order on disk.
+ * Each fact stands in one place: a step's status is in its own document only, sums are computed and never stored.
+ */
+import { Type, type Static, type TProperties, type TSchema } from "@sinclair/typebox";
+import { Value } from "@sinclair/typebox/value";
+import { OrchestratorError } from "../errors.ts";
+
+/** A value that nobody changes in place. */
+export type Immutable<T> = T extends (infer U)[]
+  ? readonly Immutable<U>[]
+  : T extends object
+    ? { readonly [K in keyof T]: Immutable<T[K]> }
+    : T;
+
+/** Version of the document shapes below; a document with a greater one is read-only. */
+export const schemaVersion = 1;
+
+const closed = { additionalProperties: false } as const;
+function object<T extends TProperties>(properties: T) {
+  return Type.Object(properties, closed);
+}
+function nullable<T extends ReturnType<typeof Type.String>>(schema: T) {
+  return Type.Union([schema, Type.Null()]);
+}
+const text = () => Type.String();
+const moment = () => Type.String({ description: "ISO 8601, UTC" });
+const count = () => Type.Integer({ minimum: 0 });
+
+/** Head of every document. `rev` grows by one with each commit that changes the document. */
+const head = { schemaVersion: Type.Literal(schemaVersion), rev: Type.Integer({ minimum: 1 }) };
+const times = { createdAt: moment(), updatedAt: moment() };
+
+/** Who asked for the thing: the agent, and a hash of the session key (a session key can hold a phone number). */
+export const Origin = object({ agentId: text(), session: text() });
+export type Origin = Immutable<Static<typeof Origin>>;
+
+export const Criterion = object({ id: text(), text: text() });
+export type Criterion = Immutable<Static<typeof Criterion>>;
+
+export const Check = object({
+  name: text(),
+  command: Type.Array(text(), { minItems: 1 }),
+  timeoutSeconds: Type.Integer({ minimum: 1 }),
+});
+export type Check = Immutable<Static<typeof Check>>;
+
+export const QuestionKind = Type.Union([
+  Type.Literal("attempts-used"),
+  Type.Literal("no-progress"),
+  Type.Literal("runs-lost"),
+  Type.Literal("builder-asks"),
+  Type.Literal("held"),
+  Type.Literal("acceptance-failed"),
+  Type.Literal("dependency-cancelled"),
+]);
+export type QuestionKind = Immutable<Static<typeof QuestionKind>>;
+
+/** A question that only a person answers. Set by the commit that blocks, cleared by the commit that answers. */
+export const Question = object({
+  id: text(),
+  kind: QuestionKind,
+  text: text(),
+  choices: Type.Array(text()),
+  askedAt: moment(),
+});
+export type Question = Immutable<Static<typeof Question>>;
+
+export const Role = Type.Union([Type.Literal("builder"), Type.Literal("qa")]);
+export type Role = Immutable<Static<typeof Role>>;
+
+/** Tokens and cost of one run, summed from its session's messages after it ended. */
+export const Usage = object({ inputTokens: count(), outputTokens: count(), costUsd: Type.Number({ minimum: 0 }) });
+export type Usage = Immutable<Static<typeof Usage>>;
+
+export const RunEnd = Type.Union([
+  Type.Literal("reported"),
+  Type.Literal("lost"),
+  Type.Literal("stopped"),
+  Type.Literal("gateway"),
+]);
+export type RunEnd = Immutable<Static<typeof RunEnd>>;
+
+/** One subagent session in one role. Added when the launch is intended; `endedAt`, `end`, `usage` are set once, when the host says it is over. */
+export const Run = object({
+  runId: text(),
+  role: text(),
+  launch: Type.Integer({ minimum: 1 }),
+  startedAt: moment(),
+  endedAt: nullable(moment()),
+  end: Type.Union([RunEnd, Type.Null()]),
+  usage: Type.Union([Usage, Type.Null()]),
+});
+export type Run = Immutable<Static<typeof Run>>;
+
+export const TestRun = object({ command: text(), exitCode: Type.Integer() });
+export type TestRun = Immutable<Static<typeof TestRun>>;
+
+/** What the builder claims, and in `filesObserved` what the system saw change (set when the run has ended). */
+export const BuilderReport = object({
+  runId: text(),
+  outcome: Type.Union([Type.Literal("done"), Type.Literal("blocked")]),
+  summary: text(),
+  filesChanged: Type.Array(text()),
+  filesDeleted: Type.Array(text()),
+  filesObserved: Type.Union([Type.Array(text()), Type.Null()]),
+  testsRun: Type.Array(TestRun),
+});
+export type BuilderReport = Immutable<Static<typeof BuilderReport>>;
+
+/** One deterministic check as it ran. `program` is the absolute path that was started; `exitCode` is null when none was reached. */
+export const CheckResult = object({
+  name: text(),
+  program: nullable(text()),
+  exitCode: Type.Union([Type.Integer(), Type.Null()]),
+  timedOut: Type.Boolean(),
+  durationMs: count(),
+  outputTail: text(),
+});
+export type CheckResult = Immutable<Static<typeof CheckResult>>;
+
+export const Judgement = object({ id: text(), pass: Type.Boolean(), evidence: text() });
+export type Judgement = Immutable<Static<typeof Judgement>>;
+
+/** QA's report. `verdict` is computed from `criteria`, never taken from the model. */
+export const QaReport = object({
+  runId: text(),
+  verdict: Type.Union([Type.Literal("pass"), Type.Literal("fail")]),
+  criteria: Type.Array(Judgement),
+  feedback: text(),
+});
+export type QaReport = Immutable<Static<typeof QaReport>>;
+
+/** A report that came after its run was over: kept, without effect. */
+export const LateReport = object({ runId: text(), role: text(), at: moment(), report: text() });
+export type LateReport = Immutable<Static<typeof LateReport>>;
+
+/** A person's or the orchestrator's decision on the step after this attempt; `question` is what it answered. */
+export const Decision = object({
+  at: moment(),
+  by: Type.Union([Type.Literal("person"), Type.Literal("orchestrator")]),
+  status: text(),
+  reason: text(),
+  question: Type.Union([QuestionKind, Type.Null()]),
+});
+export type Decision = Immutable<Static<typeof Decision>>;
+
+/**
+ * Identity of the working tree before the builder, at the end of its run and at the end of QA's; null while not known.
+ * `changedAfterBuild` names files that differ between `built` and `judged`; `shared` says that other steps worked in the tree too.
+ */
+export const TreeMarks = object({
+  before: nullable(text()),
+  built: nullable(text()),
+  judged: nullable(text()),
+  changedAfterBuild: Type.Optional(Type.Array(text())),
+  shared: Type.Optional(Type.Boolean()),
+});
+export type TreeMarks = Immutable<Static<typeof TreeMarks>>;
+
+/** One builder→QA round. `builder`, `checks` and `qa` appear when they have happened; `note` is what a person wanted this attempt to know. */
+export const Attempt = object({
+  attempt: Type.Integer({ minimum: 1 }),
+  note: Type.Optional(text()),
+  runs: Type.Array(Run),
+  builder: Type.Optional(BuilderReport),
+  checks: Type.Optional(Type.Array(CheckResult)),
+  qa: Type.Optional(QaReport),
+  tree: TreeMarks,
+  late: Type.Array(LateReport),
+  decisions: Type.Optional(Type.Array(Decision)),
+});
+export type Attempt = Immutable<Static<typeof Attempt>>;
+
+export const SeatStatus = Type.Union([
+  Type.Literal("idle"),
+  Type.Literal("launching"),
+  Type.Literal("running"),
+  Type.Literal("reported"),
+  Type.Literal("lost"),
+  Type.Literal("stopped"),
+]);
+export type SeatStatus = Immutable<Static<typeof SeatStatus>>;
+
+/** The current run of one role in a step: the only one whose report counts. */
+export const Seat = object({ status: SeatStatus, sessionKey: nullable(text()), runId: nullable(text()) });
+export type Seat = Immutable<Static<typeof Seat>>;
+
+export const StepStatus = Type.Union([
+  Type.Literal("queued"),
+  Type.Literal("building"),
+  Type.Literal("checking"),
+  Type.Literal("reviewing"),
+  Type.Literal("passed"),
+  Type.Literal("blocked"),
+  Type.Literal("skipped"),
+  Type.Literal("cancelled"),
+]);
+export type StepStatus = Immutable<Static<typeof StepStatus>>;
+
+/** `kind` is `work` or `review`; an unknown kind is kept and never driven. */
+export const Step = object({
+  ...head,
+  id: text(),
+  taskId: text(),
+  projectId: text(),
+  index: Type.Integer({ minimum: 1 }),
+  kind: text(),
+  title: text(),
+  goal: text(),
+  passCriteria: Type.Array(Criterion),
+  dependsOn: Type.Array(text()),
+  checks: Type.Array(Check),
+  status: StepStatus,
+  /** 0 before the first launch; grows by one each time the step is given to its builder (a review: to QA); never repeats. */
+  attempt: count(),
+  maxAttempts: Type.Integer({ minimum: 1 }),
+  passedBy: Type.Union([Type.Literal("qa"), Type.Literal("person"), Type.Null()]),
+  question: Type.Union([Question, Type.Null()]),
+  /** What a person wants the next attempt to know; moved into that attempt when it starts. */
+  note: Type.Optional(text()),
+  builder: Seat,
+  qa: Seat,
+  attempts: Type.Array(Attempt),
+  ...times,
+});
+export type Step = Immutable<Static<typeof Step>>;
+
+export const TaskStatus = Type.Union([
+  Type.Literal("draft"),
+  Type.Literal("waiting"),
+  Type.Literal("running"),
+  Type.Literal("blocked"),
+  Type.Literal("paused"),
+  Type.Literal("done"),
+  Type.Literal("cancelled"),
+]);
+export type TaskStatus = Immutable<Static<typeof TaskStatus>>;
+
+/** Where a step stands in its task; its status is in its own document. */
+export const StepEntry = object({ id: text(), index: Type.Integer({ minimum: 1 }), title: text(), file: text() });
+export type StepEntry = Immutable<Static<typeof StepEntry>>;
+
+export const Task = object({
+  ...head,
+  id: text(),
+  projectId: text(),
+  title: text(),
+  spec: text(),
+  acceptanceCriteria: Type.Array(Criterion),
+  /** Computed in every commit from the steps and the three times below. */
+  status: TaskStatus,
+  startedAt: nullable(moment()),
+  pausedAt: nullable(moment()),
+  cancelledAt: nullable(moment()),
+  dependsOn: Type.Array(text()),
+  flowId: nullable(text()),
+  question: Type.Union([Question, Type.Null()]),
+  steps: Type.Array(StepEntry),
+  origin: Type.Optional(Origin),
+  ...times,
+});
+export type Task = Immutable<Static<typeof Task>>;
+
+export const Project = object({
+  ...head,
+  id: text(),
+  name: text(),
+  spec: text(),
+  /** Real absolute directory in which the runs of this project work. */
+  repo: text(),
+  origin: Type.Optional(Origin),
+  ...times,
+});
+export type Project = Immutable<Static<typeof Project>>;
+
+/** Everything one task stream holds: what the pure half decides on. */
+export type TaskState = { readonly task: Task; readonly steps: readonly Step[] };
+
+/**
+ * Text of a document as it is kept: two spaces, keys in the schema's order, a final newline. Pure; equal values give
+ * equal bytes whatever order their keys were set in.
+ */
+export function formatDocument(value: Project | Task | Step): string {
+  const schema = "repo" in value ? Project : "kind" in value ? Step : Task;
+  return `${JSON.stringify(inSchemaOrder(schema, value), null, 2)}\n`;
+}
+
+function inSchemaOrder(schema: TSchema | undefined, value: unknown): unknown {
+  if (Array.isArray(value)) return value.map((item) => inSchemaOrder(schema?.["items"], item));
+  if (typeof value !== "object" || value === null) return value;
+  const branches: readonly TSchema[] = schema?.["anyOf"] ?? (schema === undefined ? [] : [schema]);
+  const properties: Record<string, TSchema> = branches.find((branch) => branch["properties"] !== undefined)?.["properties"] ?? {};
+  const entries = Object.entries(value);
+  const known = Object.keys(properties);
+  const place = (key: string) => (known.includes(key) ? known.indexOf(key) : known.length);
+  return Object.fromEntries(
+    entries.toSorted(([one], [other]) => place(one) - place(other)).map(([key, item]) => [key, inSchemaOrder(properties[key], item)]),
+  );
+}
+
+/** What a document's text must be to be read; a greater `schemaVersion` is the store's to refuse first. Throws `journal-damaged`. */
+export function parseProject(text: string): Project {
+  return parseDocument(Project, text);
+}
+export function parseTask(text: string): Task {
+  return parseDocument(Task, text);
+}
+export function parseStep(text: string): Step {
+  return parseDocument(Step, text);
+}
+
+function parseDocument<T extends TSchema>(schema: T, text: string): Static<T> {
+  const value: unknown = JSON.parse(text);
+  if (Value.Check(schema, value)) return value;
+  const first = Value.Errors(schema, value).First();
+  throw new OrchestratorError("journal-damaged", `a stored document is not valid at ${first?.path ?? "/"}: ${first?.message ?? "unknown"}`);
+}
