@@ -1,0 +1,102 @@
+/**
+ * Facts about paths that people and agents name. Every path is judged by its real place: links are followed before
+ * anything is compared, also for a part of the path that exists when the rest does not.
+ */
+import { lstat, mkdir, realpath, stat } from "node:fs/promises";
+import { homedir } from "node:os";
+import path from "node:path";
+import { refuse, type Refusal } from "../errors.ts";
+
+/** `~` and `~/…` become the home directory; anything else stays. */
+export function expandHome(given: string, home = homedir()): string {
+  return given === "~" || given.startsWith("~/") ? path.join(home, given.slice(1)) : given;
+}
+
+/** True when `inner` is `outer` or lies below it. Both absolute and normalised. Pure. */
+export function isInside(inner: string, outer: string): boolean {
+  const relative = path.relative(outer, inner);
+  return relative === "" || (!relative.startsWith(`..${path.sep}`) && relative !== ".." && !path.isAbsolute(relative));
+}
+
+/** The real path of the longest part that exists, with the rest as given. Never fails for what does not exist. */
+export async function realPlace(absolute: string): Promise<string> {
+  const rest: string[] = [];
+  let part = path.resolve(absolute);
+  for (;;) {
+    try {
+      return path.join(await realpath(part), ...rest);
+    } catch {
+      const parent = path.dirname(part);
+      if (parent === part) return path.join(part, ...rest);
+      rest.unshift(path.basename(part));
+      part = parent;
+    }
+  }
+}
+
+/**
+ * The directory that a project's runs work in: the wanted one by its real path when it may be used, else
+ * `<root>/projects/<projectId>/repo`, made. Neither the root, nor `projects/`, nor anything that contains or lies in kept
+ * state may be used; `projects/<id>/repo` of another project may.
+ */
+export async function chooseRepo(root: string, projectId: string, wanted: string | undefined, allowedRepos: readonly string[]): Promise<string | Refusal> {
+  if (wanted === undefined) {
+    const made = path.join(root, "projects", projectId, "repo");
+    await mkdir(made, { recursive: true });
+    const real = await realpath(made);
+    return isInside(real, path.join(await realpath(root), "projects", projectId))
+      ? real
+      : refuse("invalid-repo", `The folder for project ${projectId} leads outside the root through a link.`, ["a root without such links"]);
+  }
+  return judgeRepo(root, wanted, allowedRepos);
+}
+
+/** The real path of a directory that a project may work in, or why it may not. Called again at each launch. */
+export async function judgeRepo(root: string, wanted: string, allowedRepos: readonly string[]): Promise<string | Refusal> {
+  const accepts = ["no repo: a new directory is made", "an existing directory inside the root", ...allowedRepos.map((one) => `a directory in ${one}`)];
+  const no = (why: string) => refuse("invalid-repo", `repo ${JSON.stringify(wanted.slice(0, 200))} ${why}.`, accepts);
+  if (wanted.includes("\0")) return no("is no path");
+  const realRoot = await realPlace(root);
+  const given = expandHome(wanted);
+  const real = await realPlace(path.isAbsolute(given) ? given : path.join(realRoot, given));
+  const allowed = await Promise.all(allowedRepos.map((one) => realPlace(expandHome(one))));
+  if (!isInside(real, realRoot) && !allowed.some((one) => isInside(real, one))) return no("is neither inside the root nor in allowedRepos");
+  if (!(await isDirectory(real))) return no("is not an existing directory");
+  const projects = path.join(realRoot, "projects");
+  if (isInside(projects, real)) return no("is the root, projects/ or contains it");
+  if (isInside(real, projects)) {
+    const [, second] = path.relative(projects, real).split(path.sep);
+    if (second !== "repo") return no("lies in a project's kept state");
+  }
+  return real;
+}
+
+async function isDirectory(absolute: string): Promise<boolean> {
+  try {
+    return (await stat(absolute)).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+/** What stands at each path that an agent reported: a file in the repository, nothing, or a place it may not name. */
+export async function inspectPaths(
+  repo: string,
+  paths: readonly string[],
+): Promise<readonly { readonly path: string; readonly kind: "file" | "missing" | "outside" }[]> {
+  const realRepo = await realPlace(repo);
+  return Promise.all(paths.map(async (given) => ({ path: given, kind: await kindOf(realRepo, given) })));
+}
+
+async function kindOf(realRepo: string, given: string): Promise<"file" | "missing" | "outside"> {
+  if (given.includes("\0") || given.includes("\\") || path.posix.isAbsolute(given) || path.win32.isAbsolute(given)) return "outside";
+  if (given.split("/").includes("..")) return "outside";
+  const absolute = path.join(realRepo, given);
+  if (!isInside(await realPlace(absolute), realRepo)) return "outside";
+  try {
+    const found = await lstat(absolute);
+    return found.isFile() || found.isSymbolicLink() ? "file" : "missing";
+  } catch {
+    return "missing";
+  }
+}

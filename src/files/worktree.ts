@@ -1,0 +1,112 @@
+/**
+ * Identity of a working tree's content, and which files differ between two identities. With git it is git's tree of the
+ * working tree, made with an index and an object folder of our own beside the kept state: nothing is written into the
+ * repository, and one that is no git repository works the same. Without git it is a hash over the files.
+ */
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+export type WorktreeIdentity = {
+  /** Identity of the tree's content; null when it cannot be told (an unreadable file, a vanished directory). */
+  identify(repo: string, keepIn: string): Promise<string | null>;
+  /** Files that differ, sorted, relative to the repository, `/` separated; null when it cannot be told. */
+  compare(repo: string, keepIn: string, before: string, after: string): Promise<readonly string[] | null>;
+};
+
+/** Uses git when `gitProgram` can be started, else hashes. `warn` hears why an identity could not be told. */
+export function createWorktree(warn: (message: string) => void, gitProgram = "git"): WorktreeIdentity {
+  let usesGit: Promise<boolean> | undefined;
+  const hasGit = () => (usesGit ??= run(gitProgram, ["--version"]).then(() => true, () => false));
+  const guarded = async <T>(work: () => Promise<T>): Promise<T | null> => {
+    try {
+      return await work();
+    } catch (error) {
+      warn(`the working tree could not be identified: ${error instanceof Error ? error.message.slice(0, 500) : String(error)}`);
+      return null;
+    }
+  };
+  // One index per folder: two at a time would meet each other's lock.
+  const last = new Map<string, Promise<unknown>>();
+  const inTurn = <T>(keepIn: string, work: () => Promise<T>): Promise<T> => {
+    const turn = (last.get(keepIn) ?? Promise.resolve()).then(work);
+    const ended = turn.catch(() => undefined).finally(() => last.get(keepIn) === ended && last.delete(keepIn));
+    last.set(keepIn, ended);
+    return turn;
+  };
+  return {
+    identify: (repo, keepIn) =>
+      guarded(() => inTurn(keepIn, async () => ((await hasGit()) ? identifyWithGit(gitProgram, repo, keepIn) : identifyByHash(repo, keepIn)))),
+    compare: (_repo, keepIn, before, after) =>
+      guarded(async () => {
+        if (before === after) return [];
+        return before.startsWith("files-") ? compareHashes(keepIn, before, after) : compareWithGit(gitProgram, keepIn, before, after);
+      }),
+  };
+}
+
+const gitOptions = { maxBuffer: 64 * 1024 * 1024 };
+
+/** Git of our own: neither the caller's environment nor the repository's hooks and filters change what is seen. */
+function environment(keepIn: string, repo?: string): NodeJS.ProcessEnv {
+  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("GIT_")));
+  const own = { GIT_DIR: path.join(keepIn, "git"), GIT_CONFIG_NOSYSTEM: "1", GIT_CONFIG_GLOBAL: "/dev/null", LC_ALL: "C" };
+  return { ...inherited, ...own, ...(repo === undefined ? {} : { GIT_WORK_TREE: repo }) };
+}
+
+async function identifyWithGit(git: string, repo: string, keepIn: string): Promise<string> {
+  await mkdir(keepIn, { recursive: true });
+  const env = environment(keepIn, repo);
+  // Left behind by a process that was killed while it held the lock; in this process the turns exclude each other.
+  await rm(path.join(keepIn, "git", "index.lock"), { force: true });
+  await run(git, ["init", "--quiet", "--bare", path.join(keepIn, "git")], { env: environment(keepIn), ...gitOptions });
+  await writeFile(path.join(keepIn, "git", "info", "exclude"), [...passedOver].map((name) => `${name}/\n`).join(""));
+  await run(git, ["-c", "core.bare=false", "-c", "core.autocrlf=false", "add", "--all", "--", "."], { env, cwd: repo, ...gitOptions });
+  const { stdout } = await run(git, ["write-tree"], { env, ...gitOptions });
+  return stdout.trim();
+}
+
+/** Installed packages are not the work; git passes over its own folder by itself. */
+const passedOver = new Set([".git", "node_modules"]);
+
+async function compareWithGit(git: string, keepIn: string, before: string, after: string): Promise<readonly string[]> {
+  const { stdout } = await run(git, ["diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after], { env: environment(keepIn), ...gitOptions });
+  return stdout.split("\0").filter((name) => name !== "").toSorted();
+}
+
+async function identifyByHash(repo: string, keepIn: string): Promise<string> {
+  const lines = (await listFiles(repo, "")).toSorted();
+  const hashed = await Promise.all(lines.map(async (name) => `${await hashFile(path.join(repo, name))} ${name}`));
+  const manifest = hashed.join("\n");
+  const id = `files-${createHash("sha256").update(manifest).digest("hex")}`;
+  await mkdir(keepIn, { recursive: true });
+  await writeFile(path.join(keepIn, id), manifest);
+  return id;
+}
+
+async function listFiles(repo: string, below: string): Promise<readonly string[]> {
+  const entries = await readdir(path.join(repo, below), { withFileTypes: true });
+  const found = await Promise.all(
+    entries.map(async (entry) => {
+      const name = below === "" ? entry.name : `${below}/${entry.name}`;
+      if (passedOver.has(entry.name)) return [];
+      return entry.isDirectory() ? listFiles(repo, name) : entry.isFile() || entry.isSymbolicLink() ? [name] : [];
+    }),
+  );
+  return found.flat();
+}
+
+async function hashFile(absolute: string): Promise<string> {
+  const content = await readFile(absolute).catch(async () => `link ${await readlink(absolute)}`);
+  return createHash("sha256").update(content).digest("hex");
+}
+
+async function compareHashes(keepIn: string, before: string, after: string): Promise<readonly string[]> {
+  const [one, other] = await Promise.all([before, after].map(async (id) => new Set((await readFile(path.join(keepIn, id), "utf8")).split("\n"))));
+  const different = [...(one ?? [])].filter((line) => other?.has(line) !== true).concat([...(other ?? [])].filter((line) => one?.has(line) !== true));
+  return [...new Set(different.filter((line) => line !== "").map((line) => line.slice(line.indexOf(" ") + 1)))].toSorted();
+}

@@ -1,0 +1,161 @@
+/**
+ * The few things that the file store asks of a disk, each one call of the operating system or close to it. The store
+ * knows no other way to the disk, so a test that stops, shortens or fails any of these sees everything that can happen.
+ */
+import fs from "node:fs";
+import { promisify } from "node:util";
+import writeFileAtomic from "write-file-atomic";
+
+/** What a path or a descriptor stands for; `identity` changes when the file is replaced by another one. */
+export type FileFacts = {
+  readonly kind: "file" | "directory" | "link" | "other";
+  readonly identity: string;
+  readonly size: number;
+  readonly modifiedMs: number;
+};
+
+export type Disk = {
+  /** True where directories cannot be synced and a rename fails while another process has the file open. */
+  readonly windows: boolean;
+  /**
+   * `append` may be created and appends wherever the end is; `read` falls to it where writing is not allowed; `update`
+   * writes at offsets of a file that exists; `page` creates it when missing. None of them follows a link.
+   */
+  open(path: string, mode: "append" | "append-existing" | "read" | "update" | "page"): number;
+  /** One write call at the end of the file; returns how many bytes it took. */
+  append(descriptor: number, bytes: Uint8Array): number;
+  /** One write call at an offset; returns how many bytes it took. */
+  writeAt(descriptor: number, bytes: Uint8Array, offset: number): number;
+  /** One read call at an offset; 0 at the end of the file. */
+  readAt(descriptor: number, into: Uint8Array, offset: number): number;
+  truncate(descriptor: number, length: number): void;
+  /** Resolves when content and length are durable. Asynchronous, because it is the one call that can take long. */
+  sync(descriptor: number): Promise<void>;
+  close(descriptor: number): void;
+  /** Facts about the path itself, not about what a link points to; undefined when there is nothing. */
+  factsOf(path: string): FileFacts | undefined;
+  factsOfOpen(descriptor: number): FileFacts;
+  /** The whole file; a link is refused. */
+  readFile(path: string): Uint8Array;
+  /** Publishes a new file under the name in one rename, without a sync. */
+  replaceFile(path: string, bytes: Uint8Array): void;
+  /** Fails when the target exists. */
+  copyFile(from: string, to: string): void;
+  rename(from: string, to: string): void;
+  remove(path: string): void;
+  /** Makes the directory and its parents; it may exist. */
+  makeDirectory(path: string): void;
+  syncDirectory(path: string): void;
+  /** Names in a directory in no order; empty when there is none. */
+  namesIn(path: string): readonly string[];
+  /** The path with every link resolved; undefined when there is nothing. */
+  realPath(path: string): string | undefined;
+  /** The number by which the operating system calls the file system of an existing path. */
+  fileSystemType(path: string): number;
+};
+
+const noFollow = fs.constants.O_NOFOLLOW ?? 0;
+const { O_APPEND, O_CREAT, O_RDONLY, O_RDWR } = fs.constants;
+const flags = {
+  append: O_RDWR | O_APPEND | O_CREAT | noFollow,
+  "append-existing": O_RDWR | O_APPEND | noFollow,
+  read: O_RDONLY | noFollow,
+  update: O_RDWR | noFollow,
+  page: O_RDWR | O_CREAT | noFollow,
+} as const;
+
+const datasync = promisify(fs.fdatasync);
+
+/** The real disk. */
+export const nodeDisk: Disk = {
+  windows: process.platform === "win32",
+  open: (path, mode) => fs.openSync(path, flags[mode], 0o666),
+  append: (descriptor, bytes) => fs.writeSync(descriptor, bytes, 0, bytes.length, null),
+  writeAt: (descriptor, bytes, offset) => fs.writeSync(descriptor, bytes, 0, bytes.length, offset),
+  readAt: (descriptor, into, offset) => fs.readSync(descriptor, into, 0, into.length, offset),
+  truncate: (descriptor, length) => fs.ftruncateSync(descriptor, length),
+  sync: (descriptor) => datasync(descriptor),
+  close: (descriptor) => fs.closeSync(descriptor),
+  factsOf: (path) => {
+    const facts = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
+    return facts === undefined ? undefined : toFacts(facts);
+  },
+  factsOfOpen: (descriptor) => toFacts(fs.fstatSync(descriptor, { bigint: true })),
+  readFile: (path) => {
+    const descriptor = fs.openSync(path, flags.read);
+    try {
+      return fs.readFileSync(descriptor);
+    } finally {
+      fs.closeSync(descriptor);
+    }
+  },
+  replaceFile: (path, bytes) => writeFileAtomic.sync(path, Buffer.from(bytes), { fsync: false }),
+  copyFile: (from, to) => fs.copyFileSync(from, to, fs.constants.COPYFILE_EXCL),
+  rename: (from, to) => fs.renameSync(from, to),
+  remove: (path) => fs.unlinkSync(path),
+  makeDirectory: (path) => void fs.mkdirSync(path, { recursive: true }),
+  syncDirectory: (path) => {
+    const descriptor = fs.openSync(path, O_RDONLY);
+    try {
+      fs.fsyncSync(descriptor);
+    } finally {
+      fs.closeSync(descriptor);
+    }
+  },
+  namesIn: (path) => {
+    try {
+      return fs.readdirSync(path);
+    } catch (error) {
+      if (isErrorWith(error, "ENOENT", "ENOTDIR")) return [];
+      throw error;
+    }
+  },
+  realPath: (path) => {
+    try {
+      return fs.realpathSync.native(path);
+    } catch (error) {
+      if (isErrorWith(error, "ENOENT", "ENOTDIR")) return undefined;
+      throw error;
+    }
+  },
+  fileSystemType: (path) => fs.statfsSync(path).type >>> 0,
+};
+
+function toFacts(facts: fs.BigIntStats): FileFacts {
+  const kind = facts.isFile() ? "file" : facts.isDirectory() ? "directory" : facts.isSymbolicLink() ? "link" : "other";
+  return { kind, identity: `${facts.dev}:${facts.ino}`, size: Number(facts.size), modifiedMs: Number(facts.mtimeMs) };
+}
+
+/** True when the error carries one of these codes of the operating system. Pure. */
+export function isErrorWith(error: unknown, ...codes: readonly string[]): boolean {
+  return codes.includes(codeOf(error));
+}
+
+/** The operating system's code of an error (`ENOSPC`), for messages: unlike its text it never holds a path. Pure. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unexpected error";
+}
+
+/** What a path holds, without following a link. */
+export type Found =
+  | { readonly kind: "missing" }
+  | { readonly kind: "file"; readonly bytes: Uint8Array }
+  | { readonly kind: "link" | "directory" | "other" };
+
+/** Reads what stands at a path; only regular files are opened. */
+export function lookAt(disk: Disk, path: string): Found {
+  const facts = disk.factsOf(path);
+  if (facts === undefined) return { kind: "missing" };
+  if (facts.kind !== "file") return { kind: facts.kind };
+  try {
+    return { kind: "file", bytes: disk.readFile(path) };
+  } catch (error) {
+    if (isErrorWith(error, "ENOENT")) return { kind: "missing" };
+    throw error;
+  }
+}
+
+/** Waits. A commit that waits its turn keeps the process alive. */
+export function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, milliseconds));
+}

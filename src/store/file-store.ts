@@ -1,0 +1,750 @@
+/**
+ * The store on files: streams, the order of a commit, and what is kept in memory of a stream. The journal is the commit;
+ * documents and pages are projections of it.
+ * The invariant: a commit is answered only after its record is valid, durable and projected, and an answer of failure is
+ * given only when the record can never come alive, or says that nobody can know.
+ */
+import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { OrchestratorError } from "../errors.ts";
+import { formatCursor, readCursor } from "./cursor.ts";
+import { codeOf, isErrorWith, lookAt, nodeDisk, pause, type Disk } from "./disk.ts";
+import { formatRecord } from "./journal.ts";
+import { createJournalFile, type JournalFile, type News } from "./journal-file.ts";
+import {
+  fileOf,
+  gitignoreText,
+  isId,
+  isLitter,
+  placeOf,
+  requireDocumentName,
+  requireSidecarName,
+  requireStream,
+  sidecarFileOf,
+  type Place,
+} from "./layout.ts";
+import { createProjection, type Mending, type Projection } from "./projection.ts";
+import { readOnlyOf, taskOnPage, type ReadOnly } from "./standing.ts";
+import {
+  nameOfStream,
+  type Change,
+  type CommitAnswer,
+  type Cursor,
+  type DocumentName,
+  type Finding,
+  type JournalRecord,
+  type RenderPages,
+  type Snapshot,
+  type Store,
+  type Stream,
+  type TaskOnPage,
+} from "./store.ts";
+
+export type FileStoreOptions = {
+  /** Folder that holds `projects/`; may not exist yet. */
+  readonly root: string;
+  readonly renderPages: RenderPages;
+  readonly now: () => Date;
+  /** Random enough that two processes never make the same; see DESIGN.md, section 6. */
+  readonly randomId: () => string;
+  /** For the log of the host: what was put aside, what cannot be written, what was skipped. */
+  readonly warn?: (message: string) => void;
+  readonly disk?: Disk;
+  /** How many streams stay open and parsed in memory. */
+  readonly openStreams?: number;
+};
+
+/** How often one commit is appended anew when only a torn tail, and no other change, made its record void. */
+const appendTries = 10;
+/** How often a commit or a reading follows other writers before it answers; the rest waits for the next one. */
+const quietRounds = 20;
+const notesKept = 20;
+const litterAgeMs = 60_000;
+
+/** Types that `statfs` gives for file systems whose clients emulate appending. */
+const networkFileSystems: ReadonlyMap<number, string> = new Map([
+  [0x6969, "NFS"],
+  [0x517b, "SMB"],
+  [0xff534d42, "SMB"],
+  [0xfe534d42, "SMB"],
+  [0x01021997, "9p"],
+  [0x00c36400, "Ceph"],
+  [0x5346414f, "AFS"],
+  [0x6b414653, "AFS"],
+]);
+/** May be local or not: sshfs, but also the folders that container programs pass on. */
+const fuse = 0x65735546;
+
+/**
+ * One stream in memory. Modes: unprojected (`due` is "all": nothing on the disk was compared yet), behind (some names are
+ * due) and quiet. `catchUp` makes it behind, `settle` makes it quiet; closing throws it away.
+ */
+type OpenStream = {
+  readonly stream: Stream;
+  readonly place: Place;
+  readonly journal: JournalFile;
+  readonly projection: Projection;
+  /** Documents whose files have not been compared since they changed. */
+  due: "all" | Set<DocumentName>;
+  pagesDue: boolean;
+  /** True after a rendering failed; it is tried again with the next settling. */
+  unrendered: boolean;
+  /** Which state of its tasks a project's page shows. */
+  tasksShown: string;
+  /** What follows from the documents as of the record with this sum. */
+  view: { readonly sum: string; readonly documents: Snapshot["documents"]; readonly readOnly: ReadOnly | undefined } | undefined;
+  /** Texts of all versions, while one settling needs them. */
+  versions: ReturnType<JournalFile["versions"]> | undefined;
+  /** For people: what was mended lately, and what could not be written in the last settling. */
+  mended: readonly string[];
+  unwritten: readonly string[];
+};
+
+/** What is remembered of a stream after it was closed; holds while the file's identity and size stay the same. */
+type Glance = {
+  readonly identity: string;
+  readonly size: number;
+  readonly seq: number;
+  readonly readOnly: ReadOnly | undefined;
+  readonly task: TaskOnPage | undefined;
+};
+
+/** Opens a store below a root. Throws `unsupported-file-system`. Several stores, also in other processes, may share a root. */
+export async function createFileStore(options: FileStoreOptions): Promise<Store> {
+  const { renderPages, now, randomId } = options;
+  const root = resolve(options.root);
+  const disk = options.disk ?? nodeDisk;
+  const warn = options.warn ?? (() => undefined);
+  const maxOpen = options.openStreams ?? 64;
+  refuseNetworkFileSystem();
+
+  const open = new Map<string, OpenStream>();
+  const glances = new Map<string, Glance>();
+  /** Last piece of work of each stream that has any. */
+  const queues = new Map<string, Promise<unknown>>();
+  /** Streams of which a failed sync left open what is durable. They take no change until their tail was made durable. */
+  const doubtful = new Set<string>();
+  /** No further calls are taken; those under way come to their end, and then the streams are shut. */
+  let closed = false;
+  let shut = false;
+
+  // ---- the calls -------------------------------------------------------------------------------------------------
+
+  async function list(): Promise<readonly Stream[]> {
+    requireOpen();
+    return folders(join(root, "projects")).flatMap((projectId): readonly Stream[] => {
+      const project = { projectId };
+      return [...(isThere(project) ? [project] : []), ...tasksOf(projectId)];
+    });
+  }
+
+  async function read(stream: Stream): Promise<Snapshot | undefined> {
+    requireOpen();
+    requireStream(stream);
+    const project = await readOnlyOfProject(stream, "read");
+    return inTurn(stream, async (opened) => {
+      catchUp(opened);
+      if (opened.journal.reading.seq === 0) return undefined;
+      if (readOnlyNow(opened, project) === undefined) await settle(opened, project);
+      return snapshotOf(opened, readOnlyNow(opened, project));
+    });
+  }
+
+  async function commit(stream: Stream, expectedSeq: number, change: Change): Promise<CommitAnswer> {
+    requireOpen();
+    requireStream(stream);
+    for (const name of Object.keys(change.documents)) requireDocumentName(stream, name);
+    const project = await readOnlyOfProject(stream, expectedSeq === 0 ? "create" : "write");
+    return inTurn(stream, async (opened) => {
+      await trustAgain(opened);
+      beforeCommit(opened, () => catchUp(opened));
+      const readOnly = readOnlyNow(opened, project);
+      if (readOnly !== undefined) throw new OrchestratorError(readOnly.code, readOnly.reason);
+      if (opened.journal.reading.seq !== expectedSeq) return { kind: "conflict" };
+      const record = await append(opened, expectedSeq, change);
+      if (record === undefined) return { kind: "conflict" };
+      await makeDurable(opened, record);
+      const warnings = await settleCommit(opened, project);
+      // Another file may have come into the journal's place meanwhile, and then the change is not in what counts now.
+      if (!opened.journal.holds(record)) return { kind: "conflict" };
+      return { kind: "committed", seq: record.seq, sum: record.sum, warnings };
+    });
+  }
+
+  async function history(stream: Stream, afterSeq: number): Promise<readonly JournalRecord[]> {
+    requireOpen();
+    requireStream(stream);
+    return inTurn(stream, async (opened) => {
+      catchUp(opened);
+      return opened.journal.recordsAfter(Math.max(0, afterSeq));
+    });
+  }
+
+  async function changes(cursor?: Cursor): Promise<Awaited<ReturnType<Store["changes"]>>> {
+    const reached = readCursor(cursor);
+    const records: { readonly stream: Stream; readonly record: JournalRecord }[] = [];
+    for (const stream of await list()) {
+      const name = nameOfStream(stream);
+      const after = reached.get(name) ?? 0;
+      try {
+        const glance = await glanceAt(stream);
+        if (glance === undefined || glance.seq <= after) continue;
+        const fresh = await history(stream, after);
+        records.push(...fresh.map((record) => ({ stream, record })));
+        reached.set(name, after + fresh.length);
+      } catch (error) {
+        if (!(error instanceof OrchestratorError) || error.code !== "journal-damaged") throw error;
+        warn(error.message);
+      }
+    }
+    return { records, cursor: formatCursor(reached) };
+  }
+
+  async function refreshPages(stream: Stream): Promise<void> {
+    requireOpen();
+    requireStream(stream);
+    const project = await readOnlyOfProject(stream, "read");
+    await inTurn(stream, async (opened) => {
+      catchUp(opened);
+      opened.pagesDue = true;
+      if (opened.journal.reading.seq > 0 && readOnlyNow(opened, project) === undefined) await settle(opened, project);
+    });
+  }
+
+  async function verify(stream: Stream): Promise<readonly Finding[]> {
+    requireOpen();
+    requireStream(stream);
+    const project = await readOnlyOfProject(stream, "read");
+    return inTurn(stream, async (opened) => {
+      const finding = (name: string, what: string, repaired = false): Finding => ({ stream, name, what, repaired });
+      try {
+        opened.journal.forget();
+        catchUp(opened);
+      } catch (error) {
+        if (error instanceof OrchestratorError) return [finding("journal.jsonl", error.message)];
+        throw error;
+      }
+      if (opened.journal.reading.seq === 0) return [];
+      const readOnly = readOnlyNow(opened, project);
+      if (readOnly !== undefined) return [finding("journal.jsonl", readOnly.reason)];
+      opened.due = "all";
+      const mendings = await settle(opened, project);
+      const strangers = unknownFiles(opened).map((file) => finding(file, "is not known to the journal and has no effect"));
+      return [...mendings.map(({ file, what, repaired }) => finding(file, what, repaired)), ...strangers];
+    });
+  }
+
+  async function readSidecar(stream: Stream, name: string): Promise<unknown> {
+    requireOpen();
+    requireStream(stream);
+    requireSidecarName(name);
+    const { directory } = placeOf(root, stream);
+    try {
+      requireInside(directory, nameOfStream(stream));
+      const found = lookAt(disk, join(directory, sidecarFileOf(name)));
+      return found.kind === "file" ? (JSON.parse(Buffer.from(found.bytes).toString("utf8")) as unknown) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async function writeSidecar(stream: Stream, name: string, value: unknown): Promise<void> {
+    requireOpen();
+    requireStream(stream);
+    requireSidecarName(name);
+    const { directory } = placeOf(root, stream);
+    const file = `${nameOfStream(stream)}/${sidecarFileOf(name)}`;
+    requireInside(directory, nameOfStream(stream));
+    try {
+      const path = join(directory, sidecarFileOf(name));
+      // A value may be kept before the stream's first record, so that the record never stands without it.
+      disk.makeDirectory(directory);
+      if (disk.factsOf(path)?.kind === "link") disk.remove(path);
+      disk.replaceFile(path, Buffer.from(`${JSON.stringify(value)}\n`));
+    } catch (error) {
+      throw new OrchestratorError("not-committed", `${file} could not be written (${codeOf(error)}).`, { cause: error });
+    }
+  }
+
+  function locate(stream: Stream, name: DocumentName, kind: "document" | "page"): string {
+    requireStream(stream);
+    requireDocumentName(stream, name);
+    return join(placeOf(root, stream).directory, fileOf(name, kind));
+  }
+
+  async function close(): Promise<void> {
+    closed = true;
+    while (queues.size > 0) await Promise.all(queues.values());
+    shut = true;
+    for (const { journal } of open.values()) journal.close();
+    open.clear();
+  }
+
+  // ---- the steps of a commit, in order ---------------------------------------------------------------------------
+
+  /** After a failed sync: reads the journal from the start and makes what stands there durable, or refuses. */
+  async function trustAgain(opened: OpenStream): Promise<void> {
+    const { name } = opened.place;
+    if (!doubtful.has(name)) return;
+    try {
+      opened.journal.close();
+      catchUp(opened);
+      if (opened.journal.seen !== undefined) await opened.journal.makeDurable();
+      doubtful.delete(name);
+    } catch (error) {
+      throw outcomeUnknown(opened, error);
+    }
+  }
+
+  /** Appends the change; the record when it is valid, undefined when another one came first. */
+  async function append(opened: OpenStream, expectedSeq: number, change: Change): Promise<JournalRecord | undefined> {
+    const { journal } = opened;
+    for (let attempt = 1; attempt <= appendTries; attempt += 1) {
+      const { record, line } = formatRecord(change, randomId(), expectedSeq + 1, journal.reading.sum);
+      beforeCommit(opened, () => {
+        if (expectedSeq === 0) makePlace(opened);
+        journal.create();
+      });
+      let failure: unknown;
+      try {
+        journal.append(line);
+      } catch (error) {
+        failure = error ?? new Error("unknown");
+      }
+      // A write that was cut short, or failed, or came behind a torn tail: only the file itself tells what stands there.
+      try {
+        catchUp(opened);
+      } catch (error) {
+        throw outcomeUnknown(opened, error);
+      }
+      if (journal.holds(record)) return record;
+      if (failure !== undefined) throw notCommitted(opened, failure);
+      if (journal.reading.seq !== expectedSeq) return undefined;
+      await pause(attempt * (1 + Math.random()));
+    }
+    throw notCommitted(opened, new Error("the disk did not take the whole record"));
+  }
+
+  async function makeDurable(opened: OpenStream, record: JournalRecord): Promise<void> {
+    try {
+      if (record.seq === 1) syncDirectories(opened.place);
+      await opened.journal.makeDurable();
+    } catch (error) {
+      throw outcomeUnknown(opened, error);
+    }
+  }
+
+  /** Documents and pages. The change is durable by now, so nothing that happens here takes it back. */
+  async function settleCommit(opened: OpenStream, project: ReadOnly | undefined): Promise<readonly string[]> {
+    try {
+      return loudOnes(opened, await settle(opened, project));
+    } catch (error) {
+      opened.due = "all";
+      const warning = `${opened.place.name}: documents and pages will be written later (${reasonOf(error)}).`;
+      warn(warning);
+      return [warning];
+    }
+  }
+
+  /**
+   * Writes what is due until no other writer added anything: a slow writer would otherwise leave its older document over
+   * a newer one. Resolves with what was found different; throws only when the journal itself cannot be read.
+   */
+  async function settle(opened: OpenStream, project: ReadOnly | undefined): Promise<readonly Mending[]> {
+    const mendings: Mending[] = [];
+    const isOpening = opened.due === "all";
+    let retry: readonly DocumentName[] = [...opened.projection.staleDocuments];
+    opened.pagesDue ||= opened.unrendered || opened.projection.stalePages();
+    opened.unrendered = false;
+    if (isOpening) prepareFolder(opened);
+    try {
+      for (let round = 1; round <= quietRounds; round += 1) {
+        const all = opened.due === "all";
+        const { documents, removed } = opened.journal.reading;
+        const names = new Set([...(opened.due === "all" ? [...documents.keys(), ...removed] : opened.due), ...retry]);
+        const tasks = opened.stream.taskId === undefined ? await tasksNow(opened.stream.projectId) : undefined;
+        const pages = all || opened.pagesDue || (tasks !== undefined && tasks.signature !== opened.tasksShown);
+        if (names.size === 0 && !pages) break;
+        opened.due = new Set();
+        opened.pagesDue = false;
+        retry = [];
+        for (const name of names) mendings.push(...(await opened.projection.settleDocument(name, all)));
+        mendings.push(...(await settlePages(opened, pages ? undefined : [...names], tasks?.tasks, all)));
+        opened.tasksShown = tasks?.signature ?? "";
+        catchUp(opened);
+        if (readOnlyNow(opened, project) !== undefined) break;
+      }
+    } finally {
+      opened.versions = undefined;
+    }
+    noteAll(opened, mendings);
+    return mendings;
+  }
+
+  async function settlePages(
+    opened: OpenStream,
+    changed: readonly DocumentName[] | undefined,
+    tasks: readonly TaskOnPage[] | undefined,
+    unexpected: boolean,
+  ): Promise<readonly Mending[]> {
+    const { stream, projection, journal } = opened;
+    const { seq, documents, removed } = journal.reading;
+    const mendings: Mending[] = [];
+    let rendered: Readonly<Record<DocumentName, string>>;
+    try {
+      rendered = renderPages({
+        stream,
+        documents: viewOf(opened).documents,
+        ...(changed === undefined ? {} : { changed }),
+        ...(tasks === undefined ? {} : { tasks }),
+      });
+      for (const name of Object.keys(rendered)) requireDocumentName(stream, name);
+    } catch (error) {
+      opened.unrendered = true;
+      return [{ file: "*.md", what: `could not be rendered (${reasonOf(error)})`, repaired: false, loud: true }];
+    }
+    for (const [name, body] of Object.entries(rendered)) {
+      mendings.push(...(await projection.settlePage(name, body, seq, unexpected)));
+    }
+    const gone = (changed ?? [...removed]).filter((name) => !documents.has(name) && rendered[name] === undefined);
+    for (const name of gone) mendings.push(...(await projection.settlePage(name, undefined, seq, unexpected)));
+    return mendings;
+  }
+
+  // ---- streams in memory -----------------------------------------------------------------------------------------
+
+  /** Does one piece of work on a stream after all earlier ones of this store. The place to add shared record groups. */
+  function inTurn<T>(stream: Stream, work: (opened: OpenStream) => Promise<T>): Promise<T> {
+    const name = nameOfStream(stream);
+    const before = queues.get(name) ?? Promise.resolve();
+    const result = before.then(() => work(openedStream(stream)));
+    const done = result
+      .then(
+        () => undefined,
+        () => undefined,
+      )
+      .then(() => {
+        if (queues.get(name) !== done) return;
+        queues.delete(name);
+        closeOldest();
+      });
+    queues.set(name, done);
+    return result;
+  }
+
+  function openedStream(stream: Stream): OpenStream {
+    if (shut) throw storeClosed();
+    const name = nameOfStream(stream);
+    const known = open.get(name);
+    if (known !== undefined) {
+      open.delete(name);
+      open.set(name, known);
+      return known;
+    }
+    const place = placeOf(root, stream);
+    requireInside(place.directory, name);
+    requireInside(join(place.directory, "steps"), name);
+    const journal = createJournalFile(disk, stream, place);
+    const opened: OpenStream = {
+      stream,
+      place,
+      journal,
+      projection: createProjection(disk, stream, place.directory, now, {
+        documents: () => journal.reading.documents,
+        versions: (document) => (opened.versions ??= journal.versions()).get(document) ?? [],
+        catchUp: () => isNews(catchUp(opened)),
+        makeDurable: async () => {
+          if (journal.isDurable()) return;
+          try {
+            await journal.makeDurable();
+          } catch (error) {
+            doubtful.add(name);
+            throw error;
+          }
+        },
+      }),
+      due: "all",
+      pagesDue: false,
+      unrendered: false,
+      tasksShown: "",
+      view: undefined,
+      versions: undefined,
+      mended: [],
+      unwritten: [],
+    };
+    open.set(name, opened);
+    return opened;
+  }
+
+  /** Closing is safe at any time between two pieces of work: everything kept is read or compared again. */
+  function closeOldest(): void {
+    for (const [name, { journal }] of open) {
+      if (open.size <= maxOpen) return;
+      if (queues.has(name)) continue;
+      journal.close();
+      open.delete(name);
+    }
+  }
+
+  function catchUp(opened: OpenStream): News {
+    const news = opened.journal.catchUp();
+    if (news.replaced) opened.due = "all";
+    if (isNews(news)) opened.versions = undefined;
+    if (opened.due !== "all") for (const { docs } of news.records) for (const name of Object.keys(docs)) opened.due.add(name);
+    return news;
+  }
+
+  function snapshotOf(opened: OpenStream, readOnly: ReadOnly | undefined): Snapshot {
+    const { stream, journal, mended, unwritten } = opened;
+    const { seq, sum } = journal.reading;
+    const doubts = doubtful.has(nameOfStream(stream)) ? ["The disk failed; the last change may not be durable."] : [];
+    return {
+      stream,
+      seq,
+      sum,
+      documents: viewOf(opened).documents,
+      warnings: [...mended, ...unwritten, ...doubts],
+      ...(readOnly === undefined ? {} : { readOnly }),
+    };
+  }
+
+  function viewOf(opened: OpenStream): NonNullable<OpenStream["view"]> {
+    const { sum, documents } = opened.journal.reading;
+    if (opened.view?.sum === sum) return opened.view;
+    opened.view = { sum, documents: Object.fromEntries(documents), readOnly: readOnlyOf(opened.stream, documents) };
+    return opened.view;
+  }
+
+  /** What was mended stays in the warnings for a while; what could not be written only until it is. */
+  function noteAll(opened: OpenStream, mendings: readonly Mending[]): void {
+    const before = opened.unwritten;
+    opened.unwritten = loudOnes(
+      opened,
+      mendings.filter(({ repaired }) => !repaired),
+    );
+    const mended = loudOnes(
+      opened,
+      mendings.filter(({ repaired }) => repaired),
+    );
+    for (const warning of [...mended, ...opened.unwritten.filter((one) => !before.includes(one))]) warn(warning);
+    opened.mended = [...new Set([...opened.mended, ...mended])].slice(-notesKept);
+  }
+
+  /** What is known of a stream from an earlier reading, for the price of a stat while its journal stays the same. */
+  async function glanceAt(stream: Stream): Promise<Glance | undefined> {
+    const name = nameOfStream(stream);
+    const facts = disk.factsOf(placeOf(root, stream).journal);
+    if (facts === undefined) return undefined;
+    const known = glances.get(name);
+    if (known !== undefined && known.identity === facts.identity && known.size === facts.size) return known;
+    return inTurn(stream, async (opened) => {
+      catchUp(opened);
+      const { reading, seen } = opened.journal;
+      if (seen === undefined) return undefined;
+      const glance: Glance = {
+        ...seen,
+        seq: reading.seq,
+        readOnly: viewOf(opened).readOnly,
+        task: stream.taskId === undefined ? undefined : taskOnPage(stream.taskId, reading.documents.get("task")),
+      };
+      glances.set(name, glance);
+      return glance;
+    });
+  }
+
+  /** What a task's project says about writing it; a task cannot be made in a project that does not exist. */
+  async function readOnlyOfProject(stream: Stream, purpose: "read" | "write" | "create"): Promise<ReadOnly | undefined> {
+    if (stream.taskId === undefined) return undefined;
+    try {
+      const glance = await glanceAt({ projectId: stream.projectId });
+      if (purpose === "create" && (glance === undefined || glance.seq === 0)) {
+        throw new OrchestratorError("unknown-project", `There is no project "${stream.projectId}" for this task.`);
+      }
+      return glance?.readOnly;
+    } catch (error) {
+      if (purpose === "read" && error instanceof OrchestratorError && error.code === "journal-damaged") return undefined;
+      throw error;
+    }
+  }
+
+  function readOnlyNow(opened: OpenStream, project: ReadOnly | undefined): ReadOnly | undefined {
+    return project ?? viewOf(opened).readOnly;
+  }
+
+  /** The tasks of a project as its page shows them, and a text that changes whenever one of their journals does. */
+  async function tasksNow(projectId: string): Promise<{ readonly signature: string; readonly tasks: readonly TaskOnPage[] }> {
+    const tasks: TaskOnPage[] = [];
+    const marks: string[] = [];
+    for (const stream of tasksOf(projectId)) {
+      let glance: Glance | undefined;
+      try {
+        glance = await glanceAt(stream);
+        if (glance === undefined || glance.seq === 0 || glance.task === undefined) continue;
+        tasks.push(glance.task);
+      } catch (error) {
+        if (!(error instanceof OrchestratorError)) throw error;
+        tasks.push(taskOnPage(stream.taskId ?? "", undefined));
+      }
+      marks.push(`${stream.taskId} ${glance?.identity} ${glance?.size}`);
+    }
+    return { signature: marks.join("\n"), tasks };
+  }
+
+  // ---- folders ---------------------------------------------------------------------------------------------------
+
+  /** Names of the folders that may be streams, in a stable order; one that leads outside the root is left out. */
+  function folders(directory: string): readonly string[] {
+    if (!isInside(directory)) return [];
+    const isUsable = (name: string) => disk.factsOf(join(directory, name))?.kind !== "link" || isInside(join(directory, name));
+    return disk
+      .namesIn(directory)
+      .filter((name) => isId(name) && isUsable(name))
+      .sort();
+  }
+
+  function tasksOf(projectId: string): readonly (Stream & { readonly taskId: string })[] {
+    return folders(join(root, "projects", projectId, "tasks"))
+      .map((taskId) => ({ projectId, taskId }))
+      .filter(isThere);
+  }
+
+  function isThere(stream: Stream): boolean {
+    const facts = disk.factsOf(placeOf(root, stream).journal);
+    return facts !== undefined && facts.size > 0;
+  }
+
+  /** False when the path, or the nearest folder above it that exists, is outside the root. */
+  function isInside(path: string): boolean {
+    const realRoot = disk.realPath(root);
+    for (let existing = path; realRoot !== undefined && existing !== root; existing = dirname(existing)) {
+      const real = disk.realPath(existing);
+      if (real === undefined) {
+        // A link to nothing has no real path, and yet something written through it would end up elsewhere.
+        if (disk.factsOf(existing) !== undefined) return false;
+        continue;
+      }
+      const way = relative(realRoot, real);
+      return way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+    }
+    return true;
+  }
+
+  function requireInside(directory: string, name: string): void {
+    if (isInside(directory)) return;
+    throw new OrchestratorError("project-copied", `${name} is a link that leads outside the root, so it is not used. Put the folder itself there.`);
+  }
+
+  function makePlace({ place, stream }: OpenStream): void {
+    disk.makeDirectory(place.directory);
+    requireInside(place.directory, place.name);
+    if (stream.taskId === undefined) ensureGitignore(place.directory);
+  }
+
+  function ensureGitignore(directory: string): void {
+    const path = join(directory, ".gitignore");
+    if (disk.factsOf(path) === undefined) disk.replaceFile(path, Buffer.from(gitignoreText));
+  }
+
+  /** Once per opening: what a crash may have left in the folder. Its failure is nobody's loss. */
+  function prepareFolder({ place, stream }: OpenStream): void {
+    try {
+      for (const directory of [place.directory, join(place.directory, "steps")]) removeLitter(directory);
+      if (stream.taskId === undefined) ensureGitignore(place.directory);
+    } catch (error) {
+      warn(`${place.name}: the folder could not be tidied (${codeOf(error)}).`);
+    }
+  }
+
+  function removeLitter(directory: string): void {
+    for (const name of disk.namesIn(directory).filter(isLitter)) {
+      const path = join(directory, name);
+      const facts = disk.factsOf(path);
+      if (facts?.kind === "file" && now().getTime() - facts.modifiedMs > litterAgeMs) disk.remove(path);
+    }
+  }
+
+  /** A new journal is durable only when the folders on the way to it are. */
+  function syncDirectories({ directory }: Place): void {
+    if (disk.windows) return;
+    const stop = dirname(root);
+    for (let path = directory, depth = 0; depth < 3 && path !== stop; path = dirname(path), depth += 1) {
+      try {
+        disk.syncDirectory(path);
+      } catch (error) {
+        if (!isErrorWith(error, "EINVAL", "ENOTSUP", "EACCES", "EPERM")) throw error;
+      }
+    }
+  }
+
+  /** Documents and pages in the folder that the journal never heard of. */
+  function unknownFiles({ place, stream, journal }: OpenStream): readonly string[] {
+    const known = new Set([...journal.reading.documents.keys()].flatMap((name) => [fileOf(name, "document"), fileOf(name, "page")]));
+    const steps = stream.taskId === undefined ? [] : disk.namesIn(join(place.directory, "steps")).map((name) => `steps/${name}`);
+    return [...disk.namesIn(place.directory), ...steps].filter((file) => /^[^.].*\.(?:json|md)$/.test(file) && !known.has(file)).sort();
+  }
+
+  function refuseNetworkFileSystem(): void {
+    let existing = root;
+    while (disk.factsOf(existing) === undefined && dirname(existing) !== existing) existing = dirname(existing);
+    let type: number;
+    try {
+      type = disk.fileSystemType(existing);
+    } catch {
+      return;
+    }
+    const name = networkFileSystems.get(type);
+    if (name !== undefined) {
+      const message = `The root is on a network file system (${name}), which cannot append safely. Set root to a folder on a local disk.`;
+      throw new OrchestratorError("unsupported-file-system", message);
+    }
+    if (type === fuse) warn("The root is on a FUSE file system. If that is a network folder, changes of two machines can damage each other.");
+  }
+
+  // ---- failures --------------------------------------------------------------------------------------------------
+
+  function requireOpen(): void {
+    if (closed) throw storeClosed();
+  }
+
+  /** Runs what comes before the append: when it fails, nothing was written. */
+  function beforeCommit(opened: OpenStream, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      throw error instanceof OrchestratorError ? error : notCommitted(opened, error);
+    }
+  }
+
+  function notCommitted({ place }: OpenStream, error: unknown): OrchestratorError {
+    const message = `The change to ${place.name} could not be written (${reasonOf(error)}) and did not happen. Free disk space or mend the permission, then call again.`;
+    return new OrchestratorError("not-committed", message, { cause: error });
+  }
+
+  /** From here on the stream takes nothing until its tail was read again and made durable. */
+  function outcomeUnknown(opened: OpenStream, error: unknown): OrchestratorError {
+    const { name } = opened.place;
+    doubtful.add(name);
+    const message = `The disk failed (${reasonOf(error)}) while a change to ${name} was made durable; it may or may not be there. Read the status, then call again if it is missing.`;
+    warn(message);
+    return new OrchestratorError("outcome-unknown", message, { cause: error });
+  }
+
+  return { list, read, commit, history, changes, refreshPages, verify, readSidecar, writeSidecar, locate, close };
+}
+
+function storeClosed(): OrchestratorError {
+  return new OrchestratorError("bug", "The store is closed.");
+}
+
+function loudOnes({ place }: OpenStream, mendings: readonly Mending[]): readonly string[] {
+  return [...new Set(mendings.filter(({ loud }) => loud).map(({ file, what }) => `${place.name}/${file} ${what}.`))];
+}
+
+function isNews({ replaced, records }: News): boolean {
+  return replaced || records.length > 0;
+}
+
+/** Words for a message; never the text of an error of the operating system, which holds paths. */
+function reasonOf(error: unknown): string {
+  if (error instanceof OrchestratorError) return error.message;
+  return error instanceof Error && !("code" in error) ? error.message : codeOf(error);
+}

@@ -1,0 +1,251 @@
+/**
+ * One journal on a disk: reading what others appended, appending with exactly one write, and making it durable.
+ * The invariant: bytes that stand in the file are never changed, moved or cut off; the only rewrite is that of the same
+ * bytes at the same offsets after a sync that failed.
+ */
+import { OrchestratorError } from "../errors.ts";
+import { codeOf, isErrorWith, type Disk } from "./disk.ts";
+import { advance, closingOfTornTail, createReading, readRecord, type Reading } from "./journal.ts";
+import type { Place } from "./layout.ts";
+import type { DocumentName, JournalRecord, Stream } from "./store.ts";
+
+/** How much of a journal that was just opened is written again before it is trusted to be durable. */
+const doubtfulBytes = 1024 * 1024;
+
+/** What `catchUp` found. `replaced`: the file is another one, or shorter, and was read from the start. */
+export type News = { readonly replaced: boolean; readonly records: readonly JournalRecord[] };
+
+const noNews: News = { replaced: false, records: [] };
+
+/**
+ * Modes: closed (no descriptor: nothing was read, or the file is gone) and open (one descriptor, kept so that a sync
+ * reports every write error since). `catchUp` goes to the mode that the path demands; `close` leaves open for closed.
+ */
+export type JournalFile = {
+  /** What has been read so far; follows the file only through `catchUp`. */
+  readonly reading: Reading;
+  /** Identity and size as last seen, to compare with the path's; undefined while there is no file. */
+  readonly seen: { readonly identity: string; readonly size: number } | undefined;
+  /** Reads what was appended since; a stat when nothing was. Throws `journal-damaged` after a full reading. */
+  catchUp(): News;
+  /** Forgets what was read, so that the next `catchUp` reads from the start. */
+  forget(): void;
+  /** Opens the file for appending and makes it when missing. */
+  create(): void;
+  /** One write of one line. Says nothing about validity: catch up and look for the record with `holds`. */
+  append(line: string): void;
+  /** True when the record is valid in what was read. */
+  holds(record: JournalRecord): boolean;
+  /** True when everything that was read is known to be durable. */
+  isDurable(): boolean;
+  /** Makes everything that was read durable. Throws the disk's error when that could not be had, also on a second way. */
+  makeDurable(): Promise<void>;
+  /** The valid records after `seq`, read from the file again. */
+  recordsAfter(seq: number): readonly JournalRecord[];
+  /** Every text that each document ever had, oldest first. Reads the whole journal. */
+  versions(): ReadonlyMap<DocumentName, readonly string[]>;
+  close(): void;
+};
+
+/** A journal that was not looked at yet. */
+export function createJournalFile(disk: Disk, stream: Stream, place: Place): JournalFile {
+  let reading = createReading(stream);
+  let descriptor: number | undefined;
+  let identity = "";
+  let size = 0;
+  /** Everything before this offset was synced through the open descriptor. */
+  let durableTo = 0;
+  /** False until the first sync through the open descriptor: an earlier holder's sync may have failed. */
+  let trusted = false;
+
+  function close(): void {
+    if (descriptor === undefined) return;
+    const leaving = descriptor;
+    descriptor = undefined;
+    try {
+      disk.close(leaving);
+    } catch {
+      // What was answered was synced before; nothing depends on how the closing went.
+    }
+  }
+
+  function forget(): void {
+    reading = createReading(stream);
+    size = 0;
+  }
+
+  function reset(): void {
+    close();
+    forget();
+    identity = "";
+    durableTo = 0;
+    trusted = false;
+  }
+
+  function open(mode: "append" | "append-existing"): void {
+    try {
+      descriptor = disk.open(place.journal, mode);
+    } catch (error) {
+      if (mode === "append" || !isErrorWith(error, "EACCES", "EPERM", "EROFS")) throw error;
+      descriptor = disk.open(place.journal, "read");
+    }
+    identity = disk.factsOfOpen(descriptor).identity;
+  }
+
+  function catchUp(): News {
+    try {
+      return follow();
+    } catch (error) {
+      if (error instanceof OrchestratorError) throw error;
+      const message = `${place.name}/journal.jsonl could not be read (${codeOf(error)}). Mend its permission or the disk.`;
+      throw new OrchestratorError("journal-damaged", message, { cause: error });
+    }
+  }
+
+  function follow(): News {
+    const facts = disk.factsOf(place.journal);
+    if (facts === undefined) {
+      const replaced = reading.seq > 0;
+      reset();
+      return { replaced, records: [] };
+    }
+    if (facts.kind !== "file") {
+      throw new OrchestratorError("journal-damaged", `${place.name}/journal.jsonl is no regular file. Put the journal itself there.`);
+    }
+    let replaced = false;
+    if (descriptor === undefined || facts.identity !== identity || facts.size < size) {
+      replaced = reading.seq > 0;
+      reset();
+      open("append-existing");
+    } else if (facts.size === size) {
+      return noNews;
+    }
+    return readOn(replaced);
+  }
+
+  function readOn(replaced: boolean): News {
+    const fromStart = reading.offset === 0;
+    const bytes = readRange(reading.offset, Number.POSITIVE_INFINITY);
+    size = reading.offset + bytes.length;
+    try {
+      return { replaced, records: advance(reading, bytes) };
+    } catch (error) {
+      // The file may have been rewritten in place by a restore: only a reading from the start decides that it is damaged.
+      forget();
+      if (fromStart) {
+        close();
+        throw error;
+      }
+      durableTo = 0;
+      return readOn(true);
+    }
+  }
+
+  function readRange(from: number, to: number): Buffer {
+    const open = openDescriptor();
+    const length = Math.max(0, Math.min(to, disk.factsOfOpen(open).size) - from);
+    const bytes = Buffer.alloc(length);
+    let filled = 0;
+    while (filled < length) {
+      const count = disk.readAt(open, bytes.subarray(filled), from + filled);
+      if (count === 0) break;
+      filled += count;
+    }
+    return bytes.subarray(0, filled);
+  }
+
+  function openDescriptor(): number {
+    if (descriptor === undefined) throw new OrchestratorError("bug", `${place.name}/journal.jsonl is used before it was opened.`);
+    return descriptor;
+  }
+
+  async function makeDurable(): Promise<void> {
+    const from = trusted ? durableTo : Math.max(0, size - doubtfulBytes);
+    const bytes = readRange(from, size);
+    const open = openDescriptor();
+    if (!trusted) writeAgain(bytes, from, false);
+    try {
+      await disk.sync(open);
+    } catch {
+      // The failed pages may count as clean now: a bare second sync could succeed without having written them.
+      writeAgain(bytes, from, true);
+      await disk.sync(open);
+    }
+    trusted = true;
+    durableTo = from + bytes.length;
+  }
+
+  /** The same bytes at the same offsets; harmless to those who append meanwhile. */
+  function writeAgain(bytes: Buffer, from: number, needed: boolean): void {
+    if (bytes.length === 0) return;
+    let update: number;
+    try {
+      update = disk.open(place.journal, "update");
+    } catch (error) {
+      if (needed) throw error;
+      return;
+    }
+    try {
+      if (disk.factsOfOpen(update).identity !== identity) throw new Error("the journal was replaced");
+      let written = 0;
+      while (written < bytes.length) {
+        const count = disk.writeAt(update, bytes.subarray(written), from + written);
+        if (count === 0) throw new Error("the disk took no byte");
+        written += count;
+      }
+    } finally {
+      disk.close(update);
+    }
+  }
+
+  function recordsAfter(seq: number): readonly JournalRecord[] {
+    const places = reading.places.slice(seq);
+    const first = places[0];
+    const last = places.at(-1);
+    if (first === undefined || last === undefined) return [];
+    const bytes = readRange(first.offset, last.offset + last.length);
+    return places.map(({ offset, length, sum }, index) => {
+      const record = readRecord(stream, bytes.subarray(offset - first.offset, offset - first.offset + length));
+      if (record?.sum === sum) return record;
+      throw new OrchestratorError(
+        "journal-damaged",
+        `${place.name}/journal.jsonl is damaged: change ${seq + index + 1} does not read as it did before. Restore this file from a backup or version control.`,
+      );
+    });
+  }
+
+  return {
+    get reading() {
+      return reading;
+    },
+    get seen() {
+      return descriptor === undefined ? undefined : { identity, size };
+    },
+    catchUp,
+    forget,
+    create: () => {
+      if (descriptor === undefined) open("append");
+    },
+    append: (line) => {
+      const torn = size > reading.offset ? closingOfTornTail : "";
+      disk.append(openDescriptor(), Buffer.from(`${torn}${line}\n`));
+    },
+    holds: (record) => reading.places[record.seq - 1]?.sum === record.sum,
+    isDurable: () => durableTo >= size,
+    makeDurable,
+    recordsAfter,
+    versions: () => {
+      const versions = new Map<DocumentName, string[]>();
+      for (const { docs } of recordsAfter(0)) {
+        for (const [name, text] of Object.entries(docs)) {
+          if (text === null) continue;
+          const known = versions.get(name);
+          if (known === undefined) versions.set(name, [text]);
+          else known.push(text);
+        }
+      }
+      return versions;
+    },
+    close: () => reset(),
+  };
+}

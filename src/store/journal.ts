@@ -1,0 +1,215 @@
+/**
+ * The journal's format: how a record becomes a line, and which lines of a journal count. Pure: bytes in, decisions out.
+ * The invariant: the same bytes give every reader the same records, a line that lost a race or was torn never comes
+ * alive, and a line that was damaged is an error, never skipped.
+ */
+import { createHash } from "node:crypto";
+import { OrchestratorError } from "../errors.ts";
+import { isDocumentName } from "./layout.ts";
+import { nameOfStream, type Change, type DocumentName, type JournalRecord, type Stream } from "./store.ts";
+
+/** `prev` of the first record of a stream. */
+export const genesis = "";
+
+/**
+ * What the next record starts with when the journal does not end in a newline. The space marks the torn line as closed:
+ * a plain newline would bring a record alive that was cut exactly before its own.
+ */
+export const closingOfTornTail = " \n";
+
+const newline = 0x0a;
+const carriageReturn = 0x0d;
+const space = 0x20;
+const openingBrace = 0x7b;
+
+const recordStart = Buffer.from('{"id":"');
+const sumStart = Buffer.from(',"sum":"');
+const sumLength = 64;
+const sumEnd = Buffer.from('"}');
+const suffixLength = sumStart.length + sumLength + sumEnd.length;
+
+/** Sha256 in hex, as sums and pages carry it. Pure. */
+export function hashOf(bytes: Uint8Array | string): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** Makes the record that follows `prev`, and its line without a newline. Pure; `id` must be random. */
+export function formatRecord(change: Change, id: string, seq: number, prev: string): { readonly record: JournalRecord; readonly line: string } {
+  const { at, actor, tool, callId, event } = change;
+  const body = { id, seq, prev, at, actor, tool, callId, event, docs: change.documents };
+  const unsummed = JSON.stringify(body).slice(0, -1);
+  const sum = hashOf(unsummed);
+  return { record: { ...body, sum }, line: `${unsummed},"sum":"${sum}"}` };
+}
+
+/** Where a valid record's line stands, without its newline. */
+export type RecordPlace = { readonly offset: number; readonly length: number; readonly sum: string };
+
+/** What has been read of a journal. Changed in place by `advance`; thrown away when that throws. */
+export type Reading = {
+  readonly stream: Stream;
+  /** End of the last complete line. */
+  offset: number;
+  /** Number of complete lines, for messages. */
+  lines: number;
+  /** Last valid record; 0 and `genesis` before the first. */
+  seq: number;
+  sum: string;
+  /** Valid records in order; the one with `seq` n is at n - 1. */
+  readonly places: RecordPlace[];
+  /** Sums of all complete records, also of losers: the possible parents of a loser. */
+  readonly sums: Set<string>;
+  readonly documents: Map<DocumentName, string>;
+  /** Names of documents that existed and were removed. */
+  readonly removed: Set<DocumentName>;
+};
+
+/** A journal of which nothing has been read. Pure. */
+export function createReading(stream: Stream): Reading {
+  return {
+    stream,
+    offset: 0,
+    lines: 0,
+    seq: 0,
+    sum: genesis,
+    places: [],
+    sums: new Set([genesis]),
+    documents: new Map(),
+    removed: new Set(),
+  };
+}
+
+/**
+ * Reads on: `bytes` is the journal from `reading.offset` to its end. Returns the records that became valid. What follows
+ * the last newline is left for the next time. Throws `journal-damaged`, naming file and line, for a line that cannot be right.
+ */
+export function advance(reading: Reading, bytes: Buffer): readonly JournalRecord[] {
+  const valid: JournalRecord[] = [];
+  const base = reading.offset;
+  let start = 0;
+  for (let end = bytes.indexOf(newline); end !== -1; end = bytes.indexOf(newline, start)) {
+    const line = bytes.subarray(start, bytes[end - 1] === carriageReturn && end > start ? end - 1 : end);
+    reading.lines += 1;
+    const record = takeLine(reading, line, base + start);
+    if (record !== undefined) valid.push(record);
+    start = end + 1;
+    reading.offset = base + start;
+  }
+  const rest = bytes.subarray(start);
+  if (isFlippedEnd(rest)) throw damaged(reading, reading.lines + 1, "the record's newline was changed");
+  return valid;
+}
+
+/** Decides one complete line: the record when it is the next one, undefined when it is void. */
+function takeLine(reading: Reading, line: Buffer, offset: number): JournalRecord | undefined {
+  if (line.at(-1) === space) return undefined;
+  const record = readRecord(reading.stream, line);
+  if (record === undefined) {
+    if (isTornRestWithRecord(reading.stream, line)) return undefined;
+    throw damaged(reading, reading.lines, "it is no complete record with a right sum");
+  }
+  if (record.seq === reading.seq + 1 && record.prev === reading.sum) {
+    reading.seq = record.seq;
+    reading.sum = record.sum;
+    reading.sums.add(record.sum);
+    reading.places.push({ offset, length: line.length, sum: record.sum });
+    applyDocuments(reading, record);
+    return record;
+  }
+  // A loser: its parent stands here, but another record followed it first. The parent may itself have lost.
+  if (record.prev !== reading.sum && reading.sums.has(record.prev)) {
+    reading.sums.add(record.sum);
+    return undefined;
+  }
+  throw damaged(reading, reading.lines, "the record that it follows is missing");
+}
+
+function applyDocuments(reading: Reading, record: JournalRecord): void {
+  for (const [name, text] of Object.entries(record.docs)) {
+    if (text === null) {
+      reading.documents.delete(name);
+      reading.removed.add(name);
+    } else {
+      reading.documents.set(name, text);
+      reading.removed.delete(name);
+    }
+  }
+}
+
+/** The record in a line, or undefined unless it is whole, its sum is right and its fields have their types. Pure. */
+export function readRecord(stream: Stream, line: Buffer): JournalRecord | undefined {
+  const sum = sumOfWhole(line);
+  if (sum === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(line.toString("utf8"));
+  } catch {
+    return undefined;
+  }
+  return isRecord(stream, value) && value.sum === sum ? value : undefined;
+}
+
+/** The sum that a line carries, when it is that of the bytes before it. */
+function sumOfWhole(line: Buffer): string | undefined {
+  const split = line.length - suffixLength;
+  if (split <= 0) return undefined;
+  const sumAt = split + sumStart.length;
+  if (!line.subarray(split, sumAt).equals(sumStart)) return undefined;
+  if (!line.subarray(sumAt + sumLength).equals(sumEnd)) return undefined;
+  const sum = line.toString("latin1", sumAt, sumAt + sumLength);
+  return sum === hashOf(line.subarray(0, split)) ? sum : undefined;
+}
+
+function isRecord(stream: Stream, value: unknown): value is JournalRecord {
+  if (!isObject(value)) return false;
+  const { id, seq, prev, at, actor, tool, callId, event, docs, sum } = value;
+  const texts = [id, prev, at, tool, callId, sum].every((field) => typeof field === "string");
+  if (!texts || typeof seq !== "number" || !isObject(actor) || !isObject(event) || !isObject(docs)) return false;
+  return Object.entries(docs).every(([name, text]) => isDocumentName(stream, name) && (text === null || typeof text === "string"));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * True for a line in which a whole record was glued to a torn rest, because its writer looked before the rest was there.
+ * Such a record is void and its writer knows. False when the bytes say that a newline was changed into something else:
+ * then the record was valid once, and dropping it would be a silent loss.
+ */
+function isTornRestWithRecord(stream: Stream, line: Buffer): boolean {
+  for (let at = line.lastIndexOf(recordStart); at > 0; at = line.lastIndexOf(recordStart, at - 1)) {
+    if (readRecord(stream, line.subarray(at)) === undefined) continue;
+    const rest = line.subarray(0, at);
+    return !isFlippedEnd(rest) && !isFlippedClosing(rest);
+  }
+  return false;
+}
+
+/** True when the bytes hold a whole record that goes on in a way that no torn write leaves. */
+function isFlippedEnd(bytes: Buffer): boolean {
+  for (let start = bytes.indexOf(recordStart); start !== -1; start = bytes.indexOf(recordStart, start + 1)) {
+    for (let at = bytes.indexOf(sumStart, start); at !== -1; at = bytes.indexOf(sumStart, at + 1)) {
+      if (sumOfWhole(bytes.subarray(start, at + suffixLength)) === undefined) continue;
+      const next = bytes[at + suffixLength];
+      if (next !== undefined && next !== space && next !== openingBrace && next !== 0 && next !== carriageReturn) return true;
+    }
+  }
+  return false;
+}
+
+/** True when the bytes end like the closing of a torn tail of which one bit of the newline changed. */
+function isFlippedClosing(bytes: Buffer): boolean {
+  const difference = (bytes.at(-1) ?? newline) ^ newline;
+  return bytes.at(-2) === space && difference !== 0 && (difference & (difference - 1)) === 0;
+}
+
+function damaged(reading: Reading, line: number, what: string): OrchestratorError {
+  const file = `${nameOfStream(reading.stream)}/journal.jsonl`;
+  return new OrchestratorError(
+    "journal-damaged",
+    `${file} is damaged at line ${line}: ${what}. Nothing was changed and nothing is written there. ` +
+      "Restore this file from a backup or version control.",
+    { details: { file, line } },
+  );
+}

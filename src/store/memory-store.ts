@@ -1,0 +1,171 @@
+/**
+ * The store in memory, for tests of everything that is not the store: same interface and same answers, no disk. Nothing
+ * in it can be torn, edited or damaged, so it never warns.
+ */
+import { join } from "node:path";
+import { OrchestratorError } from "../errors.ts";
+import { formatCursor, readCursor } from "./cursor.ts";
+import { formatRecord, genesis } from "./journal.ts";
+import { fileOf, placeOf, requireDocumentName, requireSidecarName, requireStream } from "./layout.ts";
+import { framePage, readPage, withFinalNewline } from "./pages.ts";
+import { readOnlyOf, taskOnPage, type ReadOnly } from "./standing.ts";
+import {
+  nameOfStream,
+  type Change,
+  type DocumentName,
+  type JournalRecord,
+  type RenderPages,
+  type Store,
+  type Stream,
+  type TaskOnPage,
+} from "./store.ts";
+
+export type MemoryStoreOptions = {
+  readonly renderPages: RenderPages;
+  /** Makes record ids; a counter when left out. */
+  readonly randomId?: () => string;
+};
+
+/** A store whose pages can be looked at, because no disk has them. */
+export type MemoryStore = Store & {
+  /** Full text of a page as the file store would write it; undefined when there is none. */
+  page(stream: Stream, name: DocumentName): string | undefined;
+};
+
+type Kept = {
+  readonly stream: Stream;
+  readonly records: JournalRecord[];
+  readonly documents: Map<DocumentName, string>;
+  readonly pages: Map<DocumentName, string>;
+  readonly sidecars: Map<string, string>;
+};
+
+export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
+  const streams = new Map<string, Kept>();
+  let ids = 0;
+  let closed = false;
+  const nextId = options.randomId ?? (() => `record-${(ids += 1)}`);
+
+  function keptOf(stream: Stream): Kept | undefined {
+    if (closed) throw new OrchestratorError("bug", "The store is closed.");
+    requireStream(stream);
+    return streams.get(nameOfStream(stream));
+  }
+
+  function listed(): readonly Kept[] {
+    if (closed) throw new OrchestratorError("bug", "The store is closed.");
+    const key = ({ stream }: Kept) => [stream.projectId, stream.taskId ?? ""] as const;
+    return [...streams.values()].sort((left, right) => {
+      const [project, task] = key(left);
+      const [otherProject, otherTask] = key(right);
+      return compare(project, otherProject) || compare(task, otherTask);
+    });
+  }
+
+  function readOnlyNow(stream: Stream): ReadOnly | undefined {
+    const own = (kept: Kept | undefined) => (kept === undefined ? undefined : readOnlyOf(kept.stream, kept.documents));
+    const project = stream.taskId === undefined ? undefined : own(streams.get(nameOfStream({ projectId: stream.projectId })));
+    return project ?? own(streams.get(nameOfStream(stream)));
+  }
+
+  function commit(stream: Stream, expectedSeq: number, change: Change): Awaited<ReturnType<Store["commit"]>> {
+    const known = keptOf(stream);
+    for (const name of Object.keys(change.documents)) requireDocumentName(stream, name);
+    if (stream.taskId !== undefined && expectedSeq === 0 && !streams.has(nameOfStream({ projectId: stream.projectId }))) {
+      throw new OrchestratorError("unknown-project", `There is no project "${stream.projectId}" for this task.`);
+    }
+    const readOnly = readOnlyNow(stream);
+    if (readOnly !== undefined) throw new OrchestratorError(readOnly.code, readOnly.reason);
+    const last = known?.records.at(-1);
+    if ((last?.seq ?? 0) !== expectedSeq) return { kind: "conflict" };
+    const kept: Kept = known ?? { stream, records: [], documents: new Map(), pages: new Map(), sidecars: new Map() };
+    streams.set(nameOfStream(stream), kept);
+    const { line } = formatRecord(change, nextId(), expectedSeq + 1, last?.sum ?? genesis);
+    // Through its text, so that nobody holds on to a part of what is kept.
+    const record = JSON.parse(line) as JournalRecord;
+    kept.records.push(record);
+    for (const [name, text] of Object.entries(record.docs)) {
+      if (text === null) kept.documents.delete(name);
+      else kept.documents.set(name, text);
+    }
+    renderInto(kept, Object.keys(record.docs));
+    return { kind: "committed", seq: record.seq, sum: record.sum, warnings: [] };
+  }
+
+  function renderInto(kept: Kept, changed?: readonly DocumentName[]): void {
+    const { stream, documents, pages, records } = kept;
+    if (readOnlyNow(stream) !== undefined) return;
+    const rendered = options.renderPages({
+      stream,
+      documents: Object.fromEntries(documents),
+      ...(changed === undefined ? {} : { changed }),
+      ...(stream.taskId === undefined ? { tasks: tasksOf(stream.projectId) } : {}),
+    });
+    for (const [name, body] of Object.entries(rendered)) {
+      requireDocumentName(stream, name);
+      const before = readPage(pages.get(name) ?? "");
+      if (before?.body !== withFinalNewline(body)) pages.set(name, framePage(stream, records.length, body));
+    }
+    for (const name of pages.keys()) if (!documents.has(name) && rendered[name] === undefined) pages.delete(name);
+  }
+
+  function tasksOf(projectId: string): readonly TaskOnPage[] {
+    return listed().flatMap(({ stream, documents }) =>
+      stream.projectId === projectId && stream.taskId !== undefined ? [taskOnPage(stream.taskId, documents.get("task"))] : [],
+    );
+  }
+
+  return {
+    list: async () => listed().map(({ stream }) => stream),
+    read: async (stream) => {
+      const kept = keptOf(stream);
+      const last = kept?.records.at(-1);
+      if (kept === undefined || last === undefined) return undefined;
+      const readOnly = readOnlyNow(stream);
+      const documents = Object.fromEntries(kept.documents);
+      return { stream, seq: last.seq, sum: last.sum, documents, warnings: [], ...(readOnly === undefined ? {} : { readOnly }) };
+    },
+    commit: async (stream, expectedSeq, change) => commit(stream, expectedSeq, change),
+    history: async (stream, afterSeq) => keptOf(stream)?.records.slice(Math.max(0, afterSeq)) ?? [],
+    changes: async (cursor) => {
+      const reached = readCursor(cursor);
+      const records = listed().flatMap(({ stream, records: all }) =>
+        all.slice(reached.get(nameOfStream(stream)) ?? 0).map((record) => ({ stream, record })),
+      );
+      for (const { stream, record } of records) reached.set(nameOfStream(stream), record.seq);
+      return { records, cursor: formatCursor(reached) };
+    },
+    refreshPages: async (stream) => {
+      const kept = keptOf(stream);
+      if (kept !== undefined) renderInto(kept);
+    },
+    verify: async (stream) => {
+      keptOf(stream);
+      return [];
+    },
+    readSidecar: async (stream, name) => {
+      requireSidecarName(name);
+      const text = keptOf(stream)?.sidecars.get(name);
+      return text === undefined ? undefined : (JSON.parse(text) as unknown);
+    },
+    writeSidecar: async (stream, name, value) => {
+      requireSidecarName(name);
+      const kept = keptOf(stream);
+      if (kept === undefined) throw new OrchestratorError("not-committed", `There is no ${nameOfStream(stream)} to keep ${name} beside.`);
+      kept.sidecars.set(name, JSON.stringify(value));
+    },
+    locate: (stream, name, kind) => {
+      requireStream(stream);
+      requireDocumentName(stream, name);
+      return join(placeOf("/memory", stream).directory, fileOf(name, kind));
+    },
+    close: async () => {
+      closed = true;
+    },
+    page: (stream, name) => keptOf(stream)?.pages.get(name),
+  };
+}
+
+function compare(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0;
+}

@@ -1,0 +1,267 @@
+/**
+ * Documents and pages of one stream on the disk. They follow from the journal and can be redone from it at any time, so
+ * nothing here may fail a commit: what cannot be written is kept in mind and tried again.
+ * The invariant: no file is overwritten that was not first compared, and what a person wrote into one is kept aside.
+ */
+import { dirname, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { codeOf, isErrorWith, lookAt, pause, type Disk, type Found } from "./disk.ts";
+import { hashOf } from "./journal.ts";
+import { fileOf } from "./layout.ts";
+import { framePage, isTornPage, readPage, withFinalNewline } from "./pages.ts";
+import type { DocumentName, Stream } from "./store.ts";
+
+/**
+ * A file that was not as it should be. `loud`: a person should know, because work of theirs was put aside or the file is
+ * still wrong. The rest is what crashes leave behind.
+ */
+export type Mending = { readonly file: string; readonly what: string; readonly repaired: boolean; readonly loud: boolean };
+
+/** What the documents must be, and how to learn more about it. */
+export type Truth = {
+  /** Current documents; read anew on each use, because others may append. */
+  documents(): ReadonlyMap<DocumentName, string>;
+  /** Every text that a document ever had. */
+  versions(name: DocumentName): readonly string[];
+  /** Takes in what others appended; true when there was something. */
+  catchUp(): boolean;
+  /** Resolves when the journal is durable as far as it was read. No document may be ahead of it. */
+  makeDurable(): Promise<void>;
+};
+
+export type Projection = {
+  /** Makes a document's file what the journal says. `unexpected`: a missing file is worth a word. Never throws. */
+  settleDocument(name: DocumentName, unexpected: boolean): Promise<readonly Mending[]>;
+  /** Makes a page's body what was rendered (undefined: no page). Leaves a page with that body alone. Never throws. */
+  settlePage(name: DocumentName, rendered: string | undefined, seq: number, unexpected: boolean): Promise<readonly Mending[]>;
+  /** Names of documents whose file could not be written yet. */
+  readonly staleDocuments: ReadonlySet<DocumentName>;
+  /** True when a page could not be written yet. */
+  stalePages(): boolean;
+};
+
+/** How often a rename is tried where another process may have the file open. */
+const renameTries = 6;
+
+export function createProjection(disk: Disk, stream: Stream, directory: string, now: () => Date, truth: Truth): Projection {
+  /** Hash of what was last seen right on the disk. */
+  const right = new Map<DocumentName, string>();
+  const staleDocuments = new Set<DocumentName>();
+  const stalePages = new Set<DocumentName>();
+
+  async function settleDocument(name: DocumentName, unexpected: boolean): Promise<readonly Mending[]> {
+    const file = fileOf(name, "document");
+    const mendings: Mending[] = [];
+    try {
+      const failure = await bringAbout(name, file, unexpected, mendings);
+      if (failure === undefined) staleDocuments.delete(name);
+      else throw new Unwritten(failure);
+    } catch (error) {
+      staleDocuments.add(name);
+      mendings.push(unwritten(file, error));
+    }
+    return mendings;
+  }
+
+  async function bringAbout(name: DocumentName, file: string, unexpected: boolean, mendings: Mending[]): Promise<string | undefined> {
+    const path = join(directory, file);
+    for (;;) {
+      const wanted = truth.documents().get(name);
+      const found = lookAt(disk, path);
+      if (isAsWanted(found, wanted)) {
+        remember(name, wanted);
+        return undefined;
+      }
+      const expected = found.kind === "file" && right.get(name) === hashOf(found.bytes);
+      // Another process may have written it after a commit of its own, which then stands in the journal by now.
+      if (!expected && found.kind !== "missing" && truth.catchUp()) continue;
+      await truth.makeDurable();
+      if (found.kind === "missing") {
+        if (unexpected) mendings.push({ file, what: "was missing", repaired: true, loud: false });
+      } else if (!expected) {
+        const what = judgeDocument(found, truth.versions(name));
+        mendings.push(what === "edited" ? keptAside(file, found) : { file, what, repaired: true, loud: false });
+      }
+      const failure = wanted === undefined ? removeFile(path) : await publish(path, wanted);
+      if (failure === undefined) remember(name, wanted);
+      return failure;
+    }
+  }
+
+  function remember(name: DocumentName, text: string | undefined): void {
+    if (text === undefined) right.delete(name);
+    else right.set(name, hashOf(text));
+  }
+
+  async function settlePage(name: DocumentName, rendered: string | undefined, seq: number, unexpected: boolean): Promise<readonly Mending[]> {
+    const file = fileOf(name, "page");
+    const mendings: Mending[] = [];
+    try {
+      await bringAboutPage(file, rendered, seq, unexpected, mendings);
+      stalePages.delete(name);
+    } catch (error) {
+      stalePages.add(name);
+      mendings.push(unwritten(file, error));
+    }
+    return mendings;
+  }
+
+  async function bringAboutPage(file: string, rendered: string | undefined, seq: number, unexpected: boolean, mendings: Mending[]): Promise<void> {
+    const path = join(directory, file);
+    const wanted = rendered === undefined ? undefined : framePage(stream, seq, rendered);
+    const found = await lookAtPage(path, wanted);
+    if (found.kind === "missing") {
+      if (wanted === undefined) return;
+      if (unexpected) mendings.push({ file, what: "was missing", repaired: true, loud: false });
+    } else {
+      const text = found.kind === "file" ? Buffer.from(found.bytes).toString("utf8") : undefined;
+      const parts = text === undefined ? undefined : readPage(text);
+      if (rendered !== undefined && parts?.body === withFinalNewline(rendered)) return;
+      if (parts !== undefined) {
+        if (unexpected) mendings.push({ file, what: "showed an older state", repaired: true, loud: false });
+      } else if (text !== undefined && isTornPage(text, wanted)) {
+        mendings.push({ file, what: "was torn", repaired: true, loud: false });
+      } else {
+        mendings.push(keptAside(file, found));
+      }
+    }
+    await truth.makeDurable();
+    if (wanted === undefined) removeFile(path);
+    else writeInPlace(path, Buffer.from(wanted));
+  }
+
+  /** Looks again while a page that seems edited is still changing: another process may be in the middle of writing it. */
+  async function lookAtPage(path: string, wanted: string | undefined): Promise<Found> {
+    let found = lookAt(disk, path);
+    for (let attempt = 1; attempt <= 3 && found.kind === "file"; attempt += 1) {
+      const text = Buffer.from(found.bytes).toString("utf8");
+      if (readPage(text) !== undefined || isTornPage(text, wanted)) break;
+      await pause(3);
+      const again = lookAt(disk, path);
+      const isStill = again.kind === "file" && sameBytes(again.bytes, found.bytes);
+      found = again;
+      if (isStill) break;
+    }
+    return found;
+  }
+
+  /** A rename would cost ten times as much, and a page that is cut short is found by its own last line. */
+  function writeInPlace(path: string, bytes: Buffer): void {
+    const descriptor = inDirectory(path, () => disk.open(path, "page"));
+    try {
+      const before = disk.factsOfOpen(descriptor).size;
+      const written = disk.writeAt(descriptor, bytes, 0);
+      if (written < bytes.length) throw new Unwritten("the disk took only a part of it");
+      if (before > bytes.length) disk.truncate(descriptor, bytes.length);
+    } finally {
+      disk.close(descriptor);
+    }
+  }
+
+  /** Writes a document and reads it back: the atomic writer publishes a truncated file on a full disk without an error. */
+  async function publish(path: string, text: string): Promise<string | undefined> {
+    const bytes = Buffer.from(text);
+    for (let attempt = 1; attempt <= 2; attempt += 1) {
+      await replaceFile(path, bytes);
+      if (isAsWanted(lookAt(disk, path), text)) return undefined;
+    }
+    return "it does not read back as it was written";
+  }
+
+  async function replaceFile(path: string, bytes: Buffer): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return inDirectory(path, () => disk.replaceFile(path, bytes));
+      } catch (error) {
+        if (!disk.windows || attempt === renameTries || !isErrorWith(error, "EPERM", "EACCES", "EBUSY")) throw error;
+        await pause(10 * 2 ** attempt);
+      }
+    }
+  }
+
+  function inDirectory<T>(path: string, write: () => T): T {
+    try {
+      return write();
+    } catch (error) {
+      if (!isErrorWith(error, "ENOENT")) throw error;
+      disk.makeDirectory(dirname(path));
+      return write();
+    }
+  }
+
+  function removeFile(path: string): undefined {
+    try {
+      disk.remove(path);
+    } catch (error) {
+      if (!isErrorWith(error, "ENOENT")) throw error;
+    }
+  }
+
+  /** Copies what a person wrote before it is overwritten; when that fails, nothing is overwritten. */
+  function keptAside(file: string, found: Found): Mending {
+    const path = join(directory, file);
+    const stamp = now().toISOString().replaceAll(/[-:]/g, "").replace(/\.\d+/, "");
+    for (let count = 1; ; count += 1) {
+      const aside = `${file}.edited-${stamp}${count === 1 ? "" : `-${count}`}`;
+      const target = join(directory, aside);
+      const there = lookAt(disk, target);
+      if (there.kind === "missing") {
+        if (found.kind === "file") disk.copyFile(path, target);
+        // A link is moved as it is: following it would copy what it points to.
+        else if (found.kind === "link") disk.rename(path, target);
+        else throw new Unwritten("something that is no file stands in its place");
+      } else if (there.kind !== "file" || found.kind !== "file" || !sameBytes(there.bytes, found.bytes)) {
+        continue;
+      }
+      const what = `was changed by hand or by another program; that has no effect, and it is kept as ${aside}`;
+      return { file, what, repaired: true, loud: true };
+    }
+  }
+
+  return { settleDocument, settlePage, staleDocuments, stalePages: () => stalePages.size > 0 };
+}
+
+/** Why a file could not be written, in words without a path. */
+class Unwritten extends Error {}
+
+function unwritten(file: string, error: unknown): Mending {
+  const reason = error instanceof Unwritten ? error.message : codeOf(error);
+  const what = `could not be written yet (${reason}); the journal has its content, and it is written with the next change or reading`;
+  return { file, what, repaired: false, loud: true };
+}
+
+function isAsWanted(found: Found, wanted: string | undefined): boolean {
+  if (wanted === undefined) return found.kind === "missing";
+  return found.kind === "file" && sameBytes(found.bytes, Buffer.from(wanted));
+}
+
+function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
+  return Buffer.compare(left, right) === 0;
+}
+
+/** What happened to a document that is not the one last seen: only `edited` is a person's work. Pure. */
+export function judgeDocument(found: Found, versions: readonly string[]): "edited" | "was an older version" | "was torn" | "was reformatted" {
+  if (found.kind !== "file") return "edited";
+  const bytes = Buffer.from(found.bytes);
+  if (versions.some((version) => sameBytes(bytes, Buffer.from(version)))) return "was an older version";
+  const written = withoutTrailingZeros(bytes);
+  if (written.length === 0) return "was torn";
+  if (versions.some((version) => sameBytes(written, Buffer.from(version).subarray(0, written.length)))) return "was torn";
+  const value = parseJson(bytes.toString("utf8"));
+  if (value !== undefined && versions.some((version) => isDeepStrictEqual(parseJson(version), value))) return "was reformatted";
+  return "edited";
+}
+
+function withoutTrailingZeros(bytes: Buffer): Buffer {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end -= 1;
+  return bytes.subarray(0, end);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text.startsWith("\uFEFF") ? text.slice(1) : text);
+  } catch {
+    return undefined;
+  }
+}

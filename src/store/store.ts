@@ -1,0 +1,111 @@
+/**
+ * What keeping means to the rest of the code: streams of records, and documents that follow from them.
+ * No path, descriptor or lock shows here; a store on files and one in memory pass the same conformance suite.
+ */
+import type { Event } from "../schema/events.ts";
+
+/** One stream per project and one per task. Ids are those of the documents. */
+export type Stream = { readonly projectId: string; readonly taskId?: string };
+
+/** Logical document names: `project` in a project's stream; `task` and `steps/<id>` in a task's. */
+export type DocumentName = string;
+
+/** Who caused a record; `session` is a hash. */
+export type Actor = { readonly kind: "person" | "orchestrator" | "builder" | "qa" | "driver"; readonly agentId?: string; readonly session?: string };
+
+/** What a caller asks to commit: the event and the full new text of each document it changes (null removes it). */
+export type Change = {
+  readonly at: string;
+  readonly actor: Actor;
+  readonly tool: string;
+  readonly callId: string;
+  readonly event: Event;
+  readonly documents: Readonly<Record<DocumentName, string | null>>;
+};
+
+/** One durable record of a stream, in order; `seq` starts at 1 and has no gap. */
+export type JournalRecord = {
+  readonly id: string;
+  readonly seq: number;
+  readonly prev: string;
+  readonly at: string;
+  readonly actor: Actor;
+  readonly tool: string;
+  readonly callId: string;
+  readonly event: Event;
+  readonly docs: Readonly<Record<DocumentName, string | null>>;
+  readonly sum: string;
+};
+
+/** A stream as it stands: all documents by name, and the last record's place. */
+export type Snapshot = {
+  readonly stream: Stream;
+  readonly seq: number;
+  readonly sum: string;
+  readonly documents: Readonly<Record<DocumentName, string>>;
+  /** What was noticed and mended while opening or writing, e.g. a document edited behind our back. For people. */
+  readonly warnings: readonly string[];
+  /** Set when the stream must not be written: `project-copied`, `newer-schema`. */
+  readonly readOnly?: { readonly code: "project-copied" | "newer-schema"; readonly reason: string };
+};
+
+/**
+ * The answer to a commit. `committed`: durable, documents and pages follow (a `warning` says which could not be written
+ * yet). `conflict`: another change came first, nothing of this one will ever come alive; decide again on the new state.
+ */
+export type Committed = { readonly kind: "committed"; readonly seq: number; readonly sum: string; readonly warnings: readonly string[] };
+export type CommitAnswer = Committed | { readonly kind: "conflict" };
+
+/** One difference that `verify` found. */
+export type Finding = { readonly stream: Stream; readonly name: string; readonly what: string; readonly repaired: boolean };
+
+/** Where a reader of all streams stands; opaque, keep and hand back. */
+export type Cursor = string;
+
+export type Store = {
+  /** All streams below the root in a stable order: each project's stream, then its tasks'. */
+  list(): Promise<readonly Stream[]>;
+  /** The stream as it is now, or undefined when it does not exist. Redoes documents and pages that a crash left behind. Throws `journal-damaged`. */
+  read(stream: Stream): Promise<Snapshot | undefined>;
+  /**
+   * Appends one record when the stream's last `seq` is `expectedSeq` (0: the stream must not exist yet). Resolves after
+   * the record is durable and documents and pages were written. Throws `not-committed`, `outcome-unknown`, `journal-damaged`.
+   */
+  commit(stream: Stream, expectedSeq: number, change: Change): Promise<CommitAnswer>;
+  /** The records after `afterSeq`, in order. */
+  history(stream: Stream, afterSeq: number): Promise<readonly JournalRecord[]>;
+  /** Records of all streams that were committed since the cursor (undefined: from the start), and the next cursor. Per stream in order, exactly once. */
+  changes(cursor?: Cursor): Promise<{ readonly records: readonly { readonly stream: Stream; readonly record: JournalRecord }[]; readonly cursor: Cursor }>;
+  /** Writes the stream's pages anew where they differ (a project's page counts its tasks and follows their status). */
+  refreshPages(stream: Stream): Promise<void>;
+  /** Reads the whole journal and compares every document and page; repairs what differs and says so. */
+  verify(stream: Stream): Promise<readonly Finding[]>;
+  /** A small value kept beside the stream, outside journal and version control; undefined when absent or unreadable. */
+  readSidecar(stream: Stream, name: string): Promise<unknown>;
+  /** Keeps the value, also before the stream's first record; the stream does not exist because of it. */
+  writeSidecar(stream: Stream, name: string, value: unknown): Promise<void>;
+  /** Absolute path of a document or page, for people and answers; does not say that it exists. */
+  locate(stream: Stream, name: DocumentName, kind: "document" | "page"): string;
+  /** Closes what is open. Later calls throw. */
+  close(): Promise<void>;
+};
+
+/**
+ * Renders pages: name (as a document's) to body. The store adds the last line (generated, stream, seq, hash).
+ * `changed` limits the work to pages that the named documents show; undefined means all. Pure: the same input gives the same text.
+ * `tasks` is given for a project's stream only.
+ */
+export type RenderPages = (input: {
+  readonly stream: Stream;
+  readonly documents: Readonly<Record<DocumentName, string>>;
+  readonly changed?: readonly DocumentName[];
+  readonly tasks?: readonly TaskOnPage[];
+}) => Readonly<Record<DocumentName, string>>;
+
+/** What a project's page shows of a task. */
+export type TaskOnPage = { readonly id: string; readonly title: string; readonly status: string; readonly updatedAt: string; readonly steps: number };
+
+/** The stream's name in words, as pages and records show it. Pure. */
+export function nameOfStream(stream: Stream): string {
+  return stream.taskId === undefined ? `projects/${stream.projectId}` : `projects/${stream.projectId}/tasks/${stream.taskId}`;
+}

@@ -1,0 +1,114 @@
+/** create_task: a task with its steps, as a draft. Its flow record is made first, so that record 1 names it. */
+import { refuse, type Refusal } from "../errors.ts";
+import { transition } from "../flow/transition.ts";
+import type { Check } from "../schema/documents.ts";
+import { bounds } from "../schema/bounds.ts";
+import type { StepWanted, TaskEventOf } from "../schema/events.ts";
+import { CreateTaskParameters, type ParametersOf } from "../schema/parameters.ts";
+import type { Desk } from "./desk.ts";
+import { rememberOwner } from "./chat-of-task.ts";
+import { slugOf } from "./slug.ts";
+import { actorOf, changeTask, defineTool, originOf, readProject, readTask, type Answer, type ReadTask } from "./tool.ts";
+
+export const createTask = defineTool({
+  name: "create_task",
+  label: "Create task",
+  description: "Add a task with all its steps to a project. It stays a draft until start_task.",
+  audience: "orchestrator",
+  parameters: CreateTaskParameters,
+  async run(parameters, { desk, caller, tool, callId }) {
+    const found = await readProject(desk, parameters.projectId);
+    if (!found.ok) return found;
+    if (found.snapshot.readOnly !== undefined) return refuse(found.snapshot.readOnly.code, found.snapshot.readOnly.reason);
+    const refused = refuseChecks(desk, parameters.steps.flatMap((step) => step.checks ?? [])) ?? (await refuseDependencies(desk, parameters));
+    if (refused !== undefined) return refused;
+    const taskId = `${slugOf(parameters.title, "task")}-${callId.slice(0, 8)}`;
+    const stream = { projectId: parameters.projectId, taskId };
+    const known = await readTask(desk, stream);
+    if (known !== undefined) return answer(known, desk);
+    const draft: TaskEventOf<"TaskCreated"> = {
+      type: "TaskCreated",
+      v: 1,
+      at: desk.now().toISOString(),
+      taskId,
+      projectId: parameters.projectId,
+      title: parameters.title,
+      spec: parameters.spec,
+      acceptanceCriteria: parameters.acceptanceCriteria,
+      steps: parameters.steps.map(asWanted),
+      dependsOn: parameters.dependsOn ?? [],
+      maxAttempts: desk.settings.maxAttempts,
+      acceptanceReview: desk.settings.acceptanceReview,
+      flowId: null,
+      origin: originOf(caller),
+    };
+    // Decided once before the flow record is made: a refused call leaves nothing behind.
+    const decision = transition(undefined, draft);
+    if (!decision.ok) return decision;
+    const flowId = await desk.createFlow({ sessionKey: caller.sessionKey, projectId: parameters.projectId, taskId, title: parameters.title });
+    const changed = await changeTask(desk, stream, {
+      tool,
+      callId,
+      actor: actorOf(caller),
+      toEvent: (state) => (state === undefined ? { ...draft, flowId } : refuse("id-taken", `The task ${taskId} exists already.`, ["get_status"])),
+      beforeCommit: () => rememberOwner(desk.store, stream, caller),
+    });
+    if (!changed.ok) return changed;
+    return answer({ stream, state: changed.state }, desk);
+  },
+});
+
+function answer({ stream, state }: Pick<ReadTask, "stream" | "state">, desk: Desk): Answer {
+  const stepIds = state.steps.map((step) => step.id);
+  const taskPath = desk.store.locate(stream, "task", "document");
+  const { id: taskId, flowId } = state.task;
+  return {
+    text: `Task ${taskId} is a draft with the steps ${stepIds.join(", ")}. Its page: ${desk.store.locate(stream, "task", "page")}. Next: start_task.`,
+    details: { taskId, taskPath, stepIds, flowId },
+  };
+}
+
+type StepParameters = ParametersOf<typeof CreateTaskParameters>["steps"][number];
+
+/** A step's parameters as the event carries them: defaults of checks filled in. Pure. */
+export function asWanted(step: StepParameters): StepWanted {
+  const { id, title, goal, passCriteria, dependsOn, checks } = step;
+  return {
+    ...(id === undefined ? {} : { id }),
+    title,
+    goal,
+    passCriteria,
+    ...(dependsOn === undefined ? {} : { dependsOn }),
+    checks: (checks ?? []).map((check): Check => ({ ...check, timeoutSeconds: check.timeoutSeconds ?? bounds.checkTimeoutSeconds.normal })),
+  };
+}
+
+/** Refuses checks that would not run: a program that is not allowed, or builders that are confined while checks are not. */
+export function refuseChecks(desk: Desk, checks: readonly { readonly name: string; readonly command: readonly string[] }[]): Refusal | undefined {
+  if (checks.length === 0) return undefined;
+  const { allow, allowUnconfined } = desk.settings.checks;
+  const accepted = [...allow.map((program) => `command[0]: ${program}`), "the program added to checks.allow in the plugin's configuration", "no checks"];
+  for (const check of checks) {
+    const program = check.command[0] ?? "";
+    if (program.includes("/") || program.includes("\\") || !allow.includes(program))
+      return refuse("program-not-allowed", `Check ${JSON.stringify(check.name)} starts ${JSON.stringify(program.slice(0, 80))}, which checks.allow does not name.`, accepted);
+  }
+  if (!allowUnconfined && !desk.buildersAreUnconfined())
+    return refuse("checks-unconfined", "Builders are sandboxed or restricted here, and checks would run outside of that.", [
+      "no checks",
+      "checks.allowUnconfined: true in the plugin's configuration",
+    ]);
+  return undefined;
+}
+
+async function refuseDependencies(desk: Desk, { projectId, dependsOn = [] }: ParametersOf<typeof CreateTaskParameters>): Promise<Refusal | undefined> {
+  const seen = new Set<string>();
+  for (const taskId of dependsOn) {
+    const known = /^[a-z0-9][a-z0-9-]*$/.test(taskId) ? await desk.store.read({ projectId, taskId }) : undefined;
+    if (known === undefined)
+      return refuse("unknown-dependency", `Project ${projectId} has no task ${JSON.stringify(taskId.slice(0, 80))}.`, ["task ids of this project"]);
+    if (seen.has(taskId)) return refuse("unknown-dependency", `dependsOn names ${taskId} twice.`, ["each task once"]);
+    seen.add(taskId);
+  }
+  return undefined;
+}

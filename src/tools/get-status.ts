@@ -1,0 +1,298 @@
+/**
+ * get_status: where everything stands, in our words, ids and numbers; people's and agents' text only as quotations.
+ * At most 24 KB: lists are cut from their end and `truncated` says so.
+ */
+import { refuse, type Refusal } from "../errors.ts";
+import { currentAttempt, isFinished, openRuns } from "../flow/ready.ts";
+import { bounds, byteLength } from "../schema/bounds.ts";
+import type { StatusDetails, WaitsFor } from "../schema/details.ts";
+import { parseProject, type Project, type Step, type TaskState } from "../schema/documents.ts";
+import { GetStatusParameters } from "../schema/parameters.ts";
+import { quoteText } from "../render/quote.ts";
+import { runsOf, sumUsage } from "../render/usage.ts";
+import { nameOfStream, type Snapshot, type Stream } from "../store/store.ts";
+import type { Desk } from "./desk.ts";
+import { unknownTask } from "./start-task.ts";
+import { defineTool, findTask, readProject, stateOf, type Answer } from "./tool.ts";
+
+export const getStatus = defineTool({
+  name: "get_status",
+  label: "Get status",
+  description: "Where projects, tasks and steps stand, what waits for what, and what to do next. Without ids: all projects.",
+  audience: "orchestrator",
+  parameters: GetStatusParameters,
+  async run({ projectId, taskId, stepId, verify }, { desk }) {
+    if (stepId !== undefined && taskId === undefined)
+      return refuse("invalid-parameters", "stepId is given without taskId.", ["taskId and stepId together"]);
+    const view = taskId !== undefined ? await viewTask(desk, taskId, stepId) : projectId !== undefined ? await viewProject(desk, projectId) : await viewAll(desk);
+    if ("ok" in view) return view;
+    const verified = verify === true ? { verify: await verifyStreams(desk, view.streams) } : {};
+    return answer({ ...view.details, ...verified });
+  },
+});
+
+type View = { readonly details: StatusDetails; readonly streams: readonly Stream[] };
+
+// ---- the three views
+
+async function viewAll(desk: Desk): Promise<View> {
+  const streams = await desk.store.list();
+  const projects = await Promise.all(streams.filter((stream) => stream.taskId === undefined).map((stream) => summarizeProject(desk, stream, streams)));
+  const remarks = desk.live.remarks();
+  const next = [...remarks, ...(projects.length === 0 ? ["create_project starts the first project"] : ["get_status with a projectId shows its tasks"])];
+  return { details: { projects: projects.flatMap((one) => (one === undefined ? [] : [one])), waitsFor: [], next, truncated: false }, streams };
+}
+
+async function viewProject(desk: Desk, projectId: string): Promise<View | Refusal> {
+  const found = await readProject(desk, projectId);
+  if (!found.ok) return found;
+  const streams = (await desk.store.list()).filter((stream) => stream.projectId === projectId);
+  const tasks = await readTasks(desk, streams);
+  const summary = await summarizeProject(desk, { projectId }, streams);
+  if (summary === undefined) return refuse("unknown-project", `There is no project ${projectId}.`);
+  const ordered = tasks.toSorted((one, other) => rank(one.state) - rank(other.state) || other.state.task.updatedAt.localeCompare(one.state.task.updatedAt));
+  return {
+    streams,
+    details: {
+      projects: [],
+      project: {
+        ...summary,
+        taskList: ordered.map((one) => summarizeTask(desk, one.stream, one.state)),
+        usage: sumUsage(runsOf(tasks.flatMap((one) => one.state.steps))),
+        warnings: [...desk.live.remarks(), ...found.snapshot.warnings],
+      },
+      waitsFor: tasks.flatMap((one) => waitsOf(desk, one.stream, one.state)),
+      next: tasks.length === 0 ? [`create_task with projectId ${projectId}`] : ordered.filter((one) => !isEnded(one.state)).flatMap((one) => nextOf(one.state)),
+      truncated: false,
+    },
+  };
+}
+
+async function viewTask(desk: Desk, taskId: string, stepId: string | undefined): Promise<View | Refusal> {
+  const stream = await findTask(desk, taskId);
+  const snapshot = stream === undefined ? undefined : await desk.store.read(stream);
+  if (stream === undefined || snapshot === undefined) return unknownTask(taskId);
+  const state = stateOf(snapshot);
+  const step = stepId === undefined ? undefined : state.steps.find((one) => one.id === stepId);
+  if (stepId !== undefined && step === undefined)
+    return refuse("unknown-step", `Task ${taskId} has no step ${JSON.stringify(stepId.slice(0, 80))}.`, state.steps.slice(0, 20).map((one) => one.id));
+  const { task } = state;
+  const asked = [...(task.question === null ? [] : [{ stepId: null, question: task.question }]), ...questionsOf(state.steps)];
+  return {
+    streams: [stream],
+    details: {
+      projects: [],
+      task: {
+        ...summarizeTask(desk, stream, state),
+        projectId: task.projectId,
+        dependsOn: [...task.dependsOn],
+        flowId: task.flowId,
+        questions: asked.map(({ stepId: where, question }) => ({
+          stepId: where,
+          questionId: question.id,
+          kind: question.kind,
+          text: quoteText(question.text),
+          choices: [...question.choices],
+        })),
+        steps: state.steps.map(summarizeStep),
+        usage: sumUsage(runsOf(state.steps)),
+        warnings: warningsOf(desk, snapshot),
+        pagePath: desk.store.locate(stream, "task", "page"),
+      },
+      ...(step === undefined ? {} : { step: describeStep(desk, stream, step) }),
+      waitsFor: waitsOf(desk, stream, state),
+      next: nextOf(state),
+      truncated: false,
+    },
+  };
+}
+
+// ---- parts
+
+async function summarizeProject(desk: Desk, stream: Stream, streams: readonly Stream[]) {
+  const snapshot = await desk.store.read(stream);
+  const text = snapshot?.documents["project"];
+  if (snapshot === undefined || text === undefined) return undefined;
+  const project: Project = parseProject(text);
+  const counts: Record<string, number> = {};
+  for (const { state } of await readTasks(desk, streams.filter((one) => one.projectId === stream.projectId)))
+    counts[state.task.status] = (counts[state.task.status] ?? 0) + 1;
+  const projectPath = desk.store.locate(stream, "project", "document");
+  return { projectId: project.id, name: quoteText(project.name), repoPath: project.repo, tasks: counts, projectPath };
+}
+
+async function readTasks(desk: Desk, streams: readonly Stream[]) {
+  const found = [];
+  for (const stream of streams) {
+    if (stream.taskId === undefined) continue;
+    const snapshot = await desk.store.read(stream);
+    if (snapshot !== undefined) found.push({ stream, state: stateOf(snapshot) });
+  }
+  return found;
+}
+
+function summarizeTask(desk: Desk, stream: Stream, { task, steps }: TaskState) {
+  return {
+    taskId: task.id,
+    title: quoteText(task.title),
+    taskStatus: task.status,
+    stepsFinished: steps.filter(isFinished).length,
+    stepsTotal: steps.length,
+    taskPath: desk.store.locate(stream, "task", "document"),
+  };
+}
+
+function summarizeStep(step: Step) {
+  const { id: stepId, status: stepStatus, attempt, maxAttempts, passedBy } = step;
+  return { stepId, title: quoteText(step.title), stepStatus, attempt, maxAttempts, passedBy };
+}
+
+function describeStep(desk: Desk, stream: Stream, step: Step) {
+  const attempt = currentAttempt(step);
+  const judged = new Map((attempt?.qa?.criteria ?? []).map((one) => [one.id, one]));
+  return {
+    ...summarizeStep(step),
+    taskId: step.taskId,
+    criteria: step.passCriteria.map(({ id, text }) => ({
+      id,
+      text: quoteText(text),
+      pass: judged.get(id)?.pass ?? null,
+      evidence: judged.has(id) ? quoteText(judged.get(id)?.evidence ?? "") : null,
+    })),
+    checks: (attempt?.checks ?? []).map(({ name, exitCode }) => ({ name: quoteText(name), exitCode })),
+    runs: (attempt?.runs ?? []).map(({ runId, role, startedAt, endedAt, end }) => {
+      const activity = endedAt === null ? desk.live.activity(runId) : undefined;
+      return { runId, role, startedAt, endedAt, end, ...(activity === undefined ? {} : { activity }) };
+    }),
+    usage: sumUsage(runsOf([step])),
+    pagePath: desk.store.locate(stream, `steps/${step.id}`, "page"),
+  };
+}
+
+function waitsOf(desk: Desk, stream: Stream, state: TaskState): readonly WaitsFor[] {
+  const { task, steps } = state;
+  const taskId = task.id;
+  if (isEnded(state)) return [];
+  return [
+    ...(task.status === "waiting" ? task.dependsOn.map((id): WaitsFor => ({ taskId, kind: "task", id })) : []),
+    ...(task.question === null ? [] : [{ taskId, kind: "person" as const, id: task.question.id }]),
+    ...questionsOf(steps).map(({ stepId, question }): WaitsFor => ({ taskId, stepId, kind: "person", id: question.id })),
+    ...steps.flatMap((step) => openRuns(step).map((run): WaitsFor => ({ taskId, stepId: step.id, kind: "run", id: run.runId }))),
+    ...desk.live.waitsFor(stream),
+  ];
+}
+
+function questionsOf(steps: readonly Step[]) {
+  return steps.flatMap((step) => (step.question === null ? [] : [{ stepId: step.id, question: step.question }]));
+}
+
+function nextOf(state: TaskState): readonly string[] {
+  const { task, steps } = state;
+  const answers = questionsOf(steps).map(
+    ({ stepId, question }) =>
+      `Ask the owner about step ${stepId} (${question.kind}; choices: ${question.choices.join(", ")}) and wait. With the owner's words as reason, set_step_status of task ${task.id}, step ${stepId}, carries the answer.`,
+  );
+  switch (task.status) {
+    case "draft":
+      return [`start_task with taskId ${task.id}, when the owner wants it to begin`];
+    case "waiting":
+      return task.question === null
+        ? [`Nothing: task ${task.id} begins when ${task.dependsOn.join(", ")} are done`]
+        : [`Ask the owner whether task ${task.id} goes on without the cancelled task (set_task_status running) or is cancelled`];
+    case "paused":
+      return [`set_task_status running for task ${task.id}, when the owner wants it to go on`, ...answers];
+    case "blocked":
+      return answers;
+    case "running":
+      return [`Nothing for task ${task.id}: runs follow by themselves and this chat is told of each result`, ...answers];
+    case "done":
+      return [`Tell the owner that task ${task.id} is done and where its page is`];
+    case "cancelled":
+      return [`create_task when the work of task ${task.id} is wanted after all`];
+    default:
+      return [];
+  }
+}
+
+const isEnded = ({ task }: TaskState) => task.status === "done" || task.status === "cancelled";
+const rank = (state: TaskState) => (isEnded(state) ? 1 : 0);
+const warningsOf = (desk: Desk, snapshot: Snapshot) => [
+  ...desk.live.remarks(),
+  ...snapshot.warnings,
+  ...(snapshot.readOnly === undefined ? [] : [`read-only (${snapshot.readOnly.code}): ${snapshot.readOnly.reason}`]),
+];
+
+async function verifyStreams(desk: Desk, streams: readonly Stream[]) {
+  const findings = [];
+  for (const stream of streams)
+    for (const { name, what, repaired } of await desk.store.verify(stream)) findings.push({ stream: nameOfStream(stream), name, what, repaired });
+  return { streams: streams.length, findings };
+}
+
+// ---- bounding and saying it
+
+function answer(details: StatusDetails): Answer {
+  const fitting = fit(details);
+  return { text: inWords(fitting), details: fitting };
+}
+
+/** Cuts lists from their end until the answer is within its bound. */
+function fit(details: StatusDetails): StatusDetails {
+  let share = 1;
+  let cut = details;
+  while (byteLength(JSON.stringify(cut)) + byteLength(inWords(cut)) > bounds.statusBytes && share > 1 / 4096) {
+    share /= 2;
+    cut = { ...(shorten(details, share) as StatusDetails), truncated: true };
+  }
+  return cut;
+}
+
+function shorten(value: unknown, share: number): unknown {
+  if (Array.isArray(value)) return value.slice(0, Math.max(value.length > 0 ? 1 : 0, Math.floor(Math.min(value.length, 400) * share))).map((item) => shorten(item, share));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, shorten(item, share)]));
+}
+
+function inWords(details: StatusDetails): string {
+  const { projects, project, task, step, waitsFor, next, truncated, verify } = details;
+  const counts = (tasks: Readonly<Record<string, number>>) => Object.entries(tasks).map(([status, count]) => `${count} ${status}`).join(", ") || "no tasks";
+  const tokens = (usage: { readonly inputTokens: number; readonly outputTokens: number; readonly costUsd: number }) =>
+    `${usage.inputTokens} tokens in, ${usage.outputTokens} out, $${usage.costUsd.toFixed(4)}`;
+  const lines = [
+    ...projects.map((one) => `Project ${one.projectId} (${one.name}): ${counts(one.tasks)}.`),
+    ...(project === undefined
+      ? []
+      : [
+          `Project ${project.projectId} (${project.name}): ${counts(project.tasks)}; ${tokens(project.usage)}. Works in ${project.repoPath}.`,
+          ...project.taskList.map((one) => `- Task ${one.taskId} (${one.title}): ${one.taskStatus}, ${one.stepsFinished} of ${one.stepsTotal} steps finished.`),
+          ...project.warnings.map((warning) => `Warning: ${warning}`),
+        ]),
+    ...(task === undefined
+      ? []
+      : [
+          `Task ${task.taskId} (${task.title}) of project ${task.projectId}: ${task.taskStatus}, ${task.stepsFinished} of ${task.stepsTotal} steps finished; ${tokens(task.usage)}. Page: ${task.pagePath}`,
+          ...task.steps.map(
+            (one) => `- Step ${one.stepId} (${one.title}): ${one.stepStatus}, attempt ${one.attempt} of ${one.maxAttempts}${one.passedBy === "person" ? ", accepted by a person, not by QA" : ""}.`,
+          ),
+          ...task.questions.map((one) => `Open question${one.stepId === null ? "" : ` about ${one.stepId}`} (${one.kind}): ${one.text} Choices: ${one.choices.join("; ")}.`),
+          ...task.warnings.map((warning) => `Warning: ${warning}`),
+        ]),
+    ...(step === undefined
+      ? []
+      : [
+          `Step ${step.stepId}: ${tokens(step.usage)}. Page: ${step.pagePath}`,
+          ...step.criteria.map((one) => `- ${one.id} ${one.pass === null ? "not judged" : one.pass ? "pass" : "fail"}: ${one.text}${one.evidence === null ? "" : ` Evidence: ${one.evidence}`}`),
+          ...step.checks.map((one) => `- check ${one.name}: exit code ${one.exitCode ?? "none"}`),
+          ...step.runs.map(
+            (one) => `- run ${one.runId}: ${one.end ?? "live"}${one.activity === undefined ? "" : `, last sign of life ${one.activity.lastEventAt}${one.activity.tool === null ? "" : ` (${one.activity.tool})`}`}`,
+          ),
+        ]),
+    ...waitsFor.map((one) => `Waits: ${one.taskId}${one.stepId === undefined ? "" : ` ${one.stepId}`} for ${one.kind} ${one.id}.`),
+    ...(verify === undefined
+      ? []
+      : [`Verified ${verify.streams} streams: ${verify.findings.length === 0 ? "every file agrees with its journal" : `${verify.findings.length} differences`}.`, ...verify.findings.map((one) => `- ${one.stream} ${one.name}: ${one.what}${one.repaired ? " (repaired)" : ""}`)]),
+    ...next.map((one) => `Next: ${one}.`.replace(/\.\.$/, ".")),
+    ...(truncated ? ["(Cut to fit; ask for one project, task or step to see more.)"] : []),
+  ];
+  return lines.length === 0 ? "There are no projects yet. Next: create_project." : lines.join("\n");
+}

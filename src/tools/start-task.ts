@@ -1,0 +1,52 @@
+/** start_task: lets the driver begin. */
+import { refuse, type Refusal } from "../errors.ts";
+import { StartTaskParameters } from "../schema/parameters.ts";
+import type { TaskState } from "../schema/documents.ts";
+import { rememberStarter } from "./chat-of-task.ts";
+import type { Desk } from "./desk.ts";
+import { actorOf, changeTask, defineTool, findTask, stateOf } from "./tool.ts";
+
+export const startTask = defineTool({
+  name: "start_task",
+  label: "Start task",
+  description: "Start a draft task. Builder and QA runs follow by themselves; this chat is told how it goes.",
+  audience: "orchestrator",
+  parameters: StartTaskParameters,
+  async run({ taskId }, { desk, caller, tool, callId }) {
+    const stream = await findTask(desk, taskId);
+    if (stream === undefined) return unknownTask(taskId);
+    const changed = await changeTask(desk, stream, {
+      tool,
+      callId,
+      actor: actorOf(caller),
+      toEvent: async (state) => ({
+        type: "TaskStarted",
+        v: 1,
+        at: desk.now().toISOString(),
+        dependenciesDone: (await dependenciesOf(desk, state)).done,
+      }),
+      beforeCommit: () => rememberStarter(desk.store, stream, caller),
+    });
+    if (!changed.ok) return changed;
+    const taskStatus = changed.state.task.status;
+    const follows = taskStatus === "waiting" ? "It waits for the tasks it depends on." : "The first builder starts by itself; you will be told of each result.";
+    return { text: `Task ${taskId} is ${taskStatus}. ${follows}`, details: { taskId, taskStatus } };
+  },
+});
+
+export function unknownTask(taskId: string): Refusal {
+  return refuse("unknown-task", `There is no task ${JSON.stringify(taskId.slice(0, 80))}.`, ["a task id that get_status lists"]);
+}
+
+/** How the tasks that this one waits for stand. Done never becomes undone, so reading them before a commit is safe. */
+export async function dependenciesOf(desk: Pick<Desk, "store">, state: TaskState | undefined): Promise<{ readonly done: boolean; readonly cancelled: readonly string[] }> {
+  const cancelled: string[] = [];
+  let done = true;
+  for (const taskId of state?.task.dependsOn ?? []) {
+    const snapshot = await desk.store.read({ projectId: state?.task.projectId ?? "", taskId });
+    const status = snapshot === undefined ? undefined : stateOf(snapshot).task.status;
+    if (status === "cancelled") cancelled.push(taskId);
+    if (status !== "done") done = false;
+  }
+  return { done, cancelled };
+}

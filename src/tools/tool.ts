@@ -1,0 +1,202 @@
+/**
+ * The path of every change, the same for all tools: parse → authorize → transition → commit → answer. Refusals are
+ * answers, never thrown; a refused call writes nothing.
+ */
+import { createHash } from "node:crypto";
+import type { TSchema } from "@sinclair/typebox";
+import { OrchestratorError, refuse, type Refusal } from "../errors.ts";
+import { placeOfSession } from "../flow/run-identity.ts";
+import { changedDocuments, transition } from "../flow/transition.ts";
+import type { Settings } from "../schema/config.ts";
+import { parseProject, parseStep, parseTask, type Origin, type Project, type TaskState } from "../schema/documents.ts";
+import type { Effect } from "../schema/effects.ts";
+import type { TaskEvent } from "../schema/events.ts";
+import { parseParameters, type ParametersOf } from "../schema/parameters.ts";
+import type { Actor, Snapshot, Stream } from "../store/store.ts";
+import type { Caller, Desk } from "./desk.ts";
+
+export type Audience = "orchestrator" | "builder" | "qa";
+
+/** One tool: what it takes, and what it does with parsed parameters. `run` returns a refusal or the answer. */
+export type Tool<T extends TSchema = TSchema> = {
+  readonly name: string;
+  readonly label: string;
+  readonly description: string;
+  readonly audience: Audience;
+  readonly parameters: T;
+  run(parameters: ParametersOf<T>, call: Call): Promise<Answer | Refusal>;
+};
+
+/** Text for the model and details for programs. */
+export type Answer = { readonly text: string; readonly details: Readonly<Record<string, unknown>> };
+
+/** One call on its way: who, where, and the id under which a repetition is recognised. */
+export type Call = { readonly desk: Desk; readonly caller: Caller; readonly tool: string; readonly callId: string };
+
+/** Lets the compiler check a tool against its own parameter schema. */
+export function defineTool<T extends TSchema>(tool: Tool<T>): Tool<T> {
+  return tool;
+}
+
+/** True when the tool is offered to this session: the same rule when tools are listed and when one is called. Pure. */
+export function mayUse(audience: Audience, caller: Pick<Caller, "sessionKey" | "agentId" | "senderIsOwner" | "hasSender">, settings: Settings): boolean {
+  const place = placeOfSession(caller.sessionKey);
+  if (audience !== "orchestrator") return place?.role === audience;
+  if (place !== undefined || caller.sessionKey.includes(":subagent:")) return false;
+  if ([settings.roles.builder.agentId, settings.roles.qa.agentId].includes(caller.agentId)) return false;
+  if (settings.orchestrators !== undefined && !settings.orchestrators.includes(caller.agentId)) return false;
+  return settings.allowNonOwners || !(caller.hasSender && caller.senderIsOwner === false);
+}
+
+/** Calls a tool. Always resolves to an answer: what could not be done is told in the same form as a refusal. */
+export async function callTool<T extends TSchema>(desk: Desk, caller: Caller, tool: Tool<T>, raw: unknown): Promise<Answer> {
+  if (!mayUse(tool.audience, caller, desk.settings))
+    return asAnswer(refuse("not-allowed", `${tool.name} is not for this session.`, ["the session that it was made for"]));
+  const parsed = parseParameters(tool.parameters, raw);
+  if (!parsed.ok) return asAnswer(parsed);
+  const call: Call = { desk, caller, tool: tool.name, callId: callIdOf(caller, tool.name, raw) };
+  try {
+    const result = await desk.answers.once(call.callId, () => tool.run(parsed.value, call));
+    return "text" in result ? result : asAnswer(result);
+  } catch (error) {
+    if (error instanceof OrchestratorError) return asAnswer(refuse(error.code, error.message));
+    throw new OrchestratorError("bug", `${tool.name} failed: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+/** A refusal as the model and programs get it. Pure. */
+export function asAnswer({ code, reason, accepts }: Refusal): Answer {
+  const accepted = accepts.length === 0 ? "" : `\nAccepted would be: ${accepts.join("; ")}.`;
+  return { text: `Refused (${code}): ${reason}${accepted}`, details: { refused: { code, reason, accepts } } };
+}
+
+/** The same session, run, tool call, tool and parameters give the same id. Pure. */
+function callIdOf(caller: Caller, tool: string, raw: unknown): string {
+  return hash(JSON.stringify([caller.sessionKey, caller.runId ?? "", caller.toolCallId, tool, raw]));
+}
+
+/** Hash of a text as hex. Pure. */
+export function hash(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+/** Who asked, for committed files: the session only as a hash. Pure. */
+export function originOf(caller: Caller): Origin {
+  return { agentId: caller.agentId, session: hash(caller.sessionKey).slice(0, 16) };
+}
+
+export function actorOf(caller: Caller): Actor {
+  const role = placeOfSession(caller.sessionKey)?.role;
+  return { kind: role ?? (caller.senderIsOwner === true ? "person" : "orchestrator"), ...originOf(caller) };
+}
+
+export function decidedBy(caller: Caller): "person" | "orchestrator" {
+  return caller.senderIsOwner === true ? "person" : "orchestrator";
+}
+
+// ---- reading
+
+/** The project, or a refusal. Throws what the store throws. */
+export async function readProject(desk: Desk, projectId: string): Promise<{ readonly ok: true; readonly project: Project; readonly snapshot: Snapshot } | Refusal> {
+  const snapshot = isId(projectId) ? await desk.store.read({ projectId }) : undefined;
+  const text = snapshot?.documents["project"];
+  if (snapshot === undefined || text === undefined)
+    return refuse("unknown-project", `There is no project ${JSON.stringify(projectId.slice(0, 80))}.`, ["a project id that get_status lists"]);
+  if (snapshot.readOnly?.code === "newer-schema") return refuse("newer-schema", snapshot.readOnly.reason);
+  return { ok: true, project: parseProject(text), snapshot };
+}
+
+/** Where a task is kept, or undefined. */
+export async function findTask(desk: Pick<Desk, "store">, taskId: string): Promise<Stream | undefined> {
+  if (!isId(taskId)) return undefined;
+  return (await desk.store.list()).find((stream) => stream.taskId === taskId);
+}
+
+export type ReadTask = { readonly stream: Stream; readonly snapshot: Snapshot; readonly state: TaskState };
+
+export async function readTask(desk: Desk, stream: Stream): Promise<ReadTask | undefined> {
+  const snapshot = await desk.store.read(stream);
+  if (snapshot === undefined || snapshot.documents["task"] === undefined) return undefined;
+  return { stream, snapshot, state: stateOf(snapshot) };
+}
+
+const parsed = new WeakMap<Snapshot["documents"], TaskState>();
+
+/** The task that a snapshot's documents say. Throws `journal-damaged` when they are none. */
+export function stateOf(snapshot: Pick<Snapshot, "documents">): TaskState {
+  const known = parsed.get(snapshot.documents);
+  if (known !== undefined) return known;
+  const { task, ...others } = snapshot.documents;
+  const state = {
+    task: parseTask(task ?? "null"),
+    steps: Object.values(others).map(parseStep).toSorted((one, other) => one.index - other.index),
+  };
+  parsed.set(snapshot.documents, state);
+  return state;
+}
+
+function isId(id: string): boolean {
+  return /^[a-z0-9][a-z0-9-]*$/.test(id) && id.length <= 200;
+}
+
+// ---- changing
+
+export type Changed = {
+  readonly ok: true;
+  readonly state: TaskState;
+  readonly event: TaskEvent;
+  readonly effects: readonly Effect[];
+  readonly warnings: readonly string[];
+};
+
+export type ChangeRequest = {
+  readonly tool: string;
+  readonly callId: string;
+  readonly actor: Actor;
+  /** The event for the state as it is now; called again when another writer was first. */
+  toEvent(state: TaskState | undefined): Promise<TaskEvent | Refusal> | TaskEvent | Refusal;
+  /** What must be on disk before the change is, e.g. which chat to tell. Called after the decision, before the commit. */
+  beforeCommit?(state: TaskState): Promise<void>;
+};
+
+const mostRounds = 40;
+
+/** Decides and commits one event of a task, again on the new state when another writer was first. */
+export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequest): Promise<Changed | Refusal> {
+  for (let round = 0; round < mostRounds; round += 1) {
+    if (round > 0) await desk.backOff(round);
+    const snapshot = await desk.store.read(stream);
+    const repeated = snapshot === undefined ? undefined : await findRepeated(desk, stream, snapshot, request.callId);
+    if (repeated !== undefined) return repeated;
+    if (snapshot?.readOnly !== undefined) return refuse(snapshot.readOnly.code, snapshot.readOnly.reason);
+    const before = snapshot === undefined ? undefined : stateOf(snapshot);
+    const event = await request.toEvent(before);
+    if ("ok" in event) return event;
+    const decision = transition(before, event);
+    if (!decision.ok) return decision;
+    await request.beforeCommit?.(decision.next);
+    const answer = await desk.store.commit(stream, snapshot?.seq ?? 0, {
+      at: event.at,
+      actor: request.actor,
+      tool: request.tool,
+      callId: request.callId,
+      event,
+      documents: changedDocuments(before, decision.next),
+    });
+    if (answer.kind === "conflict") continue;
+    if (before?.task.status !== decision.next.task.status) await desk.store.refreshPages({ projectId: stream.projectId });
+    desk.committed(stream, decision.effects);
+    return { ok: true, state: decision.next, event, effects: decision.effects, warnings: answer.warnings };
+  }
+  return refuse("busy", `Other writers changed task ${stream.taskId ?? ""} ${mostRounds} times in a row.`, ["the same call again"]);
+}
+
+/** A change that this very call has committed before, e.g. before a restart: it is answered, not made again. */
+async function findRepeated(desk: Desk, stream: Stream, snapshot: Snapshot, callId: string): Promise<Changed | undefined> {
+  if (callId === "") return undefined;
+  const recent = await desk.store.history(stream, Math.max(0, snapshot.seq - 100));
+  const oldest = desk.now().getTime() - 10 * 60_000;
+  const record = recent.find((one) => one.callId === callId && Date.parse(one.at) >= oldest);
+  // A task's stream holds task events only.
+  return record === undefined ? undefined : { ok: true, state: stateOf(snapshot), event: record.event as TaskEvent, effects: [], warnings: [] };
+}
