@@ -1,0 +1,309 @@
+/**
+ * The text that a run starts with: what is wanted, what is known, the rules, and how to report. It holds about 60 KB at
+ * most; when there is more, specs are shortened first and findings last, and what was cut is said with the page that
+ * holds the whole. Pure: the same input gives the same bytes.
+ */
+import type { Attempt, CheckResult, Project, Step, Task } from "../schema/documents.ts";
+import { fitTexts, type Fitted, type Group } from "./fit.ts";
+import { visible } from "./quote.ts";
+import { loadTemplate } from "./templates.ts";
+import { checkPassed, checkWords, commandLine, outcomeWords, withoutColours } from "./view.ts";
+import { acceptedBy, durationWords, stepStatusWords } from "./words.ts";
+
+export type BriefInput = {
+  readonly project: Project;
+  readonly task: Task;
+  /** All steps of the task, as they are now. */
+  readonly steps: readonly Step[];
+  readonly step: Step;
+  readonly attempt: number;
+  /** Real absolute directory in which the run works. */
+  readonly repo: string;
+  /** Absolute paths of the pages that hold what a brief leaves out. */
+  readonly paths: { readonly taskPage: string; readonly stepPage: string; readonly projectPage: string };
+  /** What the system saw change in this attempt, when it is newer than what the attempt has. */
+  readonly filesObserved?: readonly string[];
+};
+
+/** The most that a brief has, in UTF-8 bytes. */
+export const briefBytes = 60_000;
+
+const builderBrief = loadTemplate<ReturnType<typeof viewBuilderBrief>>("builder-brief");
+const qaBrief = loadTemplate<ReturnType<typeof viewQaBrief>>("qa-brief");
+
+/** The builder's brief for the given attempt. */
+export function renderBuilderBrief(input: BriefInput): string {
+  return renderBounded((bytes, items) => builderBrief(viewBuilderBrief(input, bytes, items)));
+}
+
+/** QA's brief for the given attempt; of a `review` step it asks for a judgement of the whole task. */
+export function renderQaBrief(input: BriefInput): string {
+  return renderBounded((bytes, items) => qaBrief(viewQaBrief(input, bytes, items)));
+}
+
+/**
+ * Renders with as much text of others as fits: less text while our own words and marks around it make it too long, and
+ * fewer items (earlier attempts, other steps) when there are so many that their texts would have no room.
+ */
+function renderBounded(render: (bytes: number, items: number) => string): string {
+  const leastTextBytes = 20_000;
+  for (let items = 32; ; items = Math.floor(items / 2)) {
+    const least = items === 0 ? 0 : leastTextBytes;
+    for (let bytes = briefBytes - 4_000; bytes >= least;) {
+      const brief = render(bytes, items);
+      const over = Buffer.byteLength(brief) - briefBytes;
+      if (over <= 0) return brief;
+      bytes = bytes === 0 ? -1 : Math.max(0, bytes - over);
+    }
+    if (items === 0) return render(0, 0);
+  }
+}
+
+// ---- the builder's
+
+function viewBuilderBrief(input: BriefInput, bytes: number, items: number) {
+  const { project, task, step, attempt } = input;
+  const current = step.attempts.find((one) => one.attempt === attempt);
+  const earlier = step.attempts.filter((one) => one.attempt < attempt).toReversed();
+  const detailed = earlier.slice(0, items);
+  const delivered = deliveries(input).slice(0, items);
+  const note = current?.note ?? step.note ?? null;
+  const findings = detailed.map(findingsOf);
+  const commands = step.checks.map((check) => commandLine(check.command));
+  const text = fitter(bytes);
+
+  text.add("note", note === null ? [] : [note]);
+  text.add("goal", [step.goal]);
+  text.add("criteria", step.passCriteria.map((one) => one.text));
+  for (const [at, found] of findings.entries()) {
+    text.add(`found ${at}`, [...found.criteria.map((one) => one.evidence), ...found.feedback, ...found.note]);
+    text.add(`output ${at}`, found.checks.map((one) => one.output), { keep: "end" });
+  }
+  text.add("commands", commands);
+  text.add("acceptance", task.acceptanceCriteria.map((one) => one.text), { most: 12_000 });
+  text.add("said", findings.flatMap((one) => one.summary), { most: 12_000 });
+  text.add("delivered", delivered.flatMap((one) => [one.summary, one.files]), { most: 16_000 });
+  text.add("specs", [task.spec, project.spec], { least: 1_500 });
+  const fitted = text.fit();
+
+  const said = fitted("said")[Symbol.iterator]();
+  const [taskSpec = nothing, projectSpec = nothing] = fitted("specs");
+  return {
+    ...placeOf(input),
+    attemptsLeft: Math.max(0, step.maxAttempts - attempt),
+    note: fitted("note")[0] ?? null,
+    relaunched: (current?.runs ?? []).some((run) => run.role === "builder" && run.end !== null),
+    goal: fitted("goal")[0] ?? nothing,
+    criteria: zip(step.passCriteria, fitted("criteria"), (criterion, one) => ({ id: criterion.id, ...one })),
+    checks: zip(step.checks, fitted("commands"), (check, one) => ({ name: shortName(check.name), limit: check.timeoutSeconds, ...one })),
+    findings: zip(detailed, findings, (one, found) => ({ one, found })).map(({ one, found }, at) => {
+      const words = fitted(`found ${at}`);
+      const count = found.criteria.length;
+      return {
+        attempt: one.attempt,
+        outcome: outcomeWords(one),
+        met: found.met.join(", "),
+        note: found.note.length === 0 ? null : (words[count + found.feedback.length] ?? nothing),
+        summary: found.summary.length === 0 ? null : (said.next().value ?? nothing),
+        criteria: zip(found.criteria, words, (criterion, evidence) => ({ id: criterion.id, ...evidence })),
+        feedback: found.feedback.length === 0 ? null : (words[count] ?? nothing),
+        checks: zip(found.checks, fitted(`output ${at}`), (check, output) => ({ ...check, ...output })),
+        asked: one.builder?.outcome === "blocked",
+      };
+    }),
+    olderAttempts: earlier.length - detailed.length,
+    acceptance: zip(task.acceptanceCriteria, fitted("acceptance"), (criterion, one) => ({ id: criterion.id, ...one })),
+    delivered: delivered.map((one, at) => ({ ...one, summary: fitted("delivered")[2 * at] ?? nothing, files: fitted("delivered")[2 * at + 1] ?? nothing })),
+    otherDelivered: deliveries(input).length - delivered.length,
+    taskSpec,
+    projectSpec,
+    cut: text.cut(),
+  };
+}
+
+type Findings = {
+  readonly met: readonly string[];
+  readonly criteria: readonly { readonly id: string; readonly evidence: string }[];
+  readonly checks: readonly { readonly name: string; readonly result: string; readonly output: string }[];
+  readonly feedback: readonly string[];
+  readonly note: readonly string[];
+  readonly summary: readonly string[];
+};
+
+/** Everything that an earlier attempt was found lacking, word for word, and what its builder had said. */
+function findingsOf(attempt: Attempt): Findings {
+  const judged = attempt.qa?.criteria ?? [];
+  const failed = (attempt.checks ?? []).filter((check) => !checkPassed(check));
+  return {
+    met: judged.filter((one) => one.pass).map((one) => one.id),
+    criteria: judged.filter((one) => !one.pass),
+    checks: failed.map((check) => ({ name: shortName(check.name), result: exitWords(check), output: withoutColours(check.outputTail) })),
+    feedback: attempt.qa === undefined || attempt.qa.feedback.trim() === "" ? [] : [attempt.qa.feedback],
+    note: attempt.note === undefined ? [] : [attempt.note],
+    summary: attempt.builder === undefined ? [] : [attempt.builder.summary],
+  };
+}
+
+// ---- QA's
+
+function viewQaBrief(input: BriefInput, bytes: number, items: number) {
+  const { project, task, step, attempt } = input;
+  const current = step.attempts.find((one) => one.attempt === attempt);
+  const { builder, checks = [] } = current ?? {};
+  const observed = input.filesObserved ?? builder?.filesObserved ?? null;
+  const review = step.kind === "review";
+  const others = review ? input.steps.filter((one) => one.id !== step.id) : [];
+  const results = others.slice(0, items);
+  const note = current?.note ?? step.note ?? null;
+  const text = fitter(bytes);
+
+  text.add("note", note === null ? [] : [note]);
+  text.add("criteria", step.passCriteria.map((one) => one.text));
+  text.add("goal", [step.goal]);
+  text.add("claim", builder === undefined ? [] : [builder.summary]);
+  text.add("observed", observed === null ? [] : [fileLines(observed)], { most: 16_000 });
+  text.add("output", checks.map((check) => withoutColours(check.outputTail)), { most: 16_000, keep: "end" });
+  text.add("claimed", builder === undefined ? [] : [fileLines(builder.filesChanged), fileLines(builder.filesDeleted)], { most: 8_000 });
+  text.add("tests", builder === undefined ? [] : [testLines(builder.testsRun)], { most: 8_000 });
+  text.add("results", results.map((one) => lastSummary(one) ?? ""), { most: 16_000 });
+  text.add("specs", [task.spec, project.spec], { least: 1_500 });
+  const fitted = text.fit();
+
+  const [changed = nothing, deleted = nothing] = fitted("claimed");
+  const [taskSpec = nothing, projectSpec = nothing] = fitted("specs");
+  return {
+    ...placeOf(input),
+    review,
+    note: fitted("note")[0] ?? null,
+    goal: fitted("goal")[0] ?? nothing,
+    criteria: zip(step.passCriteria, fitted("criteria"), (criterion, one) => ({ id: criterion.id, ...one })),
+    criterionIds: step.passCriteria.map((one) => one.id).join(", "),
+    example: exampleOf(step.passCriteria.map((one) => one.id)),
+    claim: fitted("claim")[0] ?? null,
+    changed,
+    deleted,
+    tests: fitted("tests")[0] ?? nothing,
+    observed: fitted("observed")[0] ?? null,
+    observedNone: observed?.length === 0,
+    shared: current?.tree.shared === true,
+    checks: zip(checks, fitted("output"), (check, output) => ({
+      name: shortName(check.name),
+      result: exitWords(check),
+      duration: durationWords(check.durationMs),
+      ...output,
+    })),
+    results: zip(results, fitted("results"), (one, summary) => ({
+      id: one.id,
+      title: one.title,
+      status: stepStatusWords[one.status],
+      accepted: acceptedBy(one) ?? null,
+      attempt: one.attempt,
+      ...summary,
+    })),
+    otherResults: others.length - results.length,
+    taskSpec,
+    projectSpec,
+    cut: text.cut(),
+  };
+}
+
+/** The shape of a report, with at most two of the criteria in it. */
+function exampleOf(ids: readonly string[]): string {
+  const judgements = ids.slice(0, 2).map((id) => `{ "id": ${JSON.stringify(id)}, "pass": <true or false>, "evidence": "<what you ran or saw, and what came out>" }`);
+  return `{ "criteria": [${judgements.join(", ")}${ids.length > 2 ? ", …" : ""}], "feedback": "<needed when one fails>" }`;
+}
+
+// ---- both
+
+const nothing: Fitted = { text: "", cut: null };
+
+/** Where the run is: names, ids and paths that are the same in both briefs. */
+function placeOf({ project, task, step, attempt, repo, paths }: BriefInput) {
+  return {
+    projectName: project.name,
+    taskId: task.id,
+    taskTitle: task.title,
+    stepId: step.id,
+    stepTitle: step.title,
+    attempt,
+    maxAttempts: Math.max(step.maxAttempts, attempt),
+    repo,
+    paths,
+  };
+}
+
+/** Collects the texts of a brief by name, the most important first, and fits them all at once. */
+function fitter(bytes: number) {
+  const groups = new Map<string, Group>();
+  let fitted: ReadonlyMap<string, readonly Fitted[]> = new Map();
+  return {
+    add(name: string, texts: readonly string[], options: Omit<Group, "texts"> = {}) {
+      groups.set(name, { texts, ...options });
+    },
+    fit() {
+      const all = fitTexts([...groups.values()], bytes);
+      fitted = new Map([...groups.keys()].map((name, at) => [name, all[at] ?? []]));
+      return (name: string) => fitted.get(name) ?? [];
+    },
+    /** True when anything was shortened. */
+    cut: () => [...fitted.values()].flat().some((one) => one.cut !== null),
+  };
+}
+
+type Delivery = { readonly id: string; readonly title: string; readonly how: string; readonly summary: string; readonly files: string };
+
+/** What the finished steps delivered: those that this one depends on first, then the latest. */
+function deliveries({ steps, step }: BriefInput): readonly Delivery[] {
+  const needed = new Set(step.dependsOn);
+  return steps
+    .filter((one) => one.id !== step.id && one.kind !== "review" && (one.status === "passed" || one.status === "skipped"))
+    .toSorted((one, other) => Number(needed.has(other.id)) - Number(needed.has(one.id)) || other.index - one.index)
+    .map((one) => {
+      const report = lastReport(one);
+      const files = report?.filesObserved ?? report?.filesChanged ?? [];
+      const accepted = acceptedBy(one);
+      return {
+        id: one.id,
+        title: one.title,
+        how: accepted === undefined ? stepStatusWords[one.status] : `accepted by ${accepted}`,
+        summary: report?.summary ?? "",
+        files: fileLines(files),
+      };
+    });
+}
+
+function lastReport(step: Step): Attempt["builder"] {
+  return step.attempts.findLast((attempt) => attempt.builder !== undefined)?.builder;
+}
+
+function lastSummary(step: Step): string | undefined {
+  return lastReport(step)?.summary;
+}
+
+function exitWords(check: CheckResult): string {
+  return check.exitCode === null || check.timedOut ? checkWords(check) : `${checkWords(check)}, exit code ${check.exitCode}`;
+}
+
+function fileLines(files: readonly string[]): string {
+  return files.map(oneLine).join("\n");
+}
+
+function testLines(tests: readonly { readonly command: string; readonly exitCode: number }[]): string {
+  return tests.map((test) => `exit code ${test.exitCode}: ${oneLine(test.command)}`).join("\n");
+}
+
+function oneLine(text: string): string {
+  return visible(text).replaceAll("\n", "\\n");
+}
+
+/** Names of checks have no bound of their own. */
+function shortName(name: string): string {
+  return name.length > 100 ? `${name.slice(0, 100)}…` : name;
+}
+
+function zip<A, B, C>(ones: readonly A[], others: readonly B[], join: (one: A, other: B) => C): readonly C[] {
+  return ones.flatMap((one, at) => {
+    const other = others[at];
+    return other === undefined ? [] : [join(one, other)];
+  });
+}

@@ -1,0 +1,36 @@
+/**
+ * The one Handlebars instance and the templates: strict (a missing name is an error), no HTML escaping (pages are
+ * Markdown; each place escapes for itself), helpers that only turn text into text. Templates are read once, when this
+ * module is loaded; the build puts them beside the compiled module.
+ */
+import { readFileSync } from "node:fs";
+import Handlebars from "handlebars";
+import { cell, code, fence, inline } from "./quote.ts";
+
+/** Text of people and agents enters a template only through one of these. */
+const helpers = { cell, code, fence, inline } as const;
+
+const options = {
+  strict: true,
+  noEscape: true,
+  knownHelpersOnly: true,
+  knownHelpers: { cell: true, code: true, fence: true, inline: true, log: false },
+} as const;
+
+const handlebars = Handlebars.create();
+handlebars.unregisterHelper("log");
+for (const [name, write] of Object.entries(helpers)) handlebars.registerHelper(name, (text: string) => write(text));
+handlebars.registerPartial("text", handlebars.compile(readTemplate("text"), options));
+
+/** Every template that renders a whole text. */
+export type TemplateName = "project" | "task" | "step" | "builder-brief" | "qa-brief";
+
+/** Compiles a template that is given the view model of its name. What it renders to throws when it names what the model lacks. */
+export function loadTemplate<View extends object>(name: TemplateName): (view: View) => string {
+  const render = handlebars.compile<View>(readTemplate(name), options);
+  return (view) => render(view);
+}
+
+function readTemplate(name: TemplateName | "text"): string {
+  return readFileSync(new URL(`./templates/${name}.hbs`, import.meta.url), "utf8");
+}

@@ -1,0 +1,29 @@
+/** Sums of tokens, cost and time over runs. They are stored nowhere; every reader computes them here. Pure. */
+import type { Run, Step, Usage } from "../schema/documents.ts";
+
+/** A sum over runs, and how many of them it lacks because nothing was measured (still running, or the host kept nothing). */
+export type UsageSum = Usage & { readonly runs: number; readonly unmeasured: number };
+
+/** Adds up what the runs used. Runs without a measurement are counted in `unmeasured`. */
+export function sumUsage(runs: Iterable<Pick<Run, "usage">>): UsageSum {
+  let [inputTokens, outputTokens, costUsd, count, unmeasured] = [0, 0, 0, 0, 0];
+  for (const { usage } of runs) {
+    count += 1;
+    if (usage === null) unmeasured += 1;
+    inputTokens += usage?.inputTokens ?? 0;
+    outputTokens += usage?.outputTokens ?? 0;
+    costUsd += usage?.costUsd ?? 0;
+  }
+  return { inputTokens, outputTokens, costUsd: Math.round(costUsd * 1e6) / 1e6, runs: count, unmeasured };
+}
+
+/** Every run of the steps, in order of step, attempt and launch. */
+export function runsOf(steps: Iterable<Pick<Step, "attempts">>): readonly Run[] {
+  return [...steps].flatMap((step) => step.attempts.flatMap((attempt) => attempt.runs));
+}
+
+/** What each role used, in the order in which the roles first appear. */
+export function usageByRole(steps: Iterable<Pick<Step, "attempts">>): readonly { readonly role: string; readonly usage: UsageSum }[] {
+  const byRole = Map.groupBy(runsOf(steps), (run) => run.role);
+  return [...byRole].map(([role, runs]) => ({ role, usage: sumUsage(runs) }));
+}
