@@ -13,7 +13,7 @@ import { createExecutors, obeyFlowCancel, type ExecutorPorts, type Situation } f
 import type { Notifier } from "./ports.ts";
 import { holdsTree } from "./ready.ts";
 import { recover } from "./recover.ts";
-import { assertNever } from "../errors.ts";
+import { OrchestratorError, assertNever } from "../errors.ts";
 
 /** `root` tells this driver's tasks from those of other roots that share the slots. */
 export type DriverPorts = ExecutorPorts & { readonly notifier: Notifier; readonly root: string };
@@ -33,8 +33,11 @@ export type Driver = {
   stop(): Promise<void>;
 };
 
-type Doing = { readonly abort: AbortController; readonly done: Promise<void> };
-type Worker = { readonly stream: Stream; readonly doing: Map<string, Doing>; readonly failures: Map<string, number>; looking: boolean; again: boolean; syncedSeq: number };
+/** An effect under way. `askedAgain`: it was due once more meanwhile, so what it saw may be out of date. */
+type Doing = { readonly abort: AbortController; askedAgain: boolean };
+/** How often an effect has failed in a row, and when it may be begun again. */
+type Failure = { readonly count: number; readonly until: number };
+type Worker = { readonly stream: Stream; readonly doing: Map<string, Doing>; readonly failures: Map<string, Failure>; looking: boolean; again: boolean; syncedSeq: number };
 
 /** How often a cancel of the flow record is looked for while something runs. */
 const cancelPollMs = 5_000;
@@ -92,39 +95,49 @@ export function createDriver(ports: DriverPorts): Driver {
     const claim = { key: placeOf(stream), taskId: state.task.id, tree: repo, wake: () => wake(stream) };
     if (state.steps.some(holdsTree)) slots.keep(claim);
     else if (due.size === 0) slots.leave(claim.key);
-    if (worker.syncedSeq !== seq && !worker.doing.has("sync")) begin(worker, "sync", async () => {
-      const flowId = await flows.sync(stream, state, task);
-      worker.syncedSeq = seq;
-      if (flowId !== undefined) await recorder.record(stream, { type: "FlowLinked", v: 1, at: new Date(clock.now()).toISOString(), flowId });
-    });
-    for (const [key, effect] of due) if (!worker.doing.has(key)) begin(worker, key, (signal) => carryOut(effect, { stream, state, repo, claim, signal }));
+    if (worker.syncedSeq !== seq)
+      begin(worker, "sync", async () => {
+        const flowId = await flows.sync(stream, state, task);
+        worker.syncedSeq = seq;
+        if (flowId !== undefined) await recorder.record(stream, { type: "FlowLinked", v: 1, at: new Date(clock.now()).toISOString(), flowId });
+      });
+    for (const [key, effect] of due) begin(worker, key, (signal) => carryOut(effect, { stream, state, repo, claim, signal }));
     if (due.size === 0 && worker.doing.size === 0 && worker.syncedSeq === seq && !worker.again) workers.delete(nameOfStream(stream));
   }
 
+  /** Begins an effect unless it is under way, or has failed and is to be tried again later. */
   function begin(worker: Worker, key: string, work: (signal: AbortSignal) => Promise<void>): void {
-    const abort = new AbortController();
-    const signal = AbortSignal.any([abort.signal, stopping.signal]);
+    const known = worker.doing.get(key);
+    if (known !== undefined) known.askedAgain = true;
+    if (known !== undefined || clock.now() < (worker.failures.get(key)?.until ?? 0)) return;
+    const doing: Doing = { abort: new AbortController(), askedAgain: false };
+    worker.doing.set(key, doing);
+    const signal = AbortSignal.any([doing.abort.signal, stopping.signal]);
     const done = work(signal).then(
       () => {
         worker.doing.delete(key);
         worker.failures.delete(key);
         // A wait for a slot, a tree or another task ends without a commit; its end wakes the task when it comes.
-        if (!isWait(key) || signal.aborted) wake(worker.stream);
+        if (!isWait(key) || signal.aborted || doing.askedAgain) wake(worker.stream);
       },
       (error: unknown) => {
         worker.doing.delete(key);
         if (!stopping.signal.aborted) retryLater(worker, key, error);
       },
     );
-    worker.doing.set(key, { abort, done });
     keepTrack(done);
   }
 
   function retryLater(worker: Worker, key: string, error: unknown): void {
-    const failures = (worker.failures.get(key) ?? 0) + 1;
-    worker.failures.set(key, failures);
-    log.warn(`${key} of ${worker.stream.taskId ?? ""} is tried again (${failures}): ${words(error)}`);
-    keepTrack(clock.wait(Math.min(250 * 2 ** Math.min(failures, 10), longestPauseMs), stopping.signal).then(() => wake(worker.stream)));
+    if (error instanceof OrchestratorError && error.code === "journal-damaged") {
+      log.error(`task ${worker.stream.taskId ?? ""} is not driven any more: ${error.message}`);
+      return;
+    }
+    const count = (worker.failures.get(key)?.count ?? 0) + 1;
+    const pauseMs = pauseAfter(count);
+    worker.failures.set(key, { count, until: clock.now() + pauseMs });
+    log.warn(`${key} of ${worker.stream.taskId ?? ""} is tried again (${count}): ${words(error)}`);
+    keepTrack(clock.wait(pauseMs, stopping.signal).then(() => wake(worker.stream)));
   }
 
   function carryOut(effect: Effect, at: Situation): Promise<void> {
@@ -168,11 +181,21 @@ export function createDriver(ports: DriverPorts): Driver {
     }
   }
 
+  /** Wakes those that wait for a task that has ended; tried until it could be read, for nobody else would wake them. */
   async function wakeDependents(stream: Stream): Promise<void> {
     if (stream.taskId === undefined) return;
-    const status = await reader.statusOf(stream.projectId, stream.taskId);
-    if (status !== "done" && status !== "cancelled") return;
-    for (const dependent of await reader.waitingFor(stream.projectId, stream.taskId)) wake(dependent);
+    for (let failures = 0; !stopping.signal.aborted; ) {
+      try {
+        const status = await reader.statusOf(stream.projectId, stream.taskId);
+        if (status !== "done" && status !== "cancelled") return;
+        for (const dependent of await reader.waitingFor(stream.projectId, stream.taskId)) wake(dependent);
+        return;
+      } catch (error) {
+        failures += 1;
+        log.warn(`tasks that wait for ${stream.taskId} are looked for again (${failures}): ${words(error)}`);
+        await clock.wait(pauseAfter(failures), stopping.signal);
+      }
+    }
   }
 
   return {
@@ -201,6 +224,8 @@ export function createDriver(ports: DriverPorts): Driver {
     async stop() {
       stopping.abort();
       while (background.size > 0) await Promise.all(background);
+      // Other roots of this process share the slots; what this driver held is no longer its to hold.
+      for (const { stream } of workers.values()) slots.leave(placeOf(stream));
     },
   };
 }
@@ -226,5 +251,7 @@ function keyOf(effect: Effect, taskRev: number): string {
   }
 }
 
+/** Pause before the next try, growing with the failures in a row. */
+const pauseAfter = (failures: number) => Math.min(250 * 2 ** Math.min(failures, 10), longestPauseMs);
 const isWait = (key: string) => key.startsWith("PlanRun") || key.startsWith("RunChecks") || key.startsWith("AwaitDependencies");
 const words = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -2,7 +2,7 @@
  * How each effect is carried out: the doing half's one table. An executor commits what it found through the recorder and
  * returns; doing it twice is recognised by the run id or by the state. It throws when it should be tried again later.
  */
-import { OrchestratorError } from "../errors.ts";
+import { OrchestratorError, errorTable } from "../errors.ts";
 import type { Settings } from "../schema/config.ts";
 import type { Role, RunEnd, Step, TaskState } from "../schema/documents.ts";
 import type { Effect, EffectOf } from "../schema/effects.ts";
@@ -47,15 +47,25 @@ export function createExecutors(ports: ExecutorPorts): Executors {
   const { settings, recorder, reader, runner, checks, worktree, flows, briefs, slots, clock, log } = ports;
   const at = () => new Date(clock.now()).toISOString();
 
-  async function record(stream: Stream, event: TaskEvent): Promise<void> {
+  /** True when the event was recorded; false when it changes nothing any more. Throws what passes by itself. */
+  async function record(stream: Stream, event: TaskEvent): Promise<boolean> {
     const answer = await recorder.record(stream, event);
-    if (!answer.ok && answer.code !== "nothing-to-do") log.warn(`${event.type} of ${stream.taskId ?? ""}: ${answer.code}: ${answer.reason}`);
+    if (answer.ok) return true;
+    if (errorTable[answer.code].category !== "refused") throw new OrchestratorError(answer.code, answer.reason);
+    if (answer.code !== "nothing-to-do") log.warn(`${event.type} of ${stream.taskId ?? ""}: ${answer.code}: ${answer.reason}`);
+    return false;
   }
 
   /** True when the run was launched by a process that is gone; such a run cannot report any more. */
   async function isOrphan(stream: Stream, runId: string): Promise<boolean> {
     const launcher = await reader.launcherOf(stream, runId);
     return launcher === undefined || !(launcher.bootId === runner.launcher.bootId || (await runner.isAlive(launcher)));
+  }
+
+  async function isFenced(stream: Stream, stepId: string, runId: string): Promise<boolean> {
+    const step = (await reader.read(stream))?.state.steps.find((one) => one.id === stepId);
+    const seat = [step?.builder, step?.qa].find((one) => one?.runId === runId);
+    return seat === undefined || seat.status === "stopped";
   }
 
   async function closeRun(situation: Situation, effect: { readonly stepId: string; readonly role: Role; readonly runId: string; readonly sessionKey: string }, end: RunEnd): Promise<void> {
@@ -107,16 +117,18 @@ export function createExecutors(ports: ExecutorPorts): Executors {
   }
 
   return {
-    async PlanRun({ stepId, role }, { stream, repo, claim }) {
+    async PlanRun({ stepId, role }, { stream, repo, claim, signal }) {
       if (slots.take(claim) !== undefined) return;
       if ((await flows.cancelRequested([stream])).length > 0) return obeyFlowCancel(ports, stream);
       const agentId = await runner.agentFor(role, stream);
       const treeBefore = await worktree.identify(repo, stream);
+      // The place may have gone to another task while this one was paused in between: ask again.
+      if (signal.aborted) return;
       await record(stream, { type: "RunPlanned", v: 1, at: at(), stepId, role, agentId, treeBefore, launcher: runner.launcher });
     },
 
     async LaunchRun(effect, situation) {
-      const { stream, state, repo } = situation;
+      const { stream, state, repo, signal } = situation;
       const { stepId, role, runId, sessionKey } = effect;
       const launcher = await reader.launcherOf(stream, runId);
       if (launcher?.bootId !== runner.launcher.bootId) {
@@ -126,6 +138,7 @@ export function createExecutors(ports: ExecutorPorts): Executors {
       const step = state.steps.find((one) => one.id === stepId);
       if (step === undefined) return;
       const brief = await briefs.brief(role, stream, state, step);
+      if (signal.aborted) return;
       try {
         await runner.launch({ runId, sessionKey, role, cwd: repo, brief, label: `${stepId} ${role} attempt ${step.attempt}` });
       } catch (error) {
@@ -133,7 +146,9 @@ export function createExecutors(ports: ExecutorPorts): Executors {
         log.error(`run ${runId} could not be launched: ${error instanceof Error ? error.message : String(error)}`);
         return closeRun(situation, effect, "lost");
       }
-      await record(stream, { type: "RunLaunched", v: 1, at: at(), stepId, runId });
+      const confirmed = await record(stream, { type: "RunLaunched", v: 1, at: at(), stepId, runId });
+      // It may have been fenced while the host launched it; a stop that came before the launch found nothing to stop.
+      if (!confirmed && (await isFenced(stream, stepId, runId))) await runner.stop(effect);
     },
 
     async AwaitRun(effect, situation) {

@@ -5,6 +5,7 @@
 import { Type, type Static, type TProperties, type TSchema } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import { OrchestratorError } from "../errors.ts";
+import { migrate } from "./migrations.ts";
 
 /** A value that nobody changes in place. */
 export type Immutable<T> = T extends (infer U)[]
@@ -311,7 +312,7 @@ export function parseStep(text: string): Step {
 }
 
 function parseDocument<T extends TSchema>(schema: T, text: string): Static<T> {
-  const value: unknown = JSON.parse(text);
+  const value: unknown = migrate(JSON.parse(text));
   if (Value.Check(schema, value)) return value;
   const first = Value.Errors(schema, value).First();
   throw new OrchestratorError("journal-damaged", `a stored document is not valid at ${first?.path ?? "/"}: ${first?.message ?? "unknown"}`);

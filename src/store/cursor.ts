@@ -24,5 +24,8 @@ export function readCursor(cursor: Cursor | undefined): Reached {
   } catch {
     // Answered below, like any other text that is no cursor.
   }
-  throw new OrchestratorError("invalid-parameters", "This is no cursor of this store; leave it out to read from the start.");
+  throw new OrchestratorError(
+    "invalid-parameters",
+    "This is no cursor of this store; leave it out to read from the start.",
+  );
 }

@@ -22,6 +22,7 @@ import {
   sidecarFileOf,
   type Place,
 } from "./layout.ts";
+import { framePage } from "./pages.ts";
 import { createProjection, type Mending, type Projection } from "./projection.ts";
 import { readOnlyOf, taskOnPage, type ReadOnly } from "./standing.ts";
 import {
@@ -58,6 +59,8 @@ const appendTries = 10;
 /** How often a commit or a reading follows other writers before it answers; the rest waits for the next one. */
 const quietRounds = 20;
 const notesKept = 20;
+/** How many earlier states a page that seems edited is compared with. */
+const earlierStates = 50;
 const litterAgeMs = 60_000;
 
 /** Types that `statfs` gives for file systems whose clients emulate appending. */
@@ -91,7 +94,9 @@ type OpenStream = {
   /** Which state of its tasks a project's page shows. */
   tasksShown: string;
   /** What follows from the documents as of the record with this sum. */
-  view: { readonly sum: string; readonly documents: Snapshot["documents"]; readonly readOnly: ReadOnly | undefined } | undefined;
+  view:
+    | { readonly sum: string; readonly documents: Snapshot["documents"]; readonly readOnly: ReadOnly | undefined }
+    | undefined;
   /** Texts of all versions, while one settling needs them. */
   versions: ReturnType<JournalFile["versions"]> | undefined;
   /** For people: what was mended lately, and what could not be written in the last settling. */
@@ -228,7 +233,9 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       if (readOnly !== undefined) return [finding("journal.jsonl", readOnly.reason)];
       opened.due = "all";
       const mendings = await settle(opened, project);
-      const strangers = unknownFiles(opened).map((file) => finding(file, "is not known to the journal and has no effect"));
+      const strangers = unknownFiles(opened).map((file) =>
+        finding(file, "is not known to the journal and has no effect"),
+      );
       return [...mendings.map(({ file, what, repaired }) => finding(file, what, repaired)), ...strangers];
     });
   }
@@ -261,7 +268,9 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       if (disk.factsOf(path)?.kind === "link") disk.remove(path);
       disk.replaceFile(path, Buffer.from(`${JSON.stringify(value)}\n`));
     } catch (error) {
-      throw new OrchestratorError("not-committed", `${file} could not be written (${codeOf(error)}).`, { cause: error });
+      throw new OrchestratorError("not-committed", `${file} could not be written (${codeOf(error)}).`, {
+        cause: error,
+      });
     }
   }
 
@@ -389,24 +398,25 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     const { stream, projection, journal } = opened;
     const { seq, documents, removed } = journal.reading;
     const mendings: Mending[] = [];
-    let rendered: Readonly<Record<DocumentName, string>>;
+    const shown = tasks === undefined ? {} : { tasks };
+    let rendered: ReturnType<RenderPages>;
     try {
       rendered = renderPages({
         stream,
         documents: viewOf(opened).documents,
         ...(changed === undefined ? {} : { changed }),
-        ...(tasks === undefined ? {} : { tasks }),
+        ...shown,
       });
       for (const name of Object.keys(rendered)) requireDocumentName(stream, name);
     } catch (error) {
       opened.unrendered = true;
       return [{ file: "*.md", what: `could not be rendered (${reasonOf(error)})`, repaired: false, loud: true }];
     }
-    for (const [name, body] of Object.entries(rendered)) {
-      mendings.push(...(await projection.settlePage(name, body, seq, unexpected)));
-    }
     const gone = (changed ?? [...removed]).filter((name) => !documents.has(name) && rendered[name] === undefined);
-    for (const name of gone) mendings.push(...(await projection.settlePage(name, undefined, seq, unexpected)));
+    for (const name of [...Object.keys(rendered), ...gone]) {
+      const earlier = () => pagesOfEarlierStates(opened, name, (input) => renderPages({ ...input, ...shown }));
+      mendings.push(...(await projection.settlePage(name, { body: rendered[name], seq, earlier }, unexpected)));
+    }
     return mendings;
   }
 
@@ -489,7 +499,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     const news = opened.journal.catchUp();
     if (news.replaced) opened.due = "all";
     if (isNews(news)) opened.versions = undefined;
-    if (opened.due !== "all") for (const { docs } of news.records) for (const name of Object.keys(docs)) opened.due.add(name);
+    if (opened.due !== "all")
+      for (const { docs } of news.records) for (const name of Object.keys(docs)) opened.due.add(name);
     return news;
   }
 
@@ -552,7 +563,10 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   }
 
   /** What a task's project says about writing it; a task cannot be made in a project that does not exist. */
-  async function readOnlyOfProject(stream: Stream, purpose: "read" | "write" | "create"): Promise<ReadOnly | undefined> {
+  async function readOnlyOfProject(
+    stream: Stream,
+    purpose: "read" | "write" | "create",
+  ): Promise<ReadOnly | undefined> {
     if (stream.taskId === undefined) return undefined;
     try {
       const glance = await glanceAt({ projectId: stream.projectId });
@@ -561,7 +575,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       }
       return glance?.readOnly;
     } catch (error) {
-      if (purpose === "read" && error instanceof OrchestratorError && error.code === "journal-damaged") return undefined;
+      if (purpose === "read" && error instanceof OrchestratorError && error.code === "journal-damaged")
+        return undefined;
       throw error;
     }
   }
@@ -571,7 +586,9 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   }
 
   /** The tasks of a project as its page shows them, and a text that changes whenever one of their journals does. */
-  async function tasksNow(projectId: string): Promise<{ readonly signature: string; readonly tasks: readonly TaskOnPage[] }> {
+  async function tasksNow(
+    projectId: string,
+  ): Promise<{ readonly signature: string; readonly tasks: readonly TaskOnPage[] }> {
     const tasks: TaskOnPage[] = [];
     const marks: string[] = [];
     for (const stream of tasksOf(projectId)) {
@@ -594,7 +611,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   /** Names of the folders that may be streams, in a stable order; one that leads outside the root is left out. */
   function folders(directory: string): readonly string[] {
     if (!isInside(directory)) return [];
-    const isUsable = (name: string) => disk.factsOf(join(directory, name))?.kind !== "link" || isInside(join(directory, name));
+    const isUsable = (name: string) =>
+      disk.factsOf(join(directory, name))?.kind !== "link" || isInside(join(directory, name));
     return disk
       .namesIn(directory)
       .filter((name) => isId(name) && isUsable(name))
@@ -630,7 +648,10 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
   function requireInside(directory: string, name: string): void {
     if (isInside(directory)) return;
-    throw new OrchestratorError("project-copied", `${name} is a link that leads outside the root, so it is not used. Put the folder itself there.`);
+    throw new OrchestratorError(
+      "project-copied",
+      `${name} is a link that leads outside the root, so it is not used. Put the folder itself there.`,
+    );
   }
 
   function makePlace({ place, stream }: OpenStream): void {
@@ -677,9 +698,14 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
   /** Documents and pages in the folder that the journal never heard of. */
   function unknownFiles({ place, stream, journal }: OpenStream): readonly string[] {
-    const known = new Set([...journal.reading.documents.keys()].flatMap((name) => [fileOf(name, "document"), fileOf(name, "page")]));
-    const steps = stream.taskId === undefined ? [] : disk.namesIn(join(place.directory, "steps")).map((name) => `steps/${name}`);
-    return [...disk.namesIn(place.directory), ...steps].filter((file) => /^[^.].*\.(?:json|md)$/.test(file) && !known.has(file)).sort();
+    const known = new Set(
+      [...journal.reading.documents.keys()].flatMap((name) => [fileOf(name, "document"), fileOf(name, "page")]),
+    );
+    const steps =
+      stream.taskId === undefined ? [] : disk.namesIn(join(place.directory, "steps")).map((name) => `steps/${name}`);
+    return [...disk.namesIn(place.directory), ...steps]
+      .filter((file) => /^[^.].*\.(?:json|md)$/.test(file) && !known.has(file))
+      .sort();
   }
 
   function refuseNetworkFileSystem(): void {
@@ -696,7 +722,10 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       const message = `The root is on a network file system (${name}), which cannot append safely. Set root to a folder on a local disk.`;
       throw new OrchestratorError("unsupported-file-system", message);
     }
-    if (type === fuse) warn("The root is on a FUSE file system. If that is a network folder, changes of two machines can damage each other.");
+    if (type === fuse)
+      warn(
+        "The root is on a FUSE file system. If that is a network folder, changes of two machines can damage each other.",
+      );
   }
 
   // ---- failures --------------------------------------------------------------------------------------------------
@@ -733,6 +762,30 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
 function storeClosed(): OrchestratorError {
   return new OrchestratorError("bug", "The store is closed.");
+}
+
+/** Full texts of a page as of the last records, for telling the remains of an interrupted writing from an edit. */
+function pagesOfEarlierStates(
+  { stream, journal }: OpenStream,
+  name: DocumentName,
+  render: RenderPages,
+): readonly string[] {
+  const documents: Record<DocumentName, string> = {};
+  const pages: string[] = [];
+  try {
+    for (const { seq, docs } of journal.recordsAfter(0)) {
+      for (const [changed, text] of Object.entries(docs)) {
+        if (text === null) delete documents[changed];
+        else documents[changed] = text;
+      }
+      if (seq <= journal.reading.seq - earlierStates) continue;
+      const body = render({ stream, documents, changed: [name] })[name];
+      if (body !== undefined) pages.push(framePage(stream, seq, body));
+    }
+  } catch {
+    // What cannot be rendered any more cannot be compared; the page is then taken for edited and kept.
+  }
+  return pages;
 }
 
 function loudOnes({ place }: OpenStream, mendings: readonly Mending[]): readonly string[] {

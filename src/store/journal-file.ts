@@ -110,7 +110,10 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
       return { replaced, records: [] };
     }
     if (facts.kind !== "file") {
-      throw new OrchestratorError("journal-damaged", `${place.name}/journal.jsonl is no regular file. Put the journal itself there.`);
+      throw new OrchestratorError(
+        "journal-damaged",
+        `${place.name}/journal.jsonl is no regular file. Put the journal itself there.`,
+      );
     }
     let replaced = false;
     if (descriptor === undefined || facts.identity !== identity || facts.size < size) {
@@ -155,7 +158,8 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
   }
 
   function openDescriptor(): number {
-    if (descriptor === undefined) throw new OrchestratorError("bug", `${place.name}/journal.jsonl is used before it was opened.`);
+    if (descriptor === undefined)
+      throw new OrchestratorError("bug", `${place.name}/journal.jsonl is used before it was opened.`);
     return descriptor;
   }
 

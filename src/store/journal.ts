@@ -34,7 +34,12 @@ export function hashOf(bytes: Uint8Array | string): string {
 }
 
 /** Makes the record that follows `prev`, and its line without a newline. Pure; `id` must be random. */
-export function formatRecord(change: Change, id: string, seq: number, prev: string): { readonly record: JournalRecord; readonly line: string } {
+export function formatRecord(
+  change: Change,
+  id: string,
+  seq: number,
+  prev: string,
+): { readonly record: JournalRecord; readonly line: string } {
   const { at, actor, tool, callId, event } = change;
   const body = { id, seq, prev, at, actor, tool, callId, event, docs: change.documents };
   const unsummed = JSON.stringify(body).slice(0, -1);
@@ -165,7 +170,9 @@ function isRecord(stream: Stream, value: unknown): value is JournalRecord {
   const { id, seq, prev, at, actor, tool, callId, event, docs, sum } = value;
   const texts = [id, prev, at, tool, callId, sum].every((field) => typeof field === "string");
   if (!texts || typeof seq !== "number" || !isObject(actor) || !isObject(event) || !isObject(docs)) return false;
-  return Object.entries(docs).every(([name, text]) => isDocumentName(stream, name) && (text === null || typeof text === "string"));
+  return Object.entries(docs).every(
+    ([name, text]) => isDocumentName(stream, name) && (text === null || typeof text === "string"),
+  );
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -192,7 +199,8 @@ function isFlippedEnd(bytes: Buffer): boolean {
     for (let at = bytes.indexOf(sumStart, start); at !== -1; at = bytes.indexOf(sumStart, at + 1)) {
       if (sumOfWhole(bytes.subarray(start, at + suffixLength)) === undefined) continue;
       const next = bytes[at + suffixLength];
-      if (next !== undefined && next !== space && next !== openingBrace && next !== 0 && next !== carriageReturn) return true;
+      if (next !== undefined && next !== space && next !== openingBrace && next !== 0 && next !== carriageReturn)
+        return true;
     }
   }
   return false;

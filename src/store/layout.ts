@@ -44,7 +44,10 @@ export function requireSidecarName(name: string): void {
 }
 
 function invalidName(what: string, value: string, accepted: string): OrchestratorError {
-  return new OrchestratorError("invalid-id", `${JSON.stringify(value.slice(0, 80))} is no ${what}; accepted: ${accepted}.`);
+  return new OrchestratorError(
+    "invalid-id",
+    `${JSON.stringify(value.slice(0, 80))} is no ${what}; accepted: ${accepted}.`,
+  );
 }
 
 /** Paths of a stream. Pure; the ids must have been checked. */

@@ -37,11 +37,11 @@ type Kept = {
   readonly records: JournalRecord[];
   readonly documents: Map<DocumentName, string>;
   readonly pages: Map<DocumentName, string>;
-  readonly sidecars: Map<string, string>;
 };
 
 export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
   const streams = new Map<string, Kept>();
+  const sidecars = new Map<string, string>();
   let ids = 0;
   let closed = false;
   const nextId = options.randomId ?? (() => `record-${(ids += 1)}`);
@@ -64,21 +64,26 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
 
   function readOnlyNow(stream: Stream): ReadOnly | undefined {
     const own = (kept: Kept | undefined) => (kept === undefined ? undefined : readOnlyOf(kept.stream, kept.documents));
-    const project = stream.taskId === undefined ? undefined : own(streams.get(nameOfStream({ projectId: stream.projectId })));
+    const project =
+      stream.taskId === undefined ? undefined : own(streams.get(nameOfStream({ projectId: stream.projectId })));
     return project ?? own(streams.get(nameOfStream(stream)));
   }
 
   function commit(stream: Stream, expectedSeq: number, change: Change): Awaited<ReturnType<Store["commit"]>> {
     const known = keptOf(stream);
     for (const name of Object.keys(change.documents)) requireDocumentName(stream, name);
-    if (stream.taskId !== undefined && expectedSeq === 0 && !streams.has(nameOfStream({ projectId: stream.projectId }))) {
+    if (
+      stream.taskId !== undefined &&
+      expectedSeq === 0 &&
+      !streams.has(nameOfStream({ projectId: stream.projectId }))
+    ) {
       throw new OrchestratorError("unknown-project", `There is no project "${stream.projectId}" for this task.`);
     }
     const readOnly = readOnlyNow(stream);
     if (readOnly !== undefined) throw new OrchestratorError(readOnly.code, readOnly.reason);
     const last = known?.records.at(-1);
     if ((last?.seq ?? 0) !== expectedSeq) return { kind: "conflict" };
-    const kept: Kept = known ?? { stream, records: [], documents: new Map(), pages: new Map(), sidecars: new Map() };
+    const kept: Kept = known ?? { stream, records: [], documents: new Map(), pages: new Map() };
     streams.set(nameOfStream(stream), kept);
     const { line } = formatRecord(change, nextId(), expectedSeq + 1, last?.sum ?? genesis);
     // Through its text, so that nobody holds on to a part of what is kept.
@@ -111,7 +116,9 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
 
   function tasksOf(projectId: string): readonly TaskOnPage[] {
     return listed().flatMap(({ stream, documents }) =>
-      stream.projectId === projectId && stream.taskId !== undefined ? [taskOnPage(stream.taskId, documents.get("task"))] : [],
+      stream.projectId === projectId && stream.taskId !== undefined
+        ? [taskOnPage(stream.taskId, documents.get("task"))]
+        : [],
     );
   }
 
@@ -123,7 +130,14 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
       if (kept === undefined || last === undefined) return undefined;
       const readOnly = readOnlyNow(stream);
       const documents = Object.fromEntries(kept.documents);
-      return { stream, seq: last.seq, sum: last.sum, documents, warnings: [], ...(readOnly === undefined ? {} : { readOnly }) };
+      return {
+        stream,
+        seq: last.seq,
+        sum: last.sum,
+        documents,
+        warnings: [],
+        ...(readOnly === undefined ? {} : { readOnly }),
+      };
     },
     commit: async (stream, expectedSeq, change) => commit(stream, expectedSeq, change),
     history: async (stream, afterSeq) => keptOf(stream)?.records.slice(Math.max(0, afterSeq)) ?? [],
@@ -144,15 +158,15 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
       return [];
     },
     readSidecar: async (stream, name) => {
+      keptOf(stream);
       requireSidecarName(name);
-      const text = keptOf(stream)?.sidecars.get(name);
+      const text = sidecars.get(`${nameOfStream(stream)} ${name}`);
       return text === undefined ? undefined : (JSON.parse(text) as unknown);
     },
     writeSidecar: async (stream, name, value) => {
+      keptOf(stream);
       requireSidecarName(name);
-      const kept = keptOf(stream);
-      if (kept === undefined) throw new OrchestratorError("not-committed", `There is no ${nameOfStream(stream)} to keep ${name} beside.`);
-      kept.sidecars.set(name, JSON.stringify(value));
+      sidecars.set(`${nameOfStream(stream)} ${name}`, JSON.stringify(value));
     },
     locate: (stream, name, kind) => {
       requireStream(stream);

@@ -35,17 +35,56 @@ export function readPage(text: string): PageParts | undefined {
 }
 
 /**
- * True for what an interrupted writing in place can leave: nothing, zeros, a beginning of what was wanted, or a whole
- * page with the end of a longer, older one behind it.
+ * True for what interrupted writings in place can leave: nothing, zeros, or a page of which the beginning and the rest
+ * come from different states. `candidates` are full texts that the page had or was to have; where they do not reach, a
+ * whole page with the end of an older one behind it is still recognised by its last lines.
  */
-export function isTornPage(text: string, wanted: string | undefined): boolean {
-  const written = text.replace(/\0+$/, "");
-  if (written === "" || wanted?.startsWith(written) === true) return true;
-  const lines = written.split("\n");
-  if (lines.at(-1) !== "" || !lastLine.test(lines.at(-2) ?? "")) return false;
+export function isTornPage(page: Uint8Array, candidates: readonly string[]): boolean {
+  const bytes = withoutTrailingZeros(Buffer.from(page));
+  return (
+    isPiecedTogether(
+      bytes,
+      candidates.map((text) => Buffer.from(text)),
+    ) || isWholeWithRest(bytes.toString("utf8"))
+  );
+}
+
+/** At most so many writers were interrupted in one page. */
+const pieces = 4;
+
+/** True when the bytes are pieces of the candidates, each at its own offset. */
+function isPiecedTogether(bytes: Buffer, candidates: readonly Buffer[]): boolean {
+  let at = 0;
+  for (let piece = 0; piece < pieces && at < bytes.length; piece += 1) {
+    at += Math.max(0, ...candidates.map((candidate) => commonLength(bytes, candidate, at)));
+  }
+  return at === bytes.length;
+}
+
+function commonLength(left: Buffer, right: Buffer, from: number): number {
+  const end = Math.min(left.length, right.length);
+  let at = from;
+  while (at < end && left[at] === right[at]) at += 1;
+  return at - from;
+}
+
+function isWholeWithRest(text: string): boolean {
   let end = 0;
-  return lines.some((line) => {
+  for (const line of text.split("\n")) {
     end += line.length + 1;
-    return lastLine.test(line) && readPage(written.slice(0, end)) !== undefined;
-  });
+    if (!lastLine.test(line) || readPage(text.slice(0, end)) === undefined) continue;
+    const rest = text.slice(end).replace(/\n$/, "");
+    const restOfLine = rest.slice(rest.lastIndexOf("\n") + 1);
+    // The rest may begin anywhere, also within its last line; then some beginning of such a line makes it whole.
+    if (rest !== restOfLine) return lastLine.test(restOfLine);
+    return Array.from(line, (_letter, length) => line.slice(0, length) + rest).some((whole) => lastLine.test(whole));
+  }
+  return false;
+}
+
+/** Zeros at the end of a file are what a power cut leaves of bytes that were never written. */
+export function withoutTrailingZeros(bytes: Buffer): Buffer {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end -= 1;
+  return bytes.subarray(0, end);
 }

@@ -8,14 +8,19 @@ import { isDeepStrictEqual } from "node:util";
 import { codeOf, isErrorWith, lookAt, pause, type Disk, type Found } from "./disk.ts";
 import { hashOf } from "./journal.ts";
 import { fileOf } from "./layout.ts";
-import { framePage, isTornPage, readPage, withFinalNewline } from "./pages.ts";
+import { framePage, isTornPage, readPage, withFinalNewline, withoutTrailingZeros } from "./pages.ts";
 import type { DocumentName, Stream } from "./store.ts";
 
 /**
  * A file that was not as it should be. `loud`: a person should know, because work of theirs was put aside or the file is
  * still wrong. The rest is what crashes leave behind.
  */
-export type Mending = { readonly file: string; readonly what: string; readonly repaired: boolean; readonly loud: boolean };
+export type Mending = {
+  readonly file: string;
+  readonly what: string;
+  readonly repaired: boolean;
+  readonly loud: boolean;
+};
 
 /** What the documents must be, and how to learn more about it. */
 export type Truth = {
@@ -29,21 +34,36 @@ export type Truth = {
   makeDurable(): Promise<void>;
 };
 
+/** A page as it must be. `earlier`: full texts that it may have had lately, to know the remains of an interrupted writing. */
+export type PageWanted = {
+  readonly body: string | undefined;
+  readonly seq: number;
+  readonly earlier: () => readonly string[];
+};
+
 export type Projection = {
   /** Makes a document's file what the journal says. `unexpected`: a missing file is worth a word. Never throws. */
   settleDocument(name: DocumentName, unexpected: boolean): Promise<readonly Mending[]>;
   /** Makes a page's body what was rendered (undefined: no page). Leaves a page with that body alone. Never throws. */
-  settlePage(name: DocumentName, rendered: string | undefined, seq: number, unexpected: boolean): Promise<readonly Mending[]>;
+  settlePage(name: DocumentName, page: PageWanted, unexpected: boolean): Promise<readonly Mending[]>;
   /** Names of documents whose file could not be written yet. */
   readonly staleDocuments: ReadonlySet<DocumentName>;
   /** True when a page could not be written yet. */
   stalePages(): boolean;
 };
 
+/** How often a document is written anew when other processes write it at the same time. */
+const writeRounds = 20;
 /** How often a rename is tried where another process may have the file open. */
 const renameTries = 6;
 
-export function createProjection(disk: Disk, stream: Stream, directory: string, now: () => Date, truth: Truth): Projection {
+export function createProjection(
+  disk: Disk,
+  stream: Stream,
+  directory: string,
+  now: () => Date,
+  truth: Truth,
+): Projection {
   /** Hash of what was last seen right on the disk. */
   const right = new Map<DocumentName, string>();
   const staleDocuments = new Set<DocumentName>();
@@ -63,9 +83,15 @@ export function createProjection(disk: Disk, stream: Stream, directory: string, 
     return mendings;
   }
 
-  async function bringAbout(name: DocumentName, file: string, unexpected: boolean, mendings: Mending[]): Promise<string | undefined> {
+  async function bringAbout(
+    name: DocumentName,
+    file: string,
+    unexpected: boolean,
+    mendings: Mending[],
+  ): Promise<string | undefined> {
     const path = join(directory, file);
-    for (;;) {
+    let misses = 0;
+    for (let round = 0; round < writeRounds; round += 1) {
       const wanted = truth.documents().get(name);
       const found = lookAt(disk, path);
       if (isAsWanted(found, wanted)) {
@@ -76,16 +102,18 @@ export function createProjection(disk: Disk, stream: Stream, directory: string, 
       // Another process may have written it after a commit of its own, which then stands in the journal by now.
       if (!expected && found.kind !== "missing" && truth.catchUp()) continue;
       await truth.makeDurable();
-      if (found.kind === "missing") {
-        if (unexpected) mendings.push({ file, what: "was missing", repaired: true, loud: false });
-      } else if (!expected) {
-        const what = judgeDocument(found, truth.versions(name));
-        mendings.push(what === "edited" ? keptAside(file, found) : { file, what, repaired: true, loud: false });
-      }
-      const failure = wanted === undefined ? removeFile(path) : await publish(path, wanted);
-      if (failure === undefined) remember(name, wanted);
-      return failure;
+      const what =
+        found.kind === "missing" ? "was missing" : expected ? undefined : judgeDocument(found, truth.versions(name));
+      if (what === "edited") mendings.push(keptAside(file, found));
+      else if (round === 0 && what !== undefined && (unexpected || what !== "was missing"))
+        mendings.push(mended(file, what));
+      // The atomic writer publishes a truncated file on a full disk without an error, so each round looks at what it left.
+      if (round > 0 && (what === "was torn" || what === "was missing")) misses += 1;
+      if (misses === 2) return "it does not read back as it was written";
+      if (wanted === undefined) removeFile(path);
+      else await replaceFile(path, Buffer.from(wanted));
     }
+    return "other writers kept changing it";
   }
 
   function remember(name: DocumentName, text: string | undefined): void {
@@ -93,11 +121,11 @@ export function createProjection(disk: Disk, stream: Stream, directory: string, 
     else right.set(name, hashOf(text));
   }
 
-  async function settlePage(name: DocumentName, rendered: string | undefined, seq: number, unexpected: boolean): Promise<readonly Mending[]> {
+  async function settlePage(name: DocumentName, page: PageWanted, unexpected: boolean): Promise<readonly Mending[]> {
     const file = fileOf(name, "page");
     const mendings: Mending[] = [];
     try {
-      await bringAboutPage(file, rendered, seq, unexpected, mendings);
+      await bringAboutPage(file, page, unexpected, mendings);
       stalePages.delete(name);
     } catch (error) {
       stalePages.add(name);
@@ -106,43 +134,39 @@ export function createProjection(disk: Disk, stream: Stream, directory: string, 
     return mendings;
   }
 
-  async function bringAboutPage(file: string, rendered: string | undefined, seq: number, unexpected: boolean, mendings: Mending[]): Promise<void> {
+  async function bringAboutPage(
+    file: string,
+    page: PageWanted,
+    unexpected: boolean,
+    mendings: Mending[],
+  ): Promise<void> {
     const path = join(directory, file);
-    const wanted = rendered === undefined ? undefined : framePage(stream, seq, rendered);
-    const found = await lookAtPage(path, wanted);
-    if (found.kind === "missing") {
-      if (wanted === undefined) return;
-      if (unexpected) mendings.push({ file, what: "was missing", repaired: true, loud: false });
-    } else {
-      const text = found.kind === "file" ? Buffer.from(found.bytes).toString("utf8") : undefined;
-      const parts = text === undefined ? undefined : readPage(text);
-      if (rendered !== undefined && parts?.body === withFinalNewline(rendered)) return;
-      if (parts !== undefined) {
-        if (unexpected) mendings.push({ file, what: "showed an older state", repaired: true, loud: false });
-      } else if (text !== undefined && isTornPage(text, wanted)) {
-        mendings.push({ file, what: "was torn", repaired: true, loud: false });
-      } else {
-        mendings.push(keptAside(file, found));
-      }
-    }
+    const wanted = page.body === undefined ? undefined : framePage(stream, page.seq, page.body);
+    const { found, state, body } = await lookAtPage(path, wanted, page);
+    if (state === "missing" && wanted === undefined) return;
+    if (state === "whole" && page.body !== undefined && body === withFinalNewline(page.body)) return;
+    if (state === "edited") mendings.push(keptAside(file, found));
+    else if (state === "torn") mendings.push(mended(file, "was torn"));
+    else if (unexpected) mendings.push(mended(file, state === "missing" ? "was missing" : "showed an older state"));
     await truth.makeDurable();
     if (wanted === undefined) removeFile(path);
     else writeInPlace(path, Buffer.from(wanted));
   }
 
-  /** Looks again while a page that seems edited is still changing: another process may be in the middle of writing it. */
-  async function lookAtPage(path: string, wanted: string | undefined): Promise<Found> {
-    let found = lookAt(disk, path);
-    for (let attempt = 1; attempt <= 3 && found.kind === "file"; attempt += 1) {
-      const text = Buffer.from(found.bytes).toString("utf8");
-      if (readPage(text) !== undefined || isTornPage(text, wanted)) break;
+  /** What stands in a page's place. Looks again at one that seems edited: another process may be in the middle of writing it. */
+  async function lookAtPage(path: string, wanted: string | undefined, { earlier }: PageWanted): Promise<PageFound> {
+    for (let attempt = 1; ; attempt += 1) {
+      const found = lookAt(disk, path);
+      if (found.kind === "missing") return { found, state: "missing" };
+      if (found.kind === "file") {
+        const parts = readPage(Buffer.from(found.bytes).toString("utf8"));
+        if (parts !== undefined) return { found, state: "whole", body: parts.body };
+        if (isTornPage(found.bytes, wanted === undefined ? earlier() : [wanted, ...earlier()]))
+          return { found, state: "torn" };
+      }
+      if (attempt === 3) return { found, state: "edited" };
       await pause(3);
-      const again = lookAt(disk, path);
-      const isStill = again.kind === "file" && sameBytes(again.bytes, found.bytes);
-      found = again;
-      if (isStill) break;
     }
-    return found;
   }
 
   /** A rename would cost ten times as much, and a page that is cut short is found by its own last line. */
@@ -156,16 +180,6 @@ export function createProjection(disk: Disk, stream: Stream, directory: string, 
     } finally {
       disk.close(descriptor);
     }
-  }
-
-  /** Writes a document and reads it back: the atomic writer publishes a truncated file on a full disk without an error. */
-  async function publish(path: string, text: string): Promise<string | undefined> {
-    const bytes = Buffer.from(text);
-    for (let attempt = 1; attempt <= 2; attempt += 1) {
-      await replaceFile(path, bytes);
-      if (isAsWanted(lookAt(disk, path), text)) return undefined;
-    }
-    return "it does not read back as it was written";
   }
 
   async function replaceFile(path: string, bytes: Buffer): Promise<void> {
@@ -189,7 +203,7 @@ export function createProjection(disk: Disk, stream: Stream, directory: string, 
     }
   }
 
-  function removeFile(path: string): undefined {
+  function removeFile(path: string): void {
     try {
       disk.remove(path);
     } catch (error) {
@@ -221,6 +235,16 @@ export function createProjection(disk: Disk, stream: Stream, directory: string, 
   return { settleDocument, settlePage, staleDocuments, stalePages: () => stalePages.size > 0 };
 }
 
+type PageFound = {
+  readonly found: Found;
+  readonly state: "missing" | "whole" | "torn" | "edited";
+  readonly body?: string;
+};
+
+function mended(file: string, what: string): Mending {
+  return { file, what, repaired: true, loud: false };
+}
+
 /** Why a file could not be written, in words without a path. */
 class Unwritten extends Error {}
 
@@ -240,22 +264,21 @@ function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
 }
 
 /** What happened to a document that is not the one last seen: only `edited` is a person's work. Pure. */
-export function judgeDocument(found: Found, versions: readonly string[]): "edited" | "was an older version" | "was torn" | "was reformatted" {
+export function judgeDocument(
+  found: Found,
+  versions: readonly string[],
+): "edited" | "was an older version" | "was torn" | "was reformatted" {
   if (found.kind !== "file") return "edited";
   const bytes = Buffer.from(found.bytes);
   if (versions.some((version) => sameBytes(bytes, Buffer.from(version)))) return "was an older version";
   const written = withoutTrailingZeros(bytes);
   if (written.length === 0) return "was torn";
-  if (versions.some((version) => sameBytes(written, Buffer.from(version).subarray(0, written.length)))) return "was torn";
+  if (versions.some((version) => sameBytes(written, Buffer.from(version).subarray(0, written.length))))
+    return "was torn";
   const value = parseJson(bytes.toString("utf8"));
-  if (value !== undefined && versions.some((version) => isDeepStrictEqual(parseJson(version), value))) return "was reformatted";
+  if (value !== undefined && versions.some((version) => isDeepStrictEqual(parseJson(version), value)))
+    return "was reformatted";
   return "edited";
-}
-
-function withoutTrailingZeros(bytes: Buffer): Buffer {
-  let end = bytes.length;
-  while (end > 0 && bytes[end - 1] === 0) end -= 1;
-  return bytes.subarray(0, end);
 }
 
 function parseJson(text: string): unknown {

@@ -18,7 +18,10 @@ function copiedTo(stream: Stream, documents: ReadonlyMap<DocumentName, string>):
   const folder = stream.taskId ?? stream.projectId;
   const what = isTask ? "task" : "project";
   if (typeof own["id"] === "string" && own["id"] !== folder) {
-    return { code: "project-copied", reason: `The folder "${folder}" holds the ${what} "${own["id"]}", so it is a copy and read-only.` };
+    return {
+      code: "project-copied",
+      reason: `The folder "${folder}" holds the ${what} "${own["id"]}", so it is a copy and read-only.`,
+    };
   }
   if (isTask && typeof own["projectId"] === "string" && own["projectId"] !== stream.projectId) {
     const reason = `The task "${folder}" belongs to the project "${own["projectId"]}", so it is a copy here and read-only.`;

@@ -11,7 +11,11 @@ export type Stream = { readonly projectId: string; readonly taskId?: string };
 export type DocumentName = string;
 
 /** Who caused a record; `session` is a hash. */
-export type Actor = { readonly kind: "person" | "orchestrator" | "builder" | "qa" | "driver"; readonly agentId?: string; readonly session?: string };
+export type Actor = {
+  readonly kind: "person" | "orchestrator" | "builder" | "qa" | "driver";
+  readonly agentId?: string;
+  readonly session?: string;
+};
 
 /** What a caller asks to commit: the event and the full new text of each document it changes (null removes it). */
 export type Change = {
@@ -53,11 +57,21 @@ export type Snapshot = {
  * The answer to a commit. `committed`: durable, documents and pages follow (a `warning` says which could not be written
  * yet). `conflict`: another change came first, nothing of this one will ever come alive; decide again on the new state.
  */
-export type Committed = { readonly kind: "committed"; readonly seq: number; readonly sum: string; readonly warnings: readonly string[] };
+export type Committed = {
+  readonly kind: "committed";
+  readonly seq: number;
+  readonly sum: string;
+  readonly warnings: readonly string[];
+};
 export type CommitAnswer = Committed | { readonly kind: "conflict" };
 
 /** One difference that `verify` found. */
-export type Finding = { readonly stream: Stream; readonly name: string; readonly what: string; readonly repaired: boolean };
+export type Finding = {
+  readonly stream: Stream;
+  readonly name: string;
+  readonly what: string;
+  readonly repaired: boolean;
+};
 
 /** Where a reader of all streams stands; opaque, keep and hand back. */
 export type Cursor = string;
@@ -75,7 +89,12 @@ export type Store = {
   /** The records after `afterSeq`, in order. */
   history(stream: Stream, afterSeq: number): Promise<readonly JournalRecord[]>;
   /** Records of all streams that were committed since the cursor (undefined: from the start), and the next cursor. Per stream in order, exactly once. */
-  changes(cursor?: Cursor): Promise<{ readonly records: readonly { readonly stream: Stream; readonly record: JournalRecord }[]; readonly cursor: Cursor }>;
+  changes(
+    cursor?: Cursor,
+  ): Promise<{
+    readonly records: readonly { readonly stream: Stream; readonly record: JournalRecord }[];
+    readonly cursor: Cursor;
+  }>;
   /** Writes the stream's pages anew where they differ (a project's page counts its tasks and follows their status). */
   refreshPages(stream: Stream): Promise<void>;
   /** Reads the whole journal and compares every document and page; repairs what differs and says so. */
@@ -103,9 +122,17 @@ export type RenderPages = (input: {
 }) => Readonly<Record<DocumentName, string>>;
 
 /** What a project's page shows of a task. */
-export type TaskOnPage = { readonly id: string; readonly title: string; readonly status: string; readonly updatedAt: string; readonly steps: number };
+export type TaskOnPage = {
+  readonly id: string;
+  readonly title: string;
+  readonly status: string;
+  readonly updatedAt: string;
+  readonly steps: number;
+};
 
 /** The stream's name in words, as pages and records show it. Pure. */
 export function nameOfStream(stream: Stream): string {
-  return stream.taskId === undefined ? `projects/${stream.projectId}` : `projects/${stream.projectId}/tasks/${stream.taskId}`;
+  return stream.taskId === undefined
+    ? `projects/${stream.projectId}`
+    : `projects/${stream.projectId}/tasks/${stream.taskId}`;
 }

@@ -6,9 +6,9 @@ import { bounds } from "../schema/bounds.ts";
 import type { StepWanted, TaskEventOf } from "../schema/events.ts";
 import { CreateTaskParameters, type ParametersOf } from "../schema/parameters.ts";
 import type { Desk } from "./desk.ts";
-import { rememberOwner } from "./chat-of-task.ts";
+import { readChats, rememberOwner } from "./chat-of-task.ts";
 import { slugOf } from "./slug.ts";
-import { actorOf, changeTask, defineTool, originOf, readProject, readTask, type Answer, type ReadTask } from "./tool.ts";
+import { actorOf, changeTask, defineTool, originOf, readProject, readStateAt, type Answer, type ReadTask } from "./tool.ts";
 
 export const createTask = defineTool({
   name: "create_task",
@@ -24,8 +24,12 @@ export const createTask = defineTool({
     if (refused !== undefined) return refused;
     const taskId = `${slugOf(parameters.title, "task")}-${callId.slice(0, 8)}`;
     const stream = { projectId: parameters.projectId, taskId };
-    const known = await readTask(desk, stream);
-    if (known !== undefined) return answer(known, desk);
+    const made = (await desk.store.history(stream, 0))[0];
+    if (made !== undefined) {
+      if (made.callId !== callId) return refuse("id-taken", `A task with the id ${taskId} exists already.`, ["another title"]);
+      if ((await readChats(desk.store, stream)) === undefined) await rememberOwner(desk.store, stream, caller);
+      return answer({ stream, state: await readStateAt(desk, stream, 1) }, desk);
+    }
     const draft: TaskEventOf<"TaskCreated"> = {
       type: "TaskCreated",
       v: 1,
@@ -51,7 +55,7 @@ export const createTask = defineTool({
       callId,
       actor: actorOf(caller),
       toEvent: (state) => (state === undefined ? { ...draft, flowId } : refuse("id-taken", `The task ${taskId} exists already.`, ["get_status"])),
-      beforeCommit: () => rememberOwner(desk.store, stream, caller),
+      afterCommit: () => rememberOwner(desk.store, stream, caller),
     });
     if (!changed.ok) return changed;
     return answer({ stream, state: changed.state }, desk);

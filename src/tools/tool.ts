@@ -155,8 +155,10 @@ export type ChangeRequest = {
   readonly actor: Actor;
   /** The event for the state as it is now; called again when another writer was first. */
   toEvent(state: TaskState | undefined): Promise<TaskEvent | Refusal> | TaskEvent | Refusal;
-  /** What must be on disk before the change is, e.g. which chat to tell. Called after the decision, before the commit. */
+  /** What must be on disk before the change is, e.g. which chat to tell. Called after the decision, before the commit; the stream must exist. */
   beforeCommit?(state: TaskState): Promise<void>;
+  /** What can be kept only beside a stream that exists. Called after the commit, before the driver hears of it; a failure is a warning. */
+  afterCommit?(): Promise<void>;
 };
 
 const mostRounds = 40;
@@ -184,19 +186,45 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
       documents: changedDocuments(before, decision.next),
     });
     if (answer.kind === "conflict") continue;
-    if (before?.task.status !== decision.next.task.status) await desk.store.refreshPages({ projectId: stream.projectId });
+    const counted = before?.task.status !== decision.next.task.status;
+    const failed = [
+      ...(await tryAfter(request.afterCommit)),
+      ...(await tryAfter(counted ? () => desk.store.refreshPages({ projectId: stream.projectId }) : undefined)),
+    ];
     desk.committed(stream, decision.effects);
-    return { ok: true, state: decision.next, event, effects: decision.effects, warnings: answer.warnings };
+    return { ok: true, state: decision.next, event, effects: decision.effects, warnings: [...answer.warnings, ...failed] };
   }
   return refuse("busy", `Other writers changed task ${stream.taskId ?? ""} ${mostRounds} times in a row.`, ["the same call again"]);
 }
 
-/** A change that this very call has committed before, e.g. before a restart: it is answered, not made again. */
+/** Does what follows a commit; the change stands whatever comes of it, so a failure is a warning. */
+async function tryAfter(work: (() => Promise<void>) | undefined): Promise<readonly string[]> {
+  try {
+    await work?.();
+    return [];
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)];
+  }
+}
+
+/** A change that this very call has committed before, e.g. before a restart: it is answered as it was then, not made again. */
 async function findRepeated(desk: Desk, stream: Stream, snapshot: Snapshot, callId: string): Promise<Changed | undefined> {
   if (callId === "") return undefined;
   const recent = await desk.store.history(stream, Math.max(0, snapshot.seq - 100));
   const oldest = desk.now().getTime() - 10 * 60_000;
   const record = recent.find((one) => one.callId === callId && Date.parse(one.at) >= oldest);
+  if (record === undefined) return undefined;
   // A task's stream holds task events only.
-  return record === undefined ? undefined : { ok: true, state: stateOf(snapshot), event: record.event as TaskEvent, effects: [], warnings: [] };
+  return { ok: true, state: await readStateAt(desk, stream, record.seq), event: record.event as TaskEvent, effects: [], warnings: [] };
+}
+
+/** The task as record `seq` left it. */
+export async function readStateAt(desk: Pick<Desk, "store">, stream: Stream, seq: number): Promise<TaskState> {
+  const documents = new Map<string, string>();
+  for (const { docs } of (await desk.store.history(stream, 0)).slice(0, seq))
+    for (const [name, text] of Object.entries(docs)) {
+      if (text === null) documents.delete(name);
+      else documents.set(name, text);
+    }
+  return stateOf({ documents: Object.fromEntries(documents) });
 }

@@ -1,0 +1,236 @@
+// `npm start`: a person chats with the orchestrator of a real OpenClaw gateway until a small program is built. The plugin is
+// packed and installed as its users would do it; the model is scripted (examples/fairshare/agents.ts), and everything that
+// it does is done for real. Ends with 0 only when the task is done and the program's own tests pass.
+
+import { spawnSync } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { setTimeout as pause } from "node:timers/promises";
+import { parseArgs } from "node:util";
+
+import { createAgents, gistOf, person } from "../examples/fairshare/agents.ts";
+import type { Client } from "../harness/client.ts";
+import { startGateway, type Gateway } from "../harness/gateway.ts";
+import { startModel, type ScriptedModel } from "../harness/model.ts";
+import { copyHome, installPlugin, packPlugin } from "../harness/package.ts";
+import { messageOf, until } from "../harness/wait.ts";
+import { runsOf, sumUsage } from "../src/render/usage.ts";
+import { countWords, durationWords, usageWords } from "../src/render/words.ts";
+import { createProgress, type Progress, type TaskOnDisk } from "./demo/progress.ts";
+import { createTerminal, type Terminal } from "./demo/terminal.ts";
+
+const help = `npm start -- [options]
+
+  --keep             leave the gateway's home and the project where they are, and say where
+  --repaired         the builder makes no mistake; everything else is the same, QA above all
+  --installed HOME   take a copy of a home in which the plugin is installed, instead of packing and installing it
+  --help             this text
+`;
+
+/** It takes about a minute; a machine that needs longer than this does not get there. */
+const limitMs = 5 * 60_000;
+
+interface Options {
+  readonly keep: boolean;
+  readonly repaired: boolean;
+  readonly installed: string | undefined;
+}
+
+interface World {
+  readonly terminal: Terminal;
+  readonly progress: Progress;
+  readonly model: ScriptedModel;
+  readonly gateway: Gateway;
+  readonly client: Client;
+}
+
+/** What undoes a part of the world, the latest first. */
+type Ends = (() => Promise<void>)[];
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: { keep: { type: "boolean" }, repaired: { type: "boolean" }, installed: { type: "string" }, help: { type: "boolean" } },
+  });
+  if (values.help === true) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const { keep = false, repaired = false, installed } = values;
+  const terminal = createTerminal();
+  const ends: Ends = [];
+  try {
+    await Promise.race([demonstrate(terminal, { keep, repaired, installed }, ends), untilSignal()]);
+    return 0;
+  } catch (error) {
+    terminal.line("✖ failed", messageOf(error), "red");
+    return 1;
+  } finally {
+    terminal.waiting("");
+    for (const end of ends.toReversed())
+      await end().catch((error: unknown) => {
+        terminal.line("✖ clean-up", messageOf(error), "red");
+      });
+  }
+}
+
+async function demonstrate(terminal: Terminal, options: Options, ends: Ends): Promise<void> {
+  const world = await openWorld(terminal, options, ends);
+  const done = await Promise.race([converse(world), watchOver(world)]);
+  await showResult(terminal, done, options);
+}
+
+/** Everything that the demonstration needs. */
+async function openWorld(terminal: Terminal, { keep, repaired, installed }: Options, ends: Ends): Promise<World> {
+  const settingUp = (text: string): void => {
+    terminal.line("set-up", text, "dim");
+    terminal.waiting(text);
+  };
+  const base = await mkdtemp(join(tmpdir(), "orchestrator-demo-"));
+  const home = join(base, "home");
+  ends.push(async () => {
+    if (keep) terminal.line("kept", base);
+    else await rm(base, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  });
+  if (installed === undefined) {
+    settingUp("packing the plugin");
+    const { tarball } = await packPlugin({ into: base });
+    settingUp("installing it into a fresh home with `openclaw plugins install`");
+    await installPlugin(home, tarball);
+  } else {
+    settingUp(`copying ${installed}`);
+    await copyHome(installed, home);
+  }
+
+  const progress = createProgress(terminal, join(home, "workspace", "projects"));
+  const agents = createAgents({ repaired });
+  const model = await startModel(async (turn) => {
+    const answer = await agents(turn);
+    await progress.acted(turn, answer);
+    return answer;
+  });
+  ends.push(() => model.stop());
+
+  settingUp("starting an OpenClaw gateway");
+  const gateway = await startGateway({ home, modelUrl: model.url, pluginConfig: { checks: { allow: ["node"] } }, keep });
+  ends.push(() => gateway.dispose());
+  const client = await gateway.connect();
+  return { terminal, progress, model, gateway, client };
+}
+
+// --- the chat
+
+/** The whole conversation, from the first message to the answer that it is done; returns the task as it is then. */
+async function converse({ terminal, progress, client }: World): Promise<TaskOnDisk> {
+  let heard = 0;
+  let hearing: Promise<boolean> = Promise.resolve(false);
+  /** Prints what the orchestrator has said since the last look into the chat; true when there was something. */
+  const hear = async (): Promise<boolean> => {
+    const messages = await client.history();
+    const texts = messages.flatMap(({ role, text }) => (role === "assistant" && text !== "" ? [text] : []));
+    for (const text of texts.slice(heard)) terminal.line("orchestrator", text, "bold");
+    const isNews = texts.length > heard;
+    heard = texts.length;
+    return isNews;
+  };
+  const hearInTurn = (): Promise<boolean> => (hearing = hearing.catch(() => false).then(hear));
+  const say = async (text: string): Promise<void> => {
+    const [first, ...more] = text.split("\n");
+    terminal.line("you", more.length === 0 ? text : `${String(first)}\n(${countWords(more.length, "line")})`, "bold");
+    terminal.waiting("the orchestrator thinks");
+    const reply = await client.chat(text);
+    if (reply.state !== "final") throw new Error(`the orchestrator did not answer: ${reply.state} ${reply.error ?? ""}`);
+    await until("the answer to be in the chat", hearInTurn);
+    terminal.waiting("");
+  };
+
+  await say(person.project);
+  await say(person.task);
+  await say(person.start);
+  terminal.waiting("builder and QA are at work");
+  // The host sends no message for a turn that nobody's message began; it says that there was one.
+  const stopListening = client.on(({ event }) => {
+    if (event === "heartbeat") hearInTurn().catch(() => false); // The next one shows what this one missed.
+  });
+  const ended = await until("the task to end", async () => findEnded(await progress.look()), { limitMs, everyMs: 100 });
+  const question = [ended.task, ...ended.steps].find((one) => one.question !== null)?.question;
+  if (ended.task.status !== "done") throw new Error(`the task is ${ended.task.status}: ${question?.text ?? "no question is open"}`);
+  terminal.plain("");
+  await until("the orchestrator to say that it is done", async () => (await hearInTurn(), wasTold(await client.history())));
+  stopListening();
+  await say(person.end);
+  return ended;
+}
+
+/** A task that has ended, or that waits for a person who will not come. Its last run must be over, for the costs. */
+function findEnded(found: TaskOnDisk | undefined): TaskOnDisk | undefined {
+  if (found === undefined || runsOf(found.steps).some((run) => run.end === null)) return undefined;
+  return ["done", "cancelled", "blocked"].includes(found.task.status) ? found : undefined;
+}
+
+function wasTold(messages: readonly { readonly role: string; readonly text: string }[]): boolean {
+  return messages.some(({ role, text }) => role === "assistant" && text.includes("The task is done."));
+}
+
+// --- what can go wrong
+
+/** Never returns; throws when the gateway is gone, when an agent's script has failed, or when it takes too long. */
+async function watchOver({ terminal, gateway, model }: World): Promise<never> {
+  const endOfLog = async (): Promise<string> => `the end of the gateway's log:\n${(await gateway.logs()).slice(-2_000)}`;
+  for (;;) {
+    await pause(250);
+    const [failure] = model.failures();
+    if (failure !== undefined) throw failure;
+    if (!isAlive(gateway.pid)) throw new Error(`the gateway (pid ${String(gateway.pid)}) ended by itself; ${await endOfLog()}`);
+    if (terminal.elapsedMs() > limitMs) throw new Error(`not done after ${durationWords(limitMs)}; ${await endOfLog()}`);
+  }
+}
+
+function untilSignal(): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+      process.once(signal, () => {
+        reject(new Error(`ended by ${signal}`));
+      });
+  });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// --- the end
+
+/** Shows the task's page and where the others are, and runs the tests of what was built; throws when they fail. */
+async function showResult(terminal: Terminal, { project, task, steps, folder }: TaskOnDisk, { keep }: Options): Promise<void> {
+  const page = join(folder, "task.md");
+  terminal.heading(page);
+  terminal.plain(`\n${await readFile(page, "utf8")}`);
+
+  terminal.heading("To read");
+  terminal.plain(`  The project   ${join(folder, "..", "..", "project.md")}`);
+  terminal.plain(`  The task      ${page}`);
+  for (const step of steps) terminal.plain(`  ${step.id.padEnd(12)}  ${join(folder, "steps", `${step.id}.md`)}`);
+  terminal.plain(`  The program   ${project.repo}`);
+  terminal.plain(keep ? "" : "  (They are in a temporary folder that is removed now: `npm start -- --keep` leaves it.)\n");
+
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env; // Inside somebody's `node --test` it would make the tests do nothing.
+  const tests = spawnSync(process.execPath, ["--test"], { cwd: project.repo, env, encoding: "utf8", timeout: 60_000 });
+  if (tests.status !== 0) throw new Error(`the tests of the program failed (exit code ${String(tests.status)}):\n${tests.stdout}${tests.stderr}`);
+  terminal.line("✔ tests", `\`node --test\` in the program's folder: exit code 0, ${gistOf(tests.stdout)}`, "green");
+  const attempts = steps.reduce((sum, { attempt }) => sum + attempt, 0);
+  const runs = runsOf(steps);
+  terminal.line(
+    "✔ done",
+    `${task.title}: ${countWords(steps.length, "step")}, ${countWords(attempts, "attempt")}, ${countWords(runs.length, "run")}; ${usageWords(sumUsage(runs))}; ${durationWords(terminal.elapsedMs())} in all`,
+    "green",
+  );
+}
+
+process.exit(await main());

@@ -1,0 +1,138 @@
+/**
+ * Runs of agents as OpenClaw runs them: subagent sessions launched by the plugin, with our run id as the host's
+ * idempotency key, hence as the host's own run id.
+ */
+import { OrchestratorError } from "../errors.ts";
+import { isAlive } from "../files/launcher.ts";
+import { endProcessTrees } from "../files/process-tree.ts";
+import { judgeRepo } from "../files/paths.ts";
+import type { AgentRunner, RunRequest } from "../flow/ports.ts";
+import type { Settings } from "../schema/config.ts";
+import type { Usage } from "../schema/documents.ts";
+import { readChats } from "../tools/chat-of-task.ts";
+import type { Store } from "../store/store.ts";
+import type { Host } from "./openclaw.ts";
+import { remember, shared } from "./shared.ts";
+
+const toolOfRole = { builder: "record_builder_result", qa: "record_qa_result" } as const;
+
+/** Binds the runner port to the host, for the tasks of one store. */
+export function createAgentRunner(host: Host, settings: () => Settings, root: string, store: Store): AgentRunner {
+  const { runtime } = host.api;
+  return {
+    launcher: shared().launcher,
+    isAlive: (launcher) => Promise.resolve(isAlive(launcher)),
+
+    async agentFor(role, stream) {
+      const configured = settings().roles[role].agentId;
+      if (configured !== undefined) return configured;
+      const chats = await readChats(store, stream);
+      return chats?.told.agentId ?? host.defaultAgentId();
+    },
+
+    async launch({ runId, sessionKey, role, cwd, brief }: RunRequest) {
+      const place = await judgeRepo(root, cwd, settings().allowedRepos);
+      if (place !== cwd) throw new Error(typeof place === "string" ? `the repository ${cwd} now leads to ${place}` : place.reason);
+      remember(shared().cwdOfSession, sessionKey, cwd);
+      await calling("launch", () =>
+        runtime.subagent.run({
+          sessionKey,
+          message: brief,
+          toolsAlsoAllow: [toolOfRole[role]],
+          deliver: false,
+          idempotencyKey: runId,
+          cwd,
+          // In the host's main lane a live run would keep the chat's wake-up turns waiting.
+          lane: "subagent",
+        }),
+      );
+    },
+
+    async observe({ runId }, atMostMs) {
+      try {
+        const seen = await runtime.subagent.waitForRun({ runId, timeoutMs: Math.max(1, atMostMs) });
+        return { kind: seen.status === "ok" || seen.status === "error" ? "ended" : "live" };
+      } catch (error) {
+        throw asHostError("waiting for a run", error);
+      }
+    },
+
+    async stop({ runId, sessionKey }) {
+      const ownerKey = `agent:${agentOf(sessionKey)}:main`;
+      await calling("stop", async () => {
+        const row = await runtime.tasks.async.runs.bindSession({ sessionKey: ownerKey }).resolve(runId);
+        if (row === undefined || !["queued", "running"].includes(row.status)) return;
+        await runtime.tasks.runs.bindSession({ sessionKey: ownerKey }).cancel({ taskId: row.id, cfg: host.config() });
+      });
+    },
+
+    async cleanUp({ sessionKey }) {
+      const { leftovers, cwdOfSession } = shared();
+      const pids = leftovers.get(sessionKey);
+      leftovers.delete(sessionKey);
+      cwdOfSession.delete(sessionKey);
+      if (pids !== undefined) await endProcessTrees([...pids]);
+    },
+
+    async usage(sessionKey) {
+      try {
+        const { messages } = await runtime.subagent.getSessionMessages({ sessionKey, limit: 1000 });
+        return sumOfMessages(messages);
+      } catch (error) {
+        host.log.warn(`usage of ${sessionKey} is not known: ${error instanceof Error ? error.message : String(error)}`);
+        return null;
+      }
+    },
+
+    signs: (runId) => shared().signs.get(runId),
+  };
+}
+
+/** The agent that a session key belongs to. */
+export function agentOf(sessionKey: string): string {
+  return sessionKey.split(":")[1] ?? "main";
+}
+
+/** Tokens and cost of a session: input counts what was read from the cache too. */
+function sumOfMessages(messages: readonly unknown[]): Usage {
+  const sum = { inputTokens: 0, outputTokens: 0, costUsd: 0 };
+  for (const message of messages) {
+    const usage = field(message, "usage");
+    if (usage === undefined) continue;
+    sum.inputTokens += numberIn(usage, "input") + numberIn(usage, "cacheRead") + numberIn(usage, "cacheWrite");
+    sum.outputTokens += numberIn(usage, "output");
+    sum.costUsd += numberIn(field(usage, "cost"), "total");
+  }
+  return { ...sum, costUsd: Math.round(sum.costUsd * 1e8) / 1e8 };
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null && name in value ? (value as Record<string, unknown>)[name] : undefined;
+}
+
+function textIn(value: unknown, name: string): string {
+  const found = field(value, name);
+  return typeof found === "string" ? found : "";
+}
+
+function numberIn(value: unknown, name: string): number {
+  const found = field(value, name);
+  return typeof found === "number" && Number.isFinite(found) && found > 0 ? found : 0;
+}
+
+async function calling<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw asHostError(what, error);
+  }
+}
+
+/** What passes by itself (the gateway starts or drains, its state is locked) asks for another try; the rest is final. */
+export function asHostError(what: string, error: unknown): Error {
+  const chain: unknown[] = [];
+  for (let one: unknown = error; one !== undefined && one !== null && chain.length < 5; one = field(one, "cause")) chain.push(one);
+  const words = chain.map((one) => (["code", "name", "message"] as const).map((name) => textIn(one, name)).join(" ")).join(" | ") || String(error);
+  const passes = /UNAVAILABLE|ContentionError|SQLITE_BUSY|database is locked|another OpenClaw process owns|outcome-unknown|unavailable during gateway startup|draining/i.test(words);
+  return passes ? new OrchestratorError("host-refused", `${what}: ${words.slice(0, 300)}`, { cause: error }) : error instanceof Error ? error : new Error(String(error));
+}

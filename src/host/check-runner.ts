@@ -1,0 +1,116 @@
+/**
+ * Deterministic checks, run by the host's command runner: no shell, the whole process tree ended at the time limit,
+ * bounded output, and an environment of PATH, HOME, LANG and a private temporary folder only.
+ */
+import { constants } from "node:fs";
+import { access, mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { isInside, realPlace } from "../files/paths.ts";
+import type { CheckRunner } from "../flow/ports.ts";
+import type { Check, CheckResult } from "../schema/documents.ts";
+import { bounds } from "../schema/bounds.ts";
+import type { Settings } from "../schema/config.ts";
+import type { Host } from "./openclaw.ts";
+
+/** Binds the check port to the host. `keptState` is a folder whose programs are never started, e.g. the root's `projects/`. */
+export function createCheckRunner(host: Host, settings: () => Settings, keptState: string): CheckRunner {
+  return {
+    async run(check, cwd, signal) {
+      const refused = refuseNow(host, settings(), check);
+      if (refused !== undefined) return notRun(check, refused);
+      const [name = "", ...parameters] = check.command;
+      const program = await findProgram(name, [cwd, keptState]);
+      if (program === undefined) return notRun(check, `${name} was not found on the gateway's PATH outside project and repository`);
+      const temporary = await mkdtemp(path.join(tmpdir(), "check-"));
+      const startedAt = performance.now();
+      try {
+        const result = await host.api.runtime.system.runCommandWithTimeout([program, ...parameters], {
+          cwd,
+          timeoutMs: check.timeoutSeconds * 1000,
+          killProcessTree: true,
+          maxOutputBytes: bounds.outputTailBytes,
+          baseEnv: environmentOf(temporary),
+          signal,
+        });
+        const timedOut = result.termination === "timeout" || result.termination === "no-output-timeout";
+        return {
+          name: check.name,
+          program,
+          exitCode: timedOut ? null : result.code,
+          timedOut,
+          durationMs: Math.round(performance.now() - startedAt),
+          outputTail: tailOf(`${result.stdout}${result.stderr}`),
+        };
+      } catch (error) {
+        return notRun(check, `it could not be started: ${error instanceof Error ? error.message : String(error)}`, program);
+      } finally {
+        await rm(temporary, { recursive: true, force: true });
+      }
+    },
+  };
+}
+
+function refuseNow(host: Host, settings: Settings, check: Check): string | undefined {
+  if (!settings.checks.allow.includes(check.command[0] ?? "")) return `${check.command[0] ?? ""} is no longer in checks.allow`;
+  return settings.checks.allowUnconfined || buildersAreUnconfined(host) ? undefined : "checks-unconfined: builders are sandboxed or restricted here";
+}
+
+function notRun(check: Check, why: string, program: string | null = null): CheckResult {
+  return { name: check.name, program, exitCode: null, timedOut: false, durationMs: 0, outputTail: tailOf(`The check was not run: ${why}.`) };
+}
+
+function environmentOf(temporary: string): NodeJS.ProcessEnv {
+  const { PATH = "", HOME = "", LANG = "C.UTF-8" } = process.env;
+  return { PATH, HOME, LANG, TMPDIR: temporary };
+}
+
+/** The last bytes of an output, cut at a character. Pure. */
+export function tailOf(output: string): string {
+  const bytes = Buffer.from(output, "utf8");
+  return bytes.length <= bounds.outputTailBytes ? output : bytes.subarray(bytes.length - bounds.outputTailBytes).toString("utf8").replace(/^\uFFFD+/, "");
+}
+
+async function findProgram(name: string, notIn: readonly string[]): Promise<string | undefined> {
+  if (name === "" || name.includes("/") || name.includes("\\")) return undefined;
+  const forbidden = await Promise.all(notIn.map(realPlace));
+  for (const folder of (process.env["PATH"] ?? "").split(path.delimiter)) {
+    if (!path.isAbsolute(folder)) continue;
+    const candidate = path.join(folder, name);
+    const real = await realPlace(candidate);
+    if (forbidden.some((one) => isInside(candidate, one) || isInside(real, one))) continue;
+    if (await isProgram(candidate)) return candidate;
+  }
+  return undefined;
+}
+
+async function isProgram(candidate: string): Promise<boolean> {
+  try {
+    await access(candidate, constants.X_OK);
+    return (await stat(candidate)).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** False when the host's configuration sandboxes builders or restricts their commands. */
+export function buildersAreUnconfined(host: Host): boolean {
+  const config = host.config();
+  const agentId = host.settings().roles.builder.agentId ?? host.defaultAgentId();
+  const own: unknown = config.agents?.entries?.[agentId];
+  const sandboxes = [read(config.agents?.defaults, "sandbox", "mode"), read(own, "sandbox", "mode")];
+  const policies = [read(config, "tools", "exec"), read(own, "tools", "exec")];
+  const sandboxed = sandboxes.some((mode) => mode !== undefined && mode !== "off");
+  const restricted = policies.some(
+    (policy) => isOther(read(policy, "mode"), "full") || isOther(read(policy, "security"), "full") || isOther(read(policy, "ask"), "off") || read(policy, "host") === "sandbox",
+  );
+  return !sandboxed && !restricted;
+}
+
+const isOther = (value: unknown, normal: string) => value !== undefined && value !== normal;
+
+function read(value: unknown, ...keys: readonly string[]): unknown {
+  let found = value;
+  for (const key of keys) found = typeof found === "object" && found !== null ? (found as Record<string, unknown>)[key] : undefined;
+  return found;
+}

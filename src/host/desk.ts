@@ -1,0 +1,33 @@
+/** The tools' desk on the host: one root's store, with the ports bound to OpenClaw and the disk. */
+import { randomInt } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { chooseRepo, inspectPaths } from "../files/paths.ts";
+import type { Desk } from "../tools/desk.ts";
+import { buildersAreUnconfined } from "./check-runner.ts";
+import { createFlow } from "./flow-records.ts";
+import type { Host } from "./openclaw.ts";
+import { shared, type OpenRoot } from "./shared.ts";
+
+export function createDesk(host: Host, open: OpenRoot): Desk {
+  const { root, store } = open;
+  return {
+    store,
+    settings: host.settings(),
+    now: () => new Date(),
+    backOff: (round) => pause(randomInt(1, 2 + Math.min(50, 2 ** Math.min(round, 6)))),
+    answers: shared().answers,
+    chooseRepo: (projectId, wanted) => chooseRepo(root, projectId, wanted, host.settings().allowedRepos),
+    inspectPaths,
+    buildersAreUnconfined: () => buildersAreUnconfined(host),
+    createFlow: (request) => createFlow(host, request),
+    committed: (stream) => shared().onCommit?.(root, stream),
+    live: {
+      waitsFor: (stream) => open.driver?.waitsFor(stream) ?? [],
+      activity(runId) {
+        const signs = shared().signs.get(runId);
+        return signs === undefined ? undefined : { lastEventAt: new Date(signs.lastEventAt).toISOString(), tool: signs.tool };
+      },
+      remarks: () => (open.remark === undefined ? [] : [open.remark]),
+    },
+  };
+}

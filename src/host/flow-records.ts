@@ -1,0 +1,140 @@
+/**
+ * The managed Task Flow record of a task, brought up to the journal. The journal is the truth; a record that has ended is
+ * never touched again (the host would let a `resume` bring it back to life), one that is gone is made anew.
+ */
+import type { FlowRecords } from "../flow/ports.ts";
+import { openRuns } from "../flow/ready.ts";
+import type { TaskState } from "../schema/documents.ts";
+import { readChats } from "../tools/chat-of-task.ts";
+import type { Store, Stream } from "../store/store.ts";
+import type { Host } from "./openclaw.ts";
+import { asHostError } from "./agent-runner.ts";
+
+export const controllerId = "project-orchestrator/task";
+
+type FlowView = { readonly status: "waiting" | "running" | "succeeded" | "cancelled"; readonly currentStep: string; readonly wait: string };
+
+/** The record's readable place for a state. Pure. */
+export function describeFlow({ task, steps }: TaskState): FlowView {
+  const live = steps.flatMap((step) => openRuns(step).map((run) => `${step.id} ${run.role} attempt ${step.attempt}`));
+  const checking = steps.filter((step) => step.status === "checking").map((step) => `${step.id} checks attempt ${step.attempt}`);
+  const asking = steps.filter((step) => step.question !== null).map((step) => `${step.id} ${step.question?.kind ?? ""}`);
+  switch (task.status) {
+    case "draft":
+      return { status: "waiting", currentStep: "await-start", wait: "start" };
+    case "done":
+      return { status: "succeeded", currentStep: "done", wait: "" };
+    case "cancelled":
+      return { status: "cancelled", currentStep: "cancelled", wait: "" };
+    case "waiting":
+      return { status: "waiting", currentStep: "await-tasks", wait: task.dependsOn.join(", ") };
+    case "paused":
+      return { status: "waiting", currentStep: "paused", wait: "person" };
+    case "blocked":
+      return { status: "waiting", currentStep: `question: ${asking.join(", ")}`, wait: "person" };
+    case "running":
+      return { status: "waiting", currentStep: [...live, ...checking][0] ?? "between runs", wait: live.join(", ") };
+  }
+}
+
+/** Makes the record of a task that is about to be created; null when the host cannot now (the driver makes it later). */
+export async function createFlow(
+  host: Host,
+  request: { readonly sessionKey: string; readonly projectId: string; readonly taskId: string; readonly title: string },
+): Promise<string | null> {
+  try {
+    const flows = host.api.runtime.tasks.async.managedFlows.bindSession({ sessionKey: request.sessionKey });
+    const flow = await flows.createManaged({
+      controllerId,
+      goal: request.title,
+      status: "waiting",
+      notifyPolicy: "silent",
+      currentStep: "await-start",
+      stateJson: { projectId: request.projectId, taskId: request.taskId },
+    });
+    return flow.flowId;
+  } catch (error) {
+    host.log.warn(`the flow record of ${request.taskId} is made later: ${error instanceof Error ? error.message : String(error)}`);
+    return null;
+  }
+}
+
+/** Binds the flow port to the host, for the tasks of one store. */
+export function createFlowRecords(host: Host, store: Store): FlowRecords {
+  const bind = (sessionKey: string) => host.api.runtime.tasks.async.managedFlows.bindSession({ sessionKey });
+
+  return {
+    async sync(stream, state, { seq, sum }) {
+      const chats = await readChats(store, stream);
+      if (chats === undefined) return undefined;
+      const { sessionKey } = chats.flowOwner;
+      const view = describeFlow(state);
+      const runIds = state.steps.flatMap((step) => openRuns(step).map((run) => run.runId));
+      const stateJson = { projectId: stream.projectId, taskId: state.task.id, runIds, seq, sum };
+      try {
+        const known = state.task.flowId === null ? undefined : await bind(sessionKey).get(state.task.flowId);
+        if (known === undefined) {
+          if (view.status === "succeeded" || view.status === "cancelled") return undefined;
+          return (await createFlow(host, { sessionKey, projectId: stream.projectId, taskId: state.task.id, title: state.task.title })) ?? undefined;
+        }
+        if (known.endedAt !== undefined) return undefined;
+        await apply(sessionKey, known.flowId, view, stateJson);
+        return undefined;
+      } catch (error) {
+        throw asHostError("the flow record", error);
+      }
+    },
+
+    async cancelRequested(streams) {
+      const byOwner = new Map<string, Stream[]>();
+      for (const stream of streams) {
+        const chats = await readChats(store, stream);
+        if (chats === undefined) continue;
+        byOwner.set(chats.flowOwner.sessionKey, [...(byOwner.get(chats.flowOwner.sessionKey) ?? []), stream]);
+      }
+      const asked: Stream[] = [];
+      for (const [sessionKey, owned] of byOwner) {
+        const flows = await bind(sessionKey).list().catch((error: unknown) => Promise.reject(asHostError("the flow records", error)));
+        const cancelled = new Set(
+          flows.filter((flow) => flow.controllerId === controllerId && (flow.cancelRequestedAt !== undefined || flow.status === "cancelled")).map((flow) => taskOf(flow.stateJson)),
+        );
+        asked.push(...owned.filter((stream) => stream.taskId !== undefined && cancelled.has(stream.taskId)));
+      }
+      return asked;
+    },
+  };
+
+  async function apply(sessionKey: string, flowId: string, view: FlowView, stateJson: { readonly taskId: string; readonly runIds: readonly string[] }): Promise<void> {
+    const flows = bind(sessionKey);
+    for (let round = 0; round < 5; round += 1) {
+      const flow = await flows.get(flowId);
+      if (flow === undefined || flow.endedAt !== undefined) return;
+      const change = { flowId, expectedRevision: flow.revision, stateJson: { ...stateJson, runIds: [...stateJson.runIds] } };
+      if (view.status === "cancelled") {
+        await host.api.runtime.tasks.managedFlows.bindSession({ sessionKey }).cancel({ flowId, cfg: host.config() });
+        return;
+      }
+      const answer =
+        view.status === "succeeded"
+          ? await flows.finish(change)
+          : await flows.setWaiting({ ...change, currentStep: view.currentStep, waitJson: { for: view.wait } });
+      if (answer.applied || answer.code !== "revision_conflict") return;
+    }
+  }
+}
+
+/** Cancels flow records of ours whose task does not exist: a creation that a crash cut off between the two. */
+export async function cancelOrphanedFlows(host: Host, sessionKeys: readonly string[], exists: (taskId: string) => Promise<boolean>): Promise<void> {
+  for (const sessionKey of sessionKeys) {
+    const flows = await host.api.runtime.tasks.async.managedFlows.bindSession({ sessionKey }).list();
+    for (const flow of flows) {
+      const taskId = taskOf(flow.stateJson);
+      if (flow.controllerId !== controllerId || flow.endedAt !== undefined || taskId === undefined || (await exists(taskId))) continue;
+      await host.api.runtime.tasks.managedFlows.bindSession({ sessionKey }).cancel({ flowId: flow.flowId, cfg: host.config() });
+    }
+  }
+}
+
+function taskOf(stateJson: unknown): string | undefined {
+  return typeof stateJson === "object" && stateJson !== null && "taskId" in stateJson ? String(stateJson.taskId) : undefined;
+}

@@ -1,0 +1,108 @@
+/**
+ * What the plugin does at the host's hooks: ties tool calls to the run they belong to, closes a run's session once it
+ * has reported, guards kept state, keeps secrets out of the shells of runs, and notes signs of life.
+ */
+import { placeOfSession } from "../flow/run-identity.ts";
+import { seatOf } from "../flow/ready.ts";
+import { findTask, stateOf } from "../tools/tool.ts";
+import { agentOf } from "./agent-runner.ts";
+import { findStatePath, isWritingTool, pathsOf } from "./guard.ts";
+import type { Api, Host } from "./openclaw.ts";
+import { openRoots } from "./roots.ts";
+import { noteRefusal, noteSign, remember, shared } from "./shared.ts";
+
+const reportingTools = new Set(["record_builder_result", "record_qa_result"]);
+/** What QA may not use: writing, and starting other sessions. */
+const notForQa = new Set(["write", "edit", "apply_patch", "sessions_spawn", "sessions_send", "subagents"]);
+const ownTools = new Set([
+  ...reportingTools,
+  "create_project",
+  "create_task",
+  "create_step",
+  "start_task",
+  "set_task_status",
+  "set_step_status",
+  "get_status",
+]);
+
+type ToolEvent = { readonly toolName: string; readonly params: Readonly<Record<string, unknown>>; readonly derivedPaths?: readonly string[] };
+
+/** Registers the hooks; called in every evaluation of the plugin. */
+export function registerHooks(api: Api, host: Host): void {
+  api.on("before_tool_call", async (event, ctx) => {
+    const { sessionKey } = ctx;
+    const runId = event.runId ?? ctx.runId;
+    const callId = event.toolCallId ?? ctx.toolCallId;
+    if (runId !== undefined && callId !== undefined && ownTools.has(event.toolName)) remember(shared().runOfToolCall, callId, runId);
+    noteSign(runId, sessionKey, Date.now(), event.toolName);
+    const reason = (await refuseInRun(event, sessionKey, runId)) ?? (await refuseStatePath(host, event, sessionKey, ctx.agentId));
+    if (reason === undefined) return undefined;
+    if (sessionKey !== undefined && placeOfSession(sessionKey) !== undefined) noteRefusal(runId);
+    return { block: true, blockReason: reason };
+  });
+
+  api.on("after_tool_call", (event, ctx) => {
+    noteSign(event.runId ?? ctx.runId, ctx.sessionKey, Date.now(), null);
+    const pid = backgroundPid(event.toolName, event.result);
+    if (pid === undefined || ctx.sessionKey === undefined || placeOfSession(ctx.sessionKey) === undefined) return;
+    const { leftovers } = shared();
+    remember(leftovers, ctx.sessionKey, (leftovers.get(ctx.sessionKey) ?? new Set()).add(pid));
+  });
+
+  api.on("model_call_started", (event, ctx) => noteSign(event.runId, event.sessionKey ?? ctx.sessionKey, Date.now()));
+  api.on("model_call_ended", (event, ctx) => noteSign(event.runId, event.sessionKey ?? ctx.sessionKey, Date.now()));
+
+  api.on("resolve_exec_env", (event, ctx) => {
+    const sessionKey = event.sessionKey ?? ctx.sessionKey;
+    if (sessionKey === undefined || placeOfSession(sessionKey) === undefined) return undefined;
+    return Object.fromEntries(Object.keys(process.env).filter(isSecretName).map((name) => [name, ""]));
+  });
+}
+
+/** Why a run's session may not use this tool now; undefined for sessions that are no runs of ours. */
+async function refuseInRun(event: ToolEvent, sessionKey: string | undefined, runId: string | undefined): Promise<string | undefined> {
+  const place = sessionKey === undefined ? undefined : placeOfSession(sessionKey);
+  if (place === undefined || reportingTools.has(event.toolName)) return undefined;
+  if (place.role === "qa" && notForQa.has(event.toolName))
+    return `QA judges and does not change the work: ${event.toolName} is refused. Look and run, then call record_qa_result.`;
+  for (const { store } of await openRoots()) {
+    const stream = await findTask({ store }, place.taskId);
+    const snapshot = stream === undefined ? undefined : await store.read(stream);
+    if (snapshot === undefined) continue;
+    const step = stateOf(snapshot).steps.find((one) => one.id === place.stepId);
+    const seat = step === undefined ? undefined : seatOf(step, place.role);
+    const current = seat?.sessionKey === sessionKey && (runId === undefined || seat?.runId === runId);
+    if (current && (seat?.status === "launching" || seat?.status === "running")) return undefined;
+    return seat?.status === "reported" && current
+      ? "This run has reported and is over. Do nothing more and end your turn."
+      : "This run was stopped or replaced. Do nothing more and end your turn.";
+  }
+  return undefined;
+}
+
+async function refuseStatePath(host: Host, event: ToolEvent, sessionKey: string | undefined, agentId: string | undefined): Promise<string | undefined> {
+  if (!isWritingTool(event.toolName)) return undefined;
+  const roots = (await openRoots()).map((one) => one.root);
+  if (roots.length === 0) return undefined;
+  const cwd = sessionKey === undefined ? undefined : shared().cwdOfSession.get(sessionKey);
+  const workspace = host.workspaceOf(agentId ?? agentOf(sessionKey ?? ""));
+  const cwds = cwd !== undefined ? [cwd] : workspace !== undefined ? [workspace] : roots;
+  const found = await findStatePath(pathsOf(event.toolName, event.params, event.derivedPaths), cwds, roots);
+  if (found === undefined) return undefined;
+  const instead = sessionKey !== undefined && placeOfSession(sessionKey) !== undefined
+    ? "Work in the repository and report with your record tool."
+    : "Use create_project, create_task, create_step, set_task_status or set_step_status; they change it.";
+  return `${JSON.stringify(found.slice(0, 200))} belongs to the kept state of project-orchestrator, which only its tools change. ${instead}`;
+}
+
+function backgroundPid(tool: string, result: unknown): number | undefined {
+  if (tool !== "exec" || typeof result !== "object" || result === null || !("details" in result)) return undefined;
+  const { details } = result;
+  if (typeof details !== "object" || details === null || !("pid" in details)) return undefined;
+  return typeof details.pid === "number" ? details.pid : undefined;
+}
+
+/** Names of environment variables whose values a run's shell must not see. Pure. */
+export function isSecretName(name: string): boolean {
+  return !["PATH", "HOME"].includes(name) && /(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|PRIVATE|API_?KEY|_KEY$|^KEY$|AUTH)/i.test(name) && !/^SSH_AUTH_SOCK$/.test(name);
+}

@@ -1,0 +1,55 @@
+/**
+ * The driving lease: one gateway at a time drives the projects below a root. It is a courtesy, not a safety: runs are
+ * fenced by the journal, so two holders for a while do no harm. Nothing here throws from a timer.
+ */
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import lockfile from "proper-lockfile";
+import { isAlive } from "../files/launcher.ts";
+import type { Launcher } from "../schema/events.ts";
+
+export type Lease = { release(): Promise<void> };
+
+/**
+ * Takes the lease of a root, or answers undefined when another living gateway has it. A lease whose holder is dead is
+ * taken over at once. `onLost` is called when the lease was taken away; the caller then stops driving.
+ */
+export async function takeLease(root: string, launcher: Launcher, onLost: (why: string) => void): Promise<Lease | undefined> {
+  const file = path.join(root, "projects", ".driver.json");
+  await mkdir(path.dirname(file), { recursive: true });
+  const lock = `${file}.lock`;
+  const holder = await readHolder(file);
+  if (holder !== undefined && !isAlive(holder)) await rm(lock, { recursive: true, force: true });
+  let release: () => Promise<void>;
+  try {
+    release = await lockfile.lock(file, {
+      lockfilePath: lock,
+      realpath: false,
+      stale: 15_000,
+      update: 5_000,
+      retries: 0,
+      onCompromised: (error) => onLost(error.message),
+    });
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ELOCKED") return undefined;
+    throw error;
+  }
+  await writeFile(file, `${JSON.stringify(launcher)}\n`);
+  return {
+    async release() {
+      // Resolves also when the lock was taken over meanwhile; then there is nothing of ours to give back.
+      await release().catch(() => undefined);
+    },
+  };
+}
+
+async function readHolder(file: string): Promise<Launcher | undefined> {
+  try {
+    const value: unknown = JSON.parse(await readFile(file, "utf8"));
+    const isLauncher = typeof value === "object" && value !== null && "pid" in value && "host" in value && "startedAt" in value;
+    // The three fields that isAlive reads are there; the file is written by this module alone.
+    return isLauncher ? (value as Launcher) : undefined;
+  } catch {
+    return undefined;
+  }
+}

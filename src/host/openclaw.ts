@@ -1,0 +1,61 @@
+/** The few readings of the host that several parts need, in one place. */
+import type { OpenClawConfig, OpenClawPluginApi } from "openclaw/plugin-sdk/plugin-entry";
+import { readSettings, type Settings } from "../schema/config.ts";
+import type { Log } from "../flow/ports.ts";
+
+export type Api = OpenClawPluginApi;
+
+export type Host = {
+  readonly api: Api;
+  readonly log: Log;
+  /** The configuration as it is now. */
+  config(): OpenClawConfig;
+  settings(): Settings;
+  /** The agent that ambient work belongs to when no chat says otherwise. */
+  defaultAgentId(): string;
+  workspaceOf(agentId: string): string | undefined;
+};
+
+const pluginId = "project-orchestrator";
+
+export function createHost(api: Api): Host {
+  const log: Log = {
+    info: (message) => api.logger.info(message),
+    warn: (message) => api.logger.warn(message),
+    error: (message) => api.logger.error(message),
+  };
+  const config = (): OpenClawConfig => {
+    try {
+      // The runtime hands out its config as deeply read-only; nothing here changes it.
+      return api.runtime.config.current() as OpenClawConfig;
+    } catch {
+      return api.config;
+    }
+  };
+  let told = "";
+  return {
+    api,
+    log,
+    config,
+    settings() {
+      const { settings, problems } = readSettings(config().plugins?.entries?.[pluginId]?.config ?? api.pluginConfig);
+      const words = problems.join("; ");
+      if (words !== told) {
+        told = words;
+        if (words !== "") log.warn(`the configuration is not valid and counts as empty: ${words}`);
+      }
+      return settings;
+    },
+    defaultAgentId() {
+      const { defaults, entries } = config().agents ?? {};
+      return defaults?.systemAgent?.agentId ?? Object.keys(entries ?? {})[0] ?? "main";
+    },
+    workspaceOf(agentId) {
+      try {
+        return api.runtime.agent.resolveAgentWorkspaceDir(config(), agentId);
+      } catch {
+        return undefined;
+      }
+    },
+  };
+}

@@ -1,0 +1,74 @@
+/**
+ * Which folders hold projects, and opening them. A root is the configured one, else the workspace of the agent that
+ * asks. Roots that were used are remembered in the plugin's state directory, so that work goes on in them after a restart
+ * also when the configuration names another one by then.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdir, readFile, realpath } from "node:fs/promises";
+import path from "node:path";
+import writeFileAtomic from "write-file-atomic";
+import { expandHome } from "../files/paths.ts";
+import type { Settings } from "../schema/config.ts";
+import { renderPages } from "../render/pages.ts";
+import { createFileStore } from "../store/file-store.ts";
+import { shared, type OpenRoot } from "./shared.ts";
+
+/** The root for a caller whose agent works in `workspace`; absolute. */
+export function rootFor(settings: Settings, workspace: string | undefined): string | undefined {
+  const given = settings.root === undefined ? workspace : expandHome(settings.root);
+  return given === undefined ? undefined : path.resolve(given);
+}
+
+/** Opens a root once per process; a failed opening is tried again at the next call. */
+export async function openRoot(root: string, warn: (message: string) => void): Promise<OpenRoot> {
+  await mkdir(path.join(root, "projects"), { recursive: true });
+  const real = await realpath(root);
+  const { roots, onRoot } = shared();
+  const known = roots.get(real);
+  if (known !== undefined) return known;
+  const opening = createFileStore({
+    root: real,
+    renderPages,
+    now: () => new Date(),
+    randomId: () => randomBytes(12).toString("hex"),
+    warn,
+  }).then((store): OpenRoot => ({ root: real, store }));
+  roots.set(real, opening);
+  opening.catch(() => roots.delete(real));
+  onRoot?.(real);
+  return opening;
+}
+
+/** All roots that are open in this process; one whose opening failed is left out. */
+export async function openRoots(): Promise<readonly OpenRoot[]> {
+  const settled = await Promise.allSettled(shared().roots.values());
+  return settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+}
+
+export type RememberedRoots = { list(): Promise<readonly string[]>; add(root: string): Promise<void> };
+
+/** The remembered roots, in a file of the plugin's state directory. An unreadable file counts as empty. */
+export function createRememberedRoots(stateDir: string): RememberedRoots {
+  const file = path.join(stateDir, "project-orchestrator", "roots.json");
+  const list = async (): Promise<readonly string[]> => {
+    try {
+      const value: unknown = JSON.parse(await readFile(file, "utf8"));
+      return Array.isArray(value) ? value.filter((one): one is string => typeof one === "string") : [];
+    } catch {
+      return [];
+    }
+  };
+  let last: Promise<void> = Promise.resolve();
+  return {
+    list,
+    add(root) {
+      last = last.then(async () => {
+        const known = await list();
+        if (known.includes(root)) return;
+        await mkdir(path.dirname(file), { recursive: true });
+        await writeFileAtomic(file, `${JSON.stringify([...known, root], null, 2)}\n`);
+      });
+      return last;
+    },
+  };
+}

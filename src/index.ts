@@ -1,0 +1,40 @@
+/** The plugin: which parts make one. Registered in every evaluation, driven by the one full one. */
+import { definePluginEntry } from "openclaw/plugin-sdk/plugin-entry";
+import { createDriving, type Driving } from "./host/driving.ts";
+import { registerHooks } from "./host/hooks.ts";
+import { registerNoticeHooks } from "./host/notifier.ts";
+import { createHost } from "./host/openclaw.ts";
+import { registerTools } from "./host/tools.ts";
+
+export default definePluginEntry({
+  id: "project-orchestrator",
+  name: "Project orchestrator",
+  description: "Takes a task through builder and QA subagents step by step, with JSON state that only code changes.",
+  register(api) {
+    const host = createHost(api);
+    registerTools(api, host);
+    registerHooks(api, host);
+    registerNoticeHooks(api);
+    // The configuration is read anew at each use; a restart for it would be refused while a run is live.
+    api.registerReload({ noopPrefixes: ["plugins.entries.project-orchestrator.config"] });
+    if (api.registrationMode !== "full") return;
+    let driving: Driving | undefined;
+    let gatewayStarted = false;
+    api.registerService({
+      id: "project-orchestrator-driver",
+      start(context) {
+        driving = createDriving(host, context.stateDir);
+        if (gatewayStarted) driving.begin();
+      },
+      async stop() {
+        await driving?.end();
+        driving = undefined;
+      },
+    });
+    // A run cannot be launched while the gateway still starts; this hook says that it can from now on.
+    api.on("gateway_start", () => {
+      gatewayStarted = true;
+      driving?.begin();
+    });
+  },
+});

@@ -1,0 +1,27 @@
+import { defineConfig } from "vitest/config";
+
+/** Two projects: `unit` is quick and needs nothing; `gateway` packs the plugin and starts real gateways, one file at a time. */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/gateway/**", "node_modules/**"],
+          testTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: "gateway",
+          include: ["test/gateway/**/*.test.ts"],
+          globalSetup: ["test/gateway/global-setup.ts"],
+          fileParallelism: false,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+    ],
+  },
+});
