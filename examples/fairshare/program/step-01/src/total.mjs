@@ -1,0 +1,5 @@
+import { formatCents, sumOf } from "./expenses.mjs";
+
+export function total(expenses) {
+  return [`total ${formatCents(sumOf(expenses))}`];
+}

@@ -1,0 +1,492 @@
+/** What the driver does at the edges: limits, waiting, refusals of the host, late reports, changes that cross its own. */
+import { describe, expect, it } from "vitest";
+import type { Config } from "../../src/schema/config.ts";
+import { OrchestratorError } from "../../src/errors.ts";
+import { getStatus } from "../../src/tools/get-status.ts";
+import { setStepStatus } from "../../src/tools/set-step-status.ts";
+import { setTaskStatus } from "../../src/tools/set-task-status.ts";
+import { startTask } from "../../src/tools/start-task.ts";
+import { recordBuilderResult } from "../../src/tools/record-builder-result.ts";
+import { inRun } from "../support/callers.ts";
+import { endsOf, expectInvariants } from "../support/invariants.ts";
+import { aStepOf, builds, createWorld, forgets, hostRefuses, judges, staysBusy, staysSilent, type Part, type Play, type World } from "../support/world.ts";
+
+const second = 1000;
+const minute = 60 * second;
+const plain: Config = { acceptanceReview: false };
+const shortLimits: Config = { ...plain, roles: { builder: { idleMinutes: 1, maxMinutes: 3 } } };
+const done = { outcome: "done", summary: "Built.", filesChanged: [] };
+
+const becomes = (world: World, taskId: string, status: string) => world.until(async () => (await world.status(taskId)) === status);
+
+describe("a live run", () => {
+  it("is lost one idle time after its last sign of life, not before", async () => {
+    const world = await createWorld({ config: shortLimits, cast: { builder: staysSilent } });
+    const taskId = await world.started();
+    await world.pass(59 * second);
+    expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
+    await world.pass(4 * second);
+    expect(endsOf(await world.step(taskId))).toStrictEqual(["lost", null]);
+    expect(world.runs.map((run) => [run.place.launch, run.live, run.stops])).toStrictEqual([[1, false, 1], [2, true, 0]]);
+  });
+
+  it("lives on past the idle time while it is busy, and is lost at its maximum", async () => {
+    const world = await createWorld({ config: shortLimits, cast: { builder: staysBusy } });
+    const taskId = await world.started();
+    await world.pass(2 * minute + 59 * second);
+    expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
+    await world.pass(4 * second);
+    expect(endsOf(await world.step(taskId))).toStrictEqual(["lost", null]);
+  });
+
+  it("is stopped at its 20th refusal, not at the 19th", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+    const taskId = await world.started();
+    await world.rest();
+    const refused = (times: number): Play => async (run) => {
+      for (let time = 1; time <= times; time += 1) await run.report({}, { toolCallId: `wrong ${times} ${time}` });
+    };
+    await world.letPlay(world.live(), refused(19));
+    await world.pass(minute);
+    expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
+    await world.letPlay(world.live(), refused(1));
+    await world.pass(4 * second);
+    expect(endsOf(await world.step(taskId))).toStrictEqual(["lost", null]);
+  });
+
+  it("that has reported gets ten seconds to end and is stopped then, before the next run starts", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: async (run) => void (await run.report(done)) } });
+    const taskId = await world.started();
+    await world.pass(9 * second);
+    expect(await world.step(taskId)).toMatchObject({ status: "reviewing", builder: { status: "reported" } });
+    expect(world.runs.map((run) => [run.place.role, run.stops])).toStrictEqual([["builder", 0]]);
+    await world.pass(2 * second);
+    expect(world.runs.map((run) => [run.place.role, run.stops])).toStrictEqual([["builder", 1], ["qa", 0]]);
+    await becomes(world, taskId, "done");
+    expect(endsOf(await world.step(taskId))).toStrictEqual(["reported", "reported"]);
+  });
+
+  it("that the host does not stop holds things up no longer than it may", async () => {
+    const world = await createWorld({
+      config: plain,
+      cast: { builder: async (run) => { run.ignoreStop(); await run.report(done); } },
+    });
+    const taskId = await world.started();
+    await world.pass(25 * second);
+    expect((await world.step(taskId)).attempts[0]?.runs[0]?.end).toBe("reported");
+    expect(world.warnings.join()).toContain("has not said that it ended");
+  });
+
+  it("of a gateway that lives on after handing over is not lost, and its report counts", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+    const taskId = await world.started();
+    await world.rest();
+    await world.handOver();
+    await world.pass(minute);
+    expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
+    expect(world.runs).toHaveLength(1);
+    await world.letPlay(world.live(), builds);
+    world.driver().wake({ projectId: "shop", taskId });
+    await becomes(world, taskId, "done");
+  });
+});
+
+describe("runs that a dying gateway takes along", () => {
+  it("never count, however many they are", async () => {
+    const world = await createWorld({ config: { ...plain, maxLostRuns: 0 }, cast: { builder: staysBusy } });
+    const taskId = await world.started();
+    for (let time = 1; time <= 5; time += 1) {
+      await world.rest();
+      await world.kill();
+    }
+    expect(endsOf(await world.step(taskId))).toStrictEqual(["gateway", "gateway", "gateway", "gateway", "gateway", null]);
+    expect(await world.status(taskId)).toBe("running");
+    await world.letPlay(world.live(), builds);
+    await becomes(world, taskId, "done");
+    await expectInvariants(world);
+  });
+
+  it("keep their report when they had reported", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: async (run) => void (await run.report(done)) } });
+    const taskId = await world.started();
+    await world.rest();
+    await world.kill();
+    await becomes(world, taskId, "done");
+    expect((await world.step(taskId)).attempts[0]?.runs.map((run) => [run.role, run.end])).toStrictEqual([["builder", "reported"], ["qa", "reported"]]);
+  });
+});
+
+describe("a run that is stopped", () => {
+  it("has its late reports refused and archived, three at most", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+    const taskId = await world.started();
+    await world.rest();
+    const [run] = world.live();
+    if (run === undefined) throw new Error("no run");
+    await world.done(setTaskStatus, { taskId, status: "cancelled" });
+    await world.rest();
+    expect([run.live, run.stops]).toStrictEqual([false, 1]);
+    for (let time = 1; time <= 4; time += 1) {
+      const answer = await world.call(recordBuilderResult, { ...done, summary: `Late ${time}.` }, inRun(run.place, run.request.runId));
+      expect(answer.details).toMatchObject({ refused: { code: "run-not-current" } });
+    }
+    const step = await world.step(taskId);
+    expect(step).toMatchObject({ status: "cancelled", builder: { status: "stopped" } });
+    expect(endsOf(step)).toStrictEqual(["stopped"]);
+    expect(step.attempts[0]?.late.map((late) => JSON.parse(late.report).summary)).toStrictEqual(["Late 1.", "Late 2.", "Late 3."]);
+    await expectInvariants(world);
+  });
+
+  it("is not launched at all when it was stopped before its launch", async () => {
+    const world = await createWorld({ config: plain });
+    const release = world.hold("brief");
+    const taskId = await world.started();
+    await world.rest();
+    await world.done(setTaskStatus, { taskId, status: "cancelled" });
+    await world.rest();
+    release();
+    await world.pass(30 * second);
+    expect(world.runs).toStrictEqual([]);
+    expect(endsOf(await world.step(taskId))).toStrictEqual(["stopped"]);
+    await expectInvariants(world);
+  });
+
+  it("is stopped also when it was stopped while the host launched it", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+    const release = world.hold("launch");
+    const taskId = await world.started();
+    await world.rest();
+    await world.done(setTaskStatus, { taskId, status: "cancelled" });
+    await world.rest();
+    release();
+    await world.pass(30 * second);
+    expect(world.runs.map((run) => run.live)).toStrictEqual([false]);
+    await expectInvariants(world);
+  });
+
+  it("is over before the step's next run starts", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: (run) => { run.keepBusy(); run.ignoreStop(); } } });
+    const taskId = await world.started();
+    await world.rest();
+    await world.done(setStepStatus, { taskId, stepId: "step-01", status: "queued", reason: "Otherwise." });
+    await world.pass(9 * second);
+    expect(world.runs).toHaveLength(1);
+    const [first] = world.runs;
+    if (first === undefined) throw new Error("no run");
+    await world.letPlay([first], forgets);
+    await world.pass(2 * second);
+    expect(world.runs.map((run) => [run.place.attempt, run.live])).toStrictEqual([[1, false], [2, true]]);
+  });
+});
+
+describe("a report", () => {
+  it("that is made twice in one call counts once and is answered twice", async () => {
+    const answers: unknown[] = [];
+    const twice: Play = async (run) => {
+      for (let time = 1; time <= 2; time += 1) answers.push(await run.report(done, { toolCallId: `report ${run.runId}` }));
+      run.end();
+    };
+    const world = await createWorld({ config: plain, cast: { builder: twice } });
+    const taskId = await world.started();
+    await becomes(world, taskId, "done");
+    expect(answers[1]).toStrictEqual(answers[0]);
+    expect((await world.step(taskId)).attempts[0]?.late).toStrictEqual([]);
+  });
+
+  it("that is made again in another call is refused and archived", async () => {
+    const again: Play = async (run) => {
+      await run.report(done);
+      expect((await run.report({ ...done, summary: "Once more." })).details).toMatchObject({ refused: { code: "run-not-current" } });
+      run.end();
+    };
+    const world = await createWorld({ config: plain, cast: { builder: again } });
+    const taskId = await world.started();
+    await becomes(world, taskId, "done");
+    expect((await world.step(taskId)).attempts[0]).toMatchObject({ builder: { summary: "Built." }, late: [{ role: "builder" }] });
+    await expectInvariants(world);
+  });
+
+  it("that comes before the launch is confirmed counts, and the run is not stopped for it", async () => {
+    const world = await createWorld({ config: plain });
+    const release = world.hold("launch", { result: "" });
+    const taskId = await world.started();
+    await world.rest();
+    expect((await world.step(taskId)).builder.status).toBe("reported");
+    release();
+    await becomes(world, taskId, "done");
+    expect(world.runs.map((run) => run.stops)).toStrictEqual([0, 0]);
+    expect((await world.history(taskId)).flatMap(({ event }) => (event.type === "RunLaunched" ? [event.runId] : []))).toStrictEqual([`${taskId}/step-01/1/qa/1`]);
+    await expectInvariants(world);
+  });
+});
+
+describe("a task that has to wait", () => {
+  it("waits for a slot when enough others work, names whom it waits for, and starts when one is done", async () => {
+    const world = await createWorld({ config: { ...plain, parallelTasks: 1 }, cast: { builder: staysBusy } });
+    const first = await world.started({ projectId: await world.project("One"), title: "First" });
+    const second = await world.started({ projectId: await world.project("Two"), title: "Second" });
+    await world.rest();
+    expect(world.live().map((run) => run.place.taskId)).toStrictEqual([first]);
+    expect((await world.call(getStatus, { taskId: second })).details["waitsFor"]).toStrictEqual([{ taskId: second, kind: "slot", id: first }]);
+    await world.letPlay(world.live("builder"), builds);
+    await becomes(world, first, "done");
+    expect(world.live().map((run) => run.place.taskId)).toStrictEqual([second]);
+    expect(world.driver().waitsFor({ projectId: "two", taskId: second })).toStrictEqual([]);
+  });
+
+  it("waits for the working tree when another works in it, also between that one's steps", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+    const one = await world.project("One", "/repos/all");
+    const first = await world.started({ projectId: one, title: "First", steps: [aStepOf(), aStepOf()] });
+    const second = await world.started({ projectId: one, title: "Second" });
+    await world.rest();
+    expect(world.driver().waitsFor({ projectId: "one", taskId: second })).toStrictEqual([{ taskId: second, kind: "tree", id: first }]);
+    await world.letPlay(world.live("builder"), builds);
+    await world.until(async () => (await world.step(first)).status === "passed" && world.live("builder").length > 0);
+    expect(world.live("builder").map((run) => [run.place.taskId, run.place.stepId])).toStrictEqual([[first, "step-02"]]);
+    await world.letPlay(world.live("builder"), builds);
+    await becomes(world, first, "done");
+    await world.letPlay(world.live("builder"), builds);
+    await becomes(world, second, "done");
+    await expectInvariants(world);
+  });
+
+  it("gets the place of a task that comes to wait for a person, and that one gets it back later", async () => {
+    const asksFirst: Play = async (run) => {
+      if (run.attempt > 1 || !run.taskId.startsWith("first")) return builds(run);
+      await run.report({ ...done, outcome: "blocked", question: "Which?" });
+      run.end();
+    };
+    const world = await createWorld({ config: { ...plain, parallelTasks: 1 }, cast: { builder: asksFirst } });
+    const first = await world.started({ projectId: await world.project("One"), title: "First" });
+    const second = await world.started({ projectId: await world.project("Two"), title: "Second" });
+    await becomes(world, second, "done");
+    expect(await world.status(first)).toBe("blocked");
+    await world.done(setStepStatus, { taskId: first, stepId: "step-01", status: "queued", reason: "This one." });
+    await becomes(world, first, "done");
+  });
+
+  it("keeps within the limit when it is paused and resumed while its first run is being planned", async () => {
+    const world = await createWorld({ config: { ...plain, parallelTasks: 1 }, cast: { builder: staysBusy } });
+    const first = await world.task({ projectId: await world.project("One"), title: "First" });
+    const second = await world.task({ projectId: await world.project("Two"), title: "Second" });
+    const release = world.hold("identify");
+    await world.done(startTask, { taskId: first });
+    await world.rest();
+    await world.done(setTaskStatus, { taskId: first, status: "paused" });
+    await world.rest();
+    await world.done(startTask, { taskId: second });
+    await world.rest();
+    await world.done(setTaskStatus, { taskId: first, status: "running" });
+    await world.rest();
+    release();
+    await world.pass(minute);
+    expect(world.live().map((run) => run.place.taskId)).toStrictEqual([second]);
+    await world.letPlay(world.live("builder"), builds);
+    await becomes(world, second, "done");
+    expect(world.live().map((run) => run.place.taskId)).toStrictEqual([first]);
+  });
+
+  it("begins also when the task that it waits for is done while it looks", async () => {
+    const world = await createWorld({ config: plain });
+    const projectId = await world.project();
+    const first = await world.task({ projectId, title: "First" });
+    const other = await world.task({ projectId, title: "Other" });
+    const second = await world.started({ projectId, title: "Second", dependsOn: [first, other] });
+    await world.done(startTask, { taskId: other });
+    await becomes(world, other, "done");
+    // Second looks at its dependencies; reading the first one takes until that one is done.
+    const release = world.hold("read", { of: first, result: "seq" });
+    world.driver().wake({ projectId, taskId: second });
+    await world.rest();
+    await world.done(startTask, { taskId: first });
+    await becomes(world, first, "done");
+    release();
+    await becomes(world, second, "done");
+  });
+
+  it("hears that its dependency was cancelled although reading failed at that moment", async () => {
+    const world = await createWorld({ config: plain });
+    const projectId = await world.project();
+    const first = await world.task({ projectId, title: "First" });
+    const second = await world.started({ projectId, title: "Second", dependsOn: [first] });
+    await world.rest();
+    world.fail("read", new Error("too many open files"), 3, { of: first, result: '\\"status\\": \\"cancelled\\"' });
+    await world.done(setTaskStatus, { taskId: first, status: "cancelled" });
+    await world.until(async () => (await world.state(second)).task.question !== null);
+  });
+});
+
+describe("a host that refuses", () => {
+  it("to launch for a while delays the run and loses none", async () => {
+    const world = await createWorld({ config: plain });
+    world.fail("launch", hostRefuses(), 5);
+    const taskId = await world.started();
+    await world.rest();
+    expect((await world.step(taskId)).builder.status).toBe("launching");
+    await becomes(world, taskId, "done");
+    expect((await world.step(taskId)).attempts[0]?.runs.map((run) => [run.role, run.launch, run.end])).toStrictEqual([["builder", 1, "reported"], ["qa", 1, "reported"]]);
+    await expectInvariants(world);
+  });
+
+  it("to launch for good makes the run a lost one, and a person is asked in the end", async () => {
+    const world = await createWorld({ config: plain });
+    world.fail("launch", new Error("no such agent"), 3);
+    const taskId = await world.started();
+    await becomes(world, taskId, "blocked");
+    expect((await world.step(taskId)).question?.kind).toBe("runs-lost");
+    await world.done(setStepStatus, { taskId, stepId: "step-01", status: "queued", reason: "It is there now." });
+    await becomes(world, taskId, "done");
+    await expectInvariants(world);
+  });
+
+  it.each<Part>(["sync", "cancelRequested", "agentFor", "observe", "stop", "cleanUp", "usage", "check", "identify", "compare", "brief", "read"])(
+    "in %s a few times is asked again, and the task is done all the same",
+    async (part) => {
+      const world = await createWorld({
+        config: { ...plain, roles: { builder: { idleMinutes: 1 } }, checks: { allow: ["npm"] } },
+        cast: { builder: (run) => (run.lost === 0 ? staysSilent(run) : builds(run)) },
+      });
+      const taskId = await world.task({ steps: [aStepOf({ checks: [{ name: "tests", command: ["npm", "test"] }] })] });
+      await world.done(startTask, { taskId });
+      world.fail(part, hostRefuses(), 4);
+      await becomes(world, taskId, "done");
+      await world.pass(30 * second);
+      await expectInvariants(world);
+    },
+  );
+
+  it("is asked again after a pause, not at once", async () => {
+    const world = await createWorld({ config: plain });
+    world.fail("brief", hostRefuses(), 1);
+    await world.started();
+    await world.rest();
+    expect(world.runs).toStrictEqual([]);
+    await world.pass(499);
+    expect(world.runs).toStrictEqual([]);
+    await world.pass(1);
+    expect(world.runs).toHaveLength(2);
+  });
+});
+
+describe("a commit of the driver", () => {
+  it.each(["not-committed", "outcome-unknown"] as const)("that fails with %s is made again", async (code) => {
+    const world = await createWorld({ config: plain });
+    const taskId = await world.task();
+    await world.done(startTask, { taskId });
+    world.fail("commit", new OrchestratorError(code, "the disk is full"), 3);
+    await becomes(world, taskId, "done");
+    await expectInvariants(world);
+  });
+
+  it("that other writers kept from being made is made later", async () => {
+    const world = await createWorld({ config: plain });
+    const release = world.hold("identify");
+    const taskId = await world.started();
+    await world.rest();
+    world.beFirst(40);
+    release();
+    await becomes(world, taskId, "done");
+    await expectInvariants(world);
+  });
+});
+
+describe("stopping the driver", () => {
+  it("lets live runs go on and begins nothing more", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+    const taskId = await world.started();
+    await world.rest();
+    await world.stop();
+    expect(world.live()).toHaveLength(1);
+    await world.letPlay(world.live(), builds);
+    await world.pass(minute);
+    expect(world.runs).toHaveLength(1);
+    expect(await world.step(taskId)).toMatchObject({ status: "reviewing", builder: { status: "reported" } });
+  });
+
+  it("gives its places to the other roots of the process", async () => {
+    const world = await createWorld({ config: { ...plain, parallelTasks: 1 }, cast: { builder: staysBusy } });
+    await world.started();
+    await world.rest();
+    let woken = 0;
+    const claim = { key: "another root", taskId: "elsewhere", tree: "/elsewhere", wake: () => void (woken += 1) };
+    expect(world.slots().take(claim)).toMatchObject({ kind: "slot" });
+    await world.stop();
+    expect(woken).toBeGreaterThan(0);
+    expect(world.slots().take(claim)).toBeUndefined();
+  });
+});
+
+describe("a flow record", () => {
+  it("that is gone is made anew and linked", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+    const taskId = await world.started();
+    await world.rest();
+    const before = (await world.state(taskId)).task.flowId;
+    world.loseFlow(taskId);
+    await world.letPlay(world.live(), builds);
+    await becomes(world, taskId, "done");
+    const after = (await world.state(taskId)).task.flowId;
+    expect(after).not.toBe(before);
+    await expectInvariants(world);
+  });
+
+  it("that asks for a cancel is obeyed at start, before anything is launched", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+    const taskId = await world.started();
+    await world.rest();
+    await world.stop();
+    world.askToCancelFlow(taskId);
+    await world.restart();
+    expect(world.runs).toHaveLength(1);
+    expect(await world.status(taskId)).toBe("cancelled");
+    await world.pass(30 * second);
+    await expectInvariants(world);
+  });
+
+  it("that asks for a cancel is obeyed before each launch", async () => {
+    const world = await createWorld({ config: plain });
+    const taskId = await world.task();
+    world.askToCancelFlow(taskId);
+    await world.done(startTask, { taskId });
+    await world.rest();
+    expect(world.runs).toStrictEqual([]);
+    expect(await world.status(taskId)).toBe("cancelled");
+  });
+
+  it("that asks for a cancel is obeyed within five seconds while a run is live", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+    const taskId = await world.started();
+    await world.rest();
+    world.askToCancelFlow(taskId);
+    await world.pass(5 * second);
+    expect(await world.status(taskId)).toBe("cancelled");
+    expect(world.live()).toStrictEqual([]);
+  });
+});
+
+describe("the tree that QA was given", () => {
+  it("is compared with the one at its verdict, and what QA changed is named", async () => {
+    const changes: Play = async (run) => {
+      run.write("QA was here");
+      await judges()(run);
+    };
+    const world = await createWorld({ config: plain, cast: { qa: changes } });
+    const taskId = await world.started();
+    await becomes(world, taskId, "done");
+    expect((await world.step(taskId)).attempts[0]).toMatchObject({
+      builder: { filesObserved: ["work.txt"] },
+      tree: { before: "tree of nothing", built: "tree of step-01 as attempt 1 left it", judged: "tree of QA was here", changedAfterBuild: ["work.txt"] },
+    });
+  });
+});
+
+describe("the notifier", () => {
+  it("is told of every commit of a task", async () => {
+    const world = await createWorld({ config: plain });
+    const taskId = await world.started();
+    await becomes(world, taskId, "done");
+    const told = world.notified.filter((stream) => stream.taskId === taskId);
+    expect(told).toHaveLength((await world.history(taskId)).length);
+  });
+});

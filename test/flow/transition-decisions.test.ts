@@ -1,0 +1,237 @@
+/** set_step_status: every status to every other, who may decide, and what is kept. DESIGN section 4, second table. */
+import { describe, expect, it } from "vitest";
+import { currentAttempt } from "../../src/flow/ready.ts";
+import type { StepStatus } from "../../src/schema/documents.ts";
+import { aCheck, aWantedStep, history, judgementsOf, momentOf, type History } from "../support/histories.ts";
+
+const withCheck = () => history({ steps: [aWantedStep({ checks: [aCheck] }), aWantedStep()] }).start();
+const reported = (one: History) => one.and("BuilderReported", { runId: one.runOf("step-01", "builder") });
+const asks = () => {
+  const running = withCheck().launch("step-01", "builder");
+  const fields = { runId: running.runOf("step-01", "builder"), outcome: "blocked", question: "Which?" } as const;
+  return running.and("BuilderReported", fields).endRun("step-01", "builder");
+};
+
+/** A step in each place that the table tells apart. */
+const steps = {
+  queued: withCheck,
+  "building, intended": () => withCheck().and("RunPlanned"),
+  "building, running": () => withCheck().launch("step-01", "builder"),
+  "building, run lost": () => withCheck().launch("step-01", "builder").endRun("step-01", "builder"),
+  "checking, run not ended": () => reported(withCheck().launch("step-01", "builder")),
+  checking: () => reported(withCheck().launch("step-01", "builder")).endRun("step-01", "builder"),
+  reviewing: () => withCheck().build("step-01"),
+  "reviewing, running": () => withCheck().build("step-01").launch("step-01", "qa"),
+  "blocked, never built": asks,
+  "blocked, built": () => withCheck().build("step-01").and("StepDecided", { status: "blocked" }),
+  passed: () => withCheck().pass("step-01"),
+  skipped: () => withCheck().and("StepDecided", { status: "skipped" }),
+} as const;
+type Place = keyof typeof steps;
+type To = "queued" | "passed" | "skipped" | "blocked";
+
+const stop = "fenced and stopped";
+const finished: Readonly<Record<To, string>> = { queued: "step-finished", passed: "step-finished", skipped: "step-finished", blocked: "step-finished" };
+const live: Readonly<Record<To, string>> = { queued: "yes", passed: "step-live", skipped: "yes", blocked: "yes" };
+const liveRun: Readonly<Record<To, string>> = { queued: stop, passed: "step-live", skipped: stop, blocked: stop };
+const table: { readonly [P in Place]: Readonly<Record<To, string>> } = {
+  queued: { queued: "nothing-to-do", passed: "not-built", skipped: "yes", blocked: "yes" },
+  "building, intended": liveRun,
+  "building, running": liveRun,
+  "building, run lost": live,
+  "checking, run not ended": live,
+  checking: live,
+  reviewing: live,
+  "reviewing, running": liveRun,
+  "blocked, never built": { queued: "yes", passed: "not-built", skipped: "yes", blocked: "nothing-to-do" },
+  "blocked, built": { queued: "yes", passed: "yes", skipped: "yes", blocked: "nothing-to-do" },
+  passed: finished,
+  skipped: finished,
+};
+const places = Object.keys(steps) as readonly Place[]; // Object.keys widens to string; the object has exactly these keys.
+const targets: readonly To[] = ["queued", "passed", "skipped", "blocked"];
+const cells = places.flatMap((place) => targets.map((to) => [place, to, table[place][to]] as const));
+
+describe("the table of set_step_status", () => {
+  it.each(cells)("from %s to %s: %s", (place, status, outcome) => {
+    const before = steps[place]();
+    expect(before.step().status).toBe(place.split(",")[0]);
+    const decision = before.decide("StepDecided", { status });
+    if (outcome !== "yes" && outcome !== stop) {
+      expect(decision).toMatchObject({ ok: false, code: outcome });
+      return;
+    }
+    const after = before.and("StepDecided", { status });
+    expect(after.step().status).toBe(status);
+    expect(after.step().question?.kind).toBe(status === "blocked" ? "held" : undefined);
+    expect(after.last.effects.some((effect) => effect.type === "StopRun")).toBe(outcome === stop);
+    expect([after.step().builder.status, after.step().qa.status].includes("stopped")).toBe(outcome === stop);
+  });
+
+  it("names create_step where a step has finished", () => {
+    expect(steps.passed().decide("StepDecided", { status: "queued" })).toEqual({
+      ok: false,
+      code: "step-finished",
+      reason: "Step step-01 is passed.",
+      accepts: ["create_step"],
+    });
+  });
+
+  it("names what is possible where it says no", () => {
+    expect(steps.checking().decide("StepDecided", { status: "passed" })).toMatchObject({ code: "step-live", accepts: ["queued", "skipped", "blocked"] });
+    expect(steps.queued().decide("StepDecided", { status: "passed" })).toMatchObject({ code: "not-built", accepts: ["skipped", "blocked"] });
+    expect(steps["blocked, never built"]().decide("StepDecided", { status: "passed" })).toMatchObject({ accepts: ["queued", "skipped"] });
+  });
+
+  it("is refused for a step that the task does not have", () => {
+    expect(steps.queued().decide("StepDecided", { stepId: "step-99", status: "skipped" })).toMatchObject({
+      code: "unknown-step",
+      accepts: ["step-01", "step-02"],
+    });
+  });
+});
+
+describe("set_step_status in the statuses of the task", () => {
+  it.each(["queued", "passed", "blocked"] as const)("in a draft refuses %s", (status) => {
+    expect(history().decide("StepDecided", { status })).toMatchObject({ ok: false, code: "not-started", accepts: ["skipped", "start_task"] });
+  });
+
+  it("in a draft accepts skipped, and the task stays a draft while steps are left", () => {
+    const two = history({ steps: [aWantedStep(), aWantedStep()] });
+    expect(two.and("StepDecided", { status: "skipped" })).toMatchObject({ taskStatus: "draft" });
+    expect(two.decide("StepDecided", { status: "skipped", by: "orchestrator" })).toMatchObject({ code: "person-required" });
+  });
+
+  it.each(targets)("in an ended task refuses %s", (status) => {
+    const done = history().start().pass("step-01");
+    const cancelled = history().start().and("TaskCancelled");
+    for (const ended of [done, cancelled]) expect(ended.decide("StepDecided", { status })).toMatchObject({ ok: false, code: "task-ended" });
+  });
+
+  it.each(["skipped", "blocked"] as const)("in a paused task accepts %s and leaves it paused", (status) => {
+    const paused = withCheck().and("TaskPaused").and("StepDecided", { status });
+    expect(paused.step().status).toBe(status);
+    expect(paused.state.task).toMatchObject({ status: "paused", pausedAt: momentOf(2) });
+  });
+
+  it("in a waiting task leaves it waiting", () => {
+    const waiting = history({ dependsOn: ["other"], steps: [aWantedStep(), aWantedStep()] }).and("TaskStarted", { dependenciesDone: false });
+    expect(waiting.and("StepDecided", { status: "skipped" }).taskStatus).toBe("waiting");
+    expect(waiting.and("StepDecided", { status: "blocked" }).taskStatus).toBe("waiting");
+  });
+});
+
+describe("a retry", () => {
+  const used = () => history({ maxAttempts: 1 }).start().fail("step-01");
+
+  it("of a blocked step gets as many attempts as configured, and its reason opens the next brief", () => {
+    const again = used().and("StepDecided", { status: "queued", maxAttempts: 3, reason: "Look at the log." });
+    expect(again.step()).toMatchObject({ status: "queued", attempt: 1, maxAttempts: 4, question: null, note: "Look at the log." });
+    const running = again.launch("step-01", "builder");
+    expect(currentAttempt(running.step())).toMatchObject({ attempt: 2, note: "Look at the log." });
+    expect(running.step().attempts[0]).not.toHaveProperty("note");
+  });
+
+  it("of a live step does not use up what is left, and always leaves one more", () => {
+    const first = withCheck().launch("step-01", "builder").and("StepDecided", { status: "queued" });
+    expect(first.step()).toMatchObject({ attempt: 1, maxAttempts: 3 });
+    const only = history({ maxAttempts: 1 }).start().launch("step-01", "builder").and("StepDecided", { status: "queued" });
+    expect(only.step()).toMatchObject({ attempt: 1, maxAttempts: 2 });
+  });
+
+  it("keeps the answer and who gave it in the attempt", () => {
+    const again = used().and("StepDecided", { status: "queued", reason: "Once more." });
+    expect(currentAttempt(again.step())?.decisions).toEqual([
+      { at: momentOf(10), by: "person", status: "queued", reason: "Once more.", question: "attempts-used" },
+    ]);
+  });
+});
+
+describe("accepting a step", () => {
+  it("says that a person did, with the reason, and tells it", () => {
+    const accepted = history({ maxAttempts: 1 }).start().fail("step-01").and("StepDecided", { status: "passed", reason: "Good enough." });
+    expect(accepted.step()).toMatchObject({ status: "passed", passedBy: "person", question: null });
+    expect(currentAttempt(accepted.step())?.decisions).toMatchObject([{ by: "person", status: "passed", reason: "Good enough." }]);
+    expect(accepted.notices).toEqual([{ kind: "step-passed", stepId: "step-01", by: "person" }, { kind: "task-done" }]);
+  });
+
+  it("is possible when an earlier attempt was reported done", () => {
+    const failedOnce = history().start().fail("step-01");
+    const lost = [0, 1, 2].reduce<History>((one) => one.launch("step-01", "builder").endRun("step-01", "builder"), failedOnce);
+    expect(lost.step()).toMatchObject({ status: "blocked", question: { choices: expect.arrayContaining(["accept with a reason"]) } });
+    expect(lost.and("StepDecided", { status: "passed" }).step().passedBy).toBe("person");
+  });
+});
+
+describe("holding a step", () => {
+  it("opens a question of kind held that a person answers", () => {
+    const held = withCheck().and("StepDecided", { status: "blocked", by: "orchestrator", reason: "Wait for the key." });
+    const question = {
+      id: "step-01-q2",
+      kind: "held",
+      text: "Step step-01 is held back: Wait for the key.",
+      choices: ["retry with a note", "skip", "cancel the task"],
+      askedAt: momentOf(2),
+    };
+    expect(held.step().question).toEqual(question);
+    expect(held.notices).toEqual([{ kind: "question", stepId: "step-01", question }]);
+  });
+});
+
+describe("decisions of a person", () => {
+  const byOrchestrator = (one: History, status: To) => one.decide("StepDecided", { status, by: "orchestrator" });
+
+  it.each<[string, History, To]>([
+    ["skip a queued step", steps.queued(), "skipped"],
+    ["skip a live step", steps["building, running"](), "skipped"],
+    ["skip a blocked step", steps["blocked, built"](), "skipped"],
+    ["accept a blocked step", steps["blocked, built"](), "passed"],
+    ["retry a blocked step", steps["blocked, built"](), "queued"],
+  ])("are needed to %s", (_words, one, status) => {
+    expect(byOrchestrator(one, status)).toMatchObject({ ok: false, code: "person-required", accepts: ["the owner's answer in the chat"] });
+    expect(one.decide("StepDecided", { status })).toMatchObject({ ok: true });
+  });
+
+  it.each<[string, History, To]>([
+    ["put a live step back", steps["building, running"](), "queued"],
+    ["hold a live step", steps.reviewing(), "blocked"],
+    ["hold a queued step", steps.queued(), "blocked"],
+  ])("are not needed to %s", (_words, one, status) => {
+    expect(byOrchestrator(one, status)).toMatchObject({ ok: true });
+  });
+
+  it("are asked for only where the decision would be accepted at all", () => {
+    expect(byOrchestrator(steps.queued(), "passed")).toMatchObject({ code: "not-built" });
+    expect(byOrchestrator(steps.passed(), "skipped")).toMatchObject({ code: "step-finished" });
+  });
+});
+
+describe("what a person is told", () => {
+  const quiet: readonly [string, History][] = [
+    ["a task is created", history()],
+    ["a task starts", history().start()],
+    ["a run is planned", history().start().and("RunPlanned")],
+    ["a builder reports done", reported(history().start().launch("step-01", "builder"))],
+    ["a run is lost and launched again", steps["building, run lost"]()],
+    ["a person puts a step back", steps["building, running"]().and("StepDecided", { status: "queued" })],
+    ["a person skips a step", steps.skipped()],
+    ["a task is paused", history().start().and("TaskPaused")],
+  ];
+  it.each(quiet)("is nothing when %s", (_words, one) => {
+    expect(one.notices).toEqual([]);
+  });
+
+  it("is each passed step, once", () => {
+    const running = withCheck().build("step-01").launch("step-01", "qa");
+    const passed = running.and("QaReported", { runId: running.runOf("step-01", "qa"), criteria: judgementsOf(running.step()) });
+    expect(passed.notices).toEqual([{ kind: "step-passed", stepId: "step-01", by: "qa" }]);
+    expect(passed.endRun("step-01", "qa").notices).toEqual([]);
+  });
+});
+
+describe("every status of a step", () => {
+  it("is in the table, cancelled apart, which exists only in a cancelled task", () => {
+    const all: readonly StepStatus[] = ["queued", "building", "checking", "reviewing", "blocked", "passed", "skipped"];
+    expect([...new Set(places.map((place) => place.split(",")[0]))].toSorted()).toEqual(all.toSorted());
+  });
+});

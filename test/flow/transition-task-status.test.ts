@@ -1,0 +1,260 @@
+/** The task's status: how it is computed, and what each call makes of it. DESIGN section 4, "Task status" and its table. */
+import { describe, expect, it } from "vitest";
+import { statusOf, transition } from "../../src/flow/transition.ts";
+import type { Step, Task, TaskStatus } from "../../src/schema/documents.ts";
+import { anEvent, aWantedStep, history, momentOf, type Fields, type History } from "../support/histories.ts";
+
+const two = () => history({ steps: [aWantedStep(), aWantedStep({ dependsOn: [] })] });
+const held = (one: History, stepId: string) => one.and("StepDecided", { stepId, status: "blocked" });
+const waiting = () => history({ dependsOn: ["other"] }).and("TaskStarted", { dependenciesDone: false });
+const undecided = () => waiting().and("DependencyCancelled", { taskId: "other" });
+
+/** A task in each status; blocked by a step's question, and waiting for a person about a cancelled dependency as a case of its own. */
+const tasks: { readonly [S in TaskStatus | "undecided"]: () => History } = {
+  draft: () => history(),
+  running: () => history().start(),
+  waiting,
+  undecided,
+  blocked: () => held(history().start(), "step-01"),
+  paused: () => history().start().and("TaskPaused"),
+  done: () => history().start().pass("step-01"),
+  cancelled: () => history().start().and("TaskCancelled"),
+};
+
+describe("the task's status", () => {
+  it.each(Object.entries(tasks))("is reached for %s", (status, make) => {
+    expect(make().taskStatus).toBe(status === "undecided" ? "waiting" : status);
+  });
+
+  it("is the first that holds, in the order cancelled, done, draft, paused, waiting, blocked, running", () => {
+    const { state } = held(history().start(), "step-01");
+    const passed: readonly Step[] = state.steps.map((step) => ({ ...step, status: "passed", question: null }));
+    const all: Task = { ...state.task, startedAt: null, pausedAt: momentOf(1), cancelledAt: momentOf(1) };
+    const way: readonly [Task, readonly Step[], boolean][] = [
+      [all, passed, false],
+      [{ ...all, cancelledAt: null }, passed, false],
+      [{ ...all, cancelledAt: null }, state.steps, false],
+      [{ ...all, cancelledAt: null, startedAt: momentOf(0) }, state.steps, false],
+      [{ ...all, cancelledAt: null, startedAt: momentOf(0), pausedAt: null }, state.steps, false],
+      [{ ...all, cancelledAt: null, startedAt: momentOf(0), pausedAt: null }, state.steps, true],
+      [{ ...all, cancelledAt: null, startedAt: momentOf(0), pausedAt: null }, history().state.steps, true],
+    ];
+    expect(way.map(([task, steps, settled]) => statusOf(task, steps, settled))).toEqual([
+      "cancelled",
+      "done",
+      "draft",
+      "paused",
+      "waiting",
+      "blocked",
+      "running",
+    ]);
+  });
+
+  it("is done when every step is passed or skipped, the last one by whatever way", () => {
+    const last = two().start().pass("step-01").and("StepDecided", { stepId: "step-02", status: "skipped" });
+    expect(last.taskStatus).toBe("done");
+    expect(last.notices).toEqual([{ kind: "task-done" }]);
+  });
+
+  it("is blocked only when nothing else of the task can go on: other branches do", () => {
+    const one = held(two().start(), "step-01");
+    expect(one.taskStatus).toBe("running");
+    expect(one.last.effects.at(-1)).toEqual({ type: "PlanRun", stepId: "step-02", role: "builder" });
+    expect(one.launch("step-02", "builder").taskStatus).toBe("running");
+    const both = one.pass("step-02");
+    expect(both.taskStatus).toBe("blocked");
+    expect(both.and("StepDecided", { status: "queued" }).taskStatus).toBe("running");
+  });
+
+  it("is blocked when what is left depends on the step with the question", () => {
+    const one = held(history({ steps: [aWantedStep(), aWantedStep()] }).start(), "step-01");
+    expect(one.taskStatus).toBe("blocked");
+    expect(one.last.effects.filter((effect) => effect.type !== "TellPerson")).toEqual([]);
+  });
+
+  it("is done although a pause was asked for, when live work passes the last step", () => {
+    const live = history().start().build("step-01").launch("step-01", "qa").and("TaskPaused");
+    const criteria = live.step().passCriteria.map(({ id }) => ({ id, pass: true, evidence: "seen" }));
+    expect(live.and("QaReported", { runId: live.runOf("step-01", "qa"), criteria }).taskStatus).toBe("done");
+  });
+});
+
+type Column = readonly (TaskStatus | "undecided")[];
+type Cell = { readonly to: TaskStatus } | { readonly refused: string; readonly accepts?: readonly string[] };
+type Row = readonly [call: string, when: Column, outcome: Cell];
+
+describe("the table of calls", () => {
+  const decide = (one: History, call: string) => {
+    if (call === "start_task") return one.decide("TaskStarted");
+    if (call === "set_task_status running") return one.decide("TaskResumed", { without: ["other"] });
+    return one.decide(call === "set_task_status paused" ? "TaskPaused" : "TaskCancelled");
+  };
+  const ended = ["done", "cancelled"] as const;
+  const rows: readonly Row[] = [
+    ["start_task", ["draft"], { to: "running" }],
+    ["start_task", ["running", "waiting", "undecided", "blocked"], { refused: "already-started" }],
+    ["start_task", ["paused"], { refused: "task-paused", accepts: ["set_task_status running"] }],
+    ["start_task", ended, { refused: "task-ended", accepts: ["create_task"] }],
+    ["set_task_status running", ["draft"], { refused: "not-started", accepts: ["start_task"] }],
+    ["set_task_status running", ["running", "waiting"], { refused: "nothing-to-do" }],
+    ["set_task_status running", ["blocked"], { refused: "question-open", accepts: ["set_step_status for step-01"] }],
+    ["set_task_status running", ["undecided"], { to: "running" }],
+    ["set_task_status running", ["paused"], { to: "running" }],
+    ["set_task_status running", ended, { refused: "task-ended" }],
+    ["set_task_status paused", ["draft"], { refused: "not-started" }],
+    ["set_task_status paused", ["running", "waiting", "undecided", "blocked"], { to: "paused" }],
+    ["set_task_status paused", ["paused"], { refused: "nothing-to-do" }],
+    ["set_task_status paused", ended, { refused: "task-ended" }],
+    ["set_task_status cancelled", ["draft", "running", "waiting", "undecided", "blocked", "paused"], { to: "cancelled" }],
+    ["set_task_status cancelled", ended, { refused: "task-ended" }],
+  ];
+  const cells = rows.flatMap(([call, when, outcome]) => when.map((status) => [call, status, outcome] as const));
+
+  it("names every call in every status once", () => {
+    expect(new Set(cells.map(([call, status]) => `${call} ${status}`)).size).toBe(4 * 8);
+    expect(cells).toHaveLength(4 * 8);
+  });
+
+  it.each(cells)("%s, when %s: %o", (call, status, outcome) => {
+    const decision = decide(tasks[status](), call);
+    if ("to" in outcome) expect(decision).toMatchObject({ ok: true, next: { task: { status: outcome.to } } });
+    else expect(decision).toMatchObject({ ok: false, code: outcome.refused, ...(outcome.accepts === undefined ? {} : { accepts: outcome.accepts }) });
+  });
+});
+
+describe("a task that is paused", () => {
+  it("launches nothing, checks included; live runs finish and their reports move the step", () => {
+    const check = { name: "tests", command: ["npm", "test"], timeoutSeconds: 300 };
+    const live = history({ steps: [aWantedStep({ checks: [check] })] }).start().launch("step-01", "builder").and("TaskPaused");
+    expect(live.last.effects).toMatchObject([{ type: "AwaitRun" }]);
+    const reported = live.and("BuilderReported", { runId: live.runOf("step-01", "builder") });
+    expect(reported.statuses()).toEqual({ "step-01": "checking" });
+    expect(reported.taskStatus).toBe("paused");
+    const ended = reported.endRun("step-01", "builder");
+    expect(ended.last.effects).toEqual([]);
+    expect(ended.and("TaskResumed").last.effects).toEqual([{ type: "RunChecks", stepId: "step-01", attempt: 1 }]);
+  });
+
+  it("accepts the results of checks that were under way", () => {
+    const check = { name: "tests", command: ["npm", "test"], timeoutSeconds: 300 };
+    const running = history({ steps: [aWantedStep({ checks: [check] })] }).start().launch("step-01", "builder");
+    const paused = running.and("BuilderReported", { runId: running.runOf("step-01", "builder") }).endRun("step-01", "builder").and("TaskPaused");
+    const finished = paused.and("ChecksFinished", { results: [] });
+    expect(finished.statuses()).toEqual({ "step-01": "reviewing" });
+    expect(finished.decide("RunPlanned", { role: "qa" })).toMatchObject({ code: "nothing-to-do" });
+  });
+
+  it("refuses the intent to launch", () => {
+    expect(tasks.paused().decide("RunPlanned")).toMatchObject({ ok: false, code: "nothing-to-do" });
+  });
+
+  it("goes on with the status that follows from its steps and dependencies", () => {
+    const blocked = held(history().start(), "step-01").and("TaskPaused");
+    expect(blocked.taskStatus).toBe("paused");
+    expect(blocked.and("TaskResumed").taskStatus).toBe("blocked");
+    expect(waiting().and("TaskPaused").and("TaskResumed", { dependenciesDone: false }).taskStatus).toBe("waiting");
+    expect(waiting().and("TaskPaused").and("TaskResumed", { dependenciesDone: true }).taskStatus).toBe("running");
+  });
+
+  it("remembers since when, and forgets it when it goes on", () => {
+    expect(tasks.paused().state.task.pausedAt).toBe(momentOf(2));
+    expect(tasks.paused().and("TaskResumed").state.task.pausedAt).toBeNull();
+  });
+});
+
+describe("a task that waits for other tasks", () => {
+  it("launches nothing, and watches the tasks it waits for", () => {
+    expect(waiting().last.effects).toEqual([{ type: "AwaitDependencies", taskIds: ["other"] }]);
+    expect(waiting().decide("RunPlanned")).toMatchObject({ ok: false, code: "nothing-to-do" });
+  });
+
+  it("runs when they are done, and does not wait again", () => {
+    const running = waiting().and("DependenciesDone");
+    expect(running.taskStatus).toBe("running");
+    expect(running.last.effects).toEqual([{ type: "PlanRun", stepId: "step-01", role: "builder" }]);
+    expect(running.decide("DependenciesDone")).toMatchObject({ code: "nothing-to-do" });
+    expect(running.launch("step-01", "builder").taskStatus).toBe("running");
+    expect(held(running, "step-01").and("StepDecided", { status: "queued" }).taskStatus).toBe("running");
+  });
+
+  it("does not wait when they were done before it was started", () => {
+    expect(history({ dependsOn: ["other"] }).start().taskStatus).toBe("running");
+  });
+
+  it("asks a person when one of them is cancelled", () => {
+    const question = {
+      id: "task-q3",
+      kind: "dependency-cancelled",
+      text: "Task other, which this one waits for, was cancelled.",
+      choices: ["go on without it", "cancel the task"],
+      askedAt: momentOf(2),
+    };
+    expect(undecided().state.task).toMatchObject({ status: "waiting", question });
+    expect(undecided().last.effects).toEqual([{ type: "TellPerson", notice: { kind: "question", stepId: null, question } }]);
+  });
+
+  it("asks only about a task that it waits for, and once", () => {
+    expect(waiting().decide("DependencyCancelled", { taskId: "foreign" })).toMatchObject({ code: "nothing-to-do" });
+    expect(undecided().decide("DependencyCancelled", { taskId: "other" })).toMatchObject({ code: "nothing-to-do" });
+    expect(tasks.running().decide("DependencyCancelled", { taskId: "other" })).toMatchObject({ code: "nothing-to-do" });
+  });
+
+  it("goes on without a cancelled one only when a person says so", () => {
+    const without: Fields<"TaskResumed"> = { without: ["other"], dependenciesDone: false };
+    expect(undecided().decide("TaskResumed", { ...without, by: "orchestrator" })).toMatchObject({ code: "person-required" });
+    const running = undecided().and("TaskResumed", without);
+    expect(running.state.task).toMatchObject({ status: "running", question: null, dependsOn: [] });
+  });
+
+  it("goes on waiting for the others when one is left out", () => {
+    const many = history({ dependsOn: ["other", "third"] }).and("TaskStarted", { dependenciesDone: false });
+    const asked = many.and("DependencyCancelled", { taskId: "other" });
+    const left = asked.and("TaskResumed", { without: ["other"], dependenciesDone: false });
+    expect(left.state.task).toMatchObject({ status: "waiting", question: null, dependsOn: ["third"] });
+    expect(left.last.effects).toEqual([{ type: "AwaitDependencies", taskIds: ["third"] }]);
+  });
+
+  it("does not run while the question about a cancelled one is open", () => {
+    expect(undecided().decide("DependenciesDone")).toMatchObject({ ok: false, code: "nothing-to-do" });
+    const resumed = undecided().and("TaskPaused").and("TaskResumed", { dependenciesDone: true });
+    expect(resumed.state.task).toMatchObject({ status: "waiting", question: { kind: "dependency-cancelled" } });
+  });
+
+  it("keeps the question over a pause", () => {
+    const paused = undecided().and("TaskPaused");
+    expect(paused.state.task).toMatchObject({ status: "paused", question: { kind: "dependency-cancelled" } });
+  });
+});
+
+describe("a task that is cancelled", () => {
+  it("cancels every step that has not finished, fences what runs and clears the questions", () => {
+    const steps = [aWantedStep(), aWantedStep(), aWantedStep({ dependsOn: ["step-01"] }), aWantedStep()];
+    const live = held(history({ steps }).start().pass("step-01").launch("step-02", "builder"), "step-03");
+    const cancelled = live.and("TaskCancelled", { reason: "no money" });
+    expect(cancelled.statuses()).toEqual({ "step-01": "passed", "step-02": "cancelled", "step-03": "cancelled", "step-04": "cancelled" });
+    expect(cancelled.step("step-02").builder.status).toBe("stopped");
+    expect(cancelled.step("step-03").question).toBeNull();
+    expect(cancelled.state.task).toMatchObject({ status: "cancelled", cancelledAt: momentOf(13) });
+    expect(cancelled.last.effects).toMatchObject([{ type: "TellPerson", notice: { kind: "task-cancelled" } }, { type: "StopRun", stepId: "step-02" }]);
+  });
+
+  it("is cancelled by the orchestrator too, unless that would answer a question", () => {
+    expect(tasks.running().decide("TaskCancelled", { by: "orchestrator" })).toMatchObject({ ok: true });
+    expect(tasks.blocked().decide("TaskCancelled", { by: "orchestrator" })).toMatchObject({ code: "person-required" });
+    expect(undecided().decide("TaskCancelled", { by: "orchestrator" })).toMatchObject({ code: "person-required" });
+    expect(undecided().and("TaskCancelled").state.task).toMatchObject({ status: "cancelled", question: null });
+  });
+
+  it("keeps the answer in the attempt that asked", () => {
+    const running = history().start().launch("step-01", "builder");
+    const asked = running.and("BuilderReported", { runId: running.runOf("step-01", "builder"), outcome: "blocked", question: "Why?" });
+    const decision = { at: momentOf(5), by: "person", status: "cancelled", reason: "never mind", question: "builder-asks" };
+    expect(asked.and("TaskCancelled", { reason: "never mind" }).step().attempts[0]?.decisions).toEqual([decision]);
+  });
+});
+
+describe("an event for a task that does not exist", () => {
+  it.each(["TaskStarted", "TaskPaused", "TaskResumed", "TaskCancelled", "StepDecided", "RunPlanned", "FlowLinked"] as const)("is refused: %s", (type) => {
+    expect(transition(undefined, anEvent(type))).toEqual({ ok: false, code: "unknown-task", reason: "There is no such task.", accepts: [] });
+  });
+});

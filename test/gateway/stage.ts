@@ -1,0 +1,157 @@
+/**
+ * What the scenarios share: one gateway with the packed plugin, one scripted model, one cast. A scenario talks to the
+ * orchestrator as a person does, and looks at files, flow records and transcripts as a person can.
+ */
+import { readFile, readdir } from "node:fs/promises";
+import path from "node:path";
+import { connect, mainSession, type Client } from "../../harness/client.ts";
+import { newHome, startGateway, type Gateway } from "../../harness/gateway.ts";
+import type { JsonObject } from "../../harness/json.ts";
+import { startModel, type ScriptedModel, type Turn } from "../../harness/model.ts";
+import { runOpenclaw } from "../../harness/openclaw.ts";
+import { until } from "../../harness/wait.ts";
+import { sessionKeyOf } from "../../src/flow/run-identity.ts";
+import type { Role, Step, StepStatus, Task, TaskStatus } from "../../src/schema/documents.ts";
+import { createCast, type Cast } from "./cast.ts";
+
+export type Stage = {
+  readonly gateway: Gateway;
+  readonly model: ScriptedModel;
+  readonly cast: Cast;
+  /** A connection of the owner; a new one after each start of the gateway. */
+  client(): Promise<Client>;
+  /** Says a line to the orchestrator of a chat and returns what it answers in that turn. */
+  say(line: string, sessionKey?: string): Promise<string>;
+  /** A project of that name, made in the chat; returns its id. */
+  createProject(name: string, sessionKey?: string): Promise<string>;
+  /** A task made in the chat, in the project that chat made last; returns its id. */
+  createTask(parameters: TaskWish, sessionKey?: string): Promise<string>;
+  /** Makes a project and a task in it and starts it; returns where its files are. */
+  begin(word: string, wish?: Partial<TaskWish>, sessionKey?: string): Promise<Play>;
+  at(projectId: string, taskId: string): Play;
+  end(): Promise<void>;
+};
+
+export type TaskWish = {
+  readonly title: string;
+  readonly steps: readonly JsonObject[];
+  readonly acceptanceCriteria?: readonly string[];
+  readonly dependsOn?: readonly string[];
+  readonly spec?: string;
+};
+
+/** One task as it is on disk. */
+export type Play = {
+  readonly projectId: string;
+  readonly taskId: string;
+  readonly folder: string;
+  readonly repo: string;
+  task(): Promise<Task>;
+  step(id: string): Promise<Step>;
+  steps(): Promise<readonly Step[]>;
+  page(name?: string): Promise<string>;
+  /** The task's journal, byte for byte. */
+  journal(): Promise<string>;
+  /** The model turns of one run so far, in order. */
+  turnsOf(stepId: string, role: Role, attempt?: number, launch?: number): readonly Turn[];
+  untilTask(status: TaskStatus, limitMs?: number): Promise<Task>;
+  untilStep(id: string, status: StepStatus, limitMs?: number): Promise<Step>;
+  /** The flow record as `openclaw tasks flow show` prints it. */
+  flow(): Promise<{ readonly status: string; readonly currentStep?: string; readonly raw: Record<string, unknown> }>;
+  /** The texts of the person's chat that came out of wake-up turns and hold the word. */
+  told(word: string, sessionKey?: string): Promise<readonly string[]>;
+};
+
+/** A step with everything that is required. */
+export const aStep = (over: JsonObject = {}): JsonObject => ({ title: "Write a file", goal: "Write one file.", passCriteria: ["The file is there."], ...over });
+
+/** Starts gateway and model in a copy of the template home. */
+export async function openStage(template: string, pluginConfig: JsonObject, extra: JsonObject = {}): Promise<Stage> {
+  const cast = createCast();
+  const model = await startModel((turn) => cast.script(turn));
+  const gateway = await startGateway({ home: await newHome(template), modelUrl: model.url, pluginConfig, extra });
+  let known: { readonly pid: number; readonly client: Promise<Client> } | undefined;
+
+  const client: Stage["client"] = () => {
+    if (known?.pid !== gateway.pid) known = { pid: gateway.pid, client: connect({ port: gateway.port, token: gateway.token }) };
+    return known.client;
+  };
+  const say: Stage["say"] = async (line, sessionKey = mainSession) => (await (await client()).chat(line, { sessionKey })).text;
+  const call = (name: string, args: object) => `${name} ${JSON.stringify(args)}`;
+
+  const createProject: Stage["createProject"] = async (name, sessionKey) => idIn(await say(call("create_project", { name, spec: `The specification of ${name}.` }), sessionKey), /Project ([a-z0-9-]+) is made/);
+  const createTask: Stage["createTask"] = async (wish, sessionKey) => {
+    const args = { projectId: "<projectId>", spec: "Do what the steps say.", acceptanceCriteria: ["Everything is there."], ...wish };
+    return idIn(await say(call("create_task", args), sessionKey), /Task ([a-z0-9-]+) is a draft/);
+  };
+  const at: Stage["at"] = (projectId, taskId) => playAt(gateway, model, projectId, taskId, client);
+  return {
+    gateway,
+    model,
+    cast,
+    client,
+    say,
+    createProject,
+    createTask,
+    at,
+    async begin(word, wish = {}, sessionKey) {
+      const projectId = await createProject(`Project ${word}`, sessionKey);
+      const taskId = await createTask({ title: `Task ${word}`, steps: [aStep()], ...wish }, sessionKey);
+      await say(call("start_task", { taskId }), sessionKey);
+      return at(projectId, taskId);
+    },
+    async end() {
+      await gateway.dispose();
+      await model.stop();
+    },
+  };
+}
+
+function idIn(text: string, pattern: RegExp): string {
+  const id = pattern.exec(text)?.[1];
+  if (id === undefined) throw new Error(`no id in the orchestrator's answer: ${text}`);
+  return id;
+}
+
+function playAt(gateway: Gateway, model: ScriptedModel, projectId: string, taskId: string, client: () => Promise<Client>): Play {
+  const project = path.join(gateway.paths.workspace, "projects", projectId);
+  const folder = path.join(project, "tasks", taskId);
+  const read = async <T>(name: string): Promise<T> => JSON.parse(await readFile(path.join(folder, name), "utf8")) as T;
+  const task = () => read<Task>("task.json");
+  const step = (id: string) => read<Step>(`steps/${id}.json`);
+  const explain = async () => `task.json: ${await readFile(path.join(folder, "task.json"), "utf8").catch(String)}\nlog:\n${(await gateway.logs()).slice(-3000)}`;
+  return {
+    projectId,
+    taskId,
+    folder,
+    repo: path.join(project, "repo"),
+    task,
+    step,
+    async steps() {
+      const names = (await readdir(path.join(folder, "steps"))).filter((name) => name.endsWith(".json"));
+      return (await Promise.all(names.map((name) => read<Step>(`steps/${name}`)))).toSorted((one, other) => one.index - other.index);
+    },
+    page: (name = "task") => readFile(path.join(folder, `${name}.md`), "utf8"),
+    journal: () => readFile(path.join(folder, "journal.jsonl"), "utf8"),
+    turnsOf(stepId, role, attempt = 1, launch = 1) {
+      const sessionKey = sessionKeyOf("main", { taskId, stepId, attempt, role, launch });
+      return model.turns.all().flatMap(({ turn }) => (turn.sessionKey === sessionKey ? [turn] : []));
+    },
+    async untilTask(status, limitMs = 60_000) {
+      return until(`task ${taskId} to be ${status}`, async () => ((await task()).status === status ? task() : undefined), { limitMs, explain });
+    },
+    async untilStep(id, status, limitMs = 60_000) {
+      return until(`step ${id} of ${taskId} to be ${status}`, async () => ((await step(id)).status === status ? step(id) : undefined), { limitMs, explain });
+    },
+    async flow() {
+      const { flowId } = await task();
+      const shown = await runOpenclaw(gateway.paths.home, ["tasks", "flow", "show", flowId ?? "none", "--json"]);
+      const raw = JSON.parse(shown.stdout.slice(shown.stdout.indexOf("{"))) as Record<string, unknown>;
+      return { status: String(raw["status"]), ...(typeof raw["currentStep"] === "string" ? { currentStep: raw["currentStep"] } : {}), raw };
+    },
+    async told(word, sessionKey = mainSession) {
+      const said = await (await client()).history(sessionKey);
+      return said.filter((one) => one.role === "assistant" && one.text.startsWith("Told:") && one.text.includes(word)).map((one) => one.text);
+    },
+  };
+}

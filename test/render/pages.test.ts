@@ -1,0 +1,182 @@
+import fc from "fast-check";
+import { describe, expect, expectTypeOf, it } from "vitest";
+import { renderPages } from "../../src/render/pages.ts";
+import { formatDocument } from "../../src/schema/documents.ts";
+import type { RenderPages, TaskOnPage } from "../../src/store/store.ts";
+import { aCheckResult, anAttempt, aProject, aStep, aTaskWith, documentsOf, minute } from "../support/builders.ts";
+import { hostileText, withHostileTexts } from "../support/hostile.ts";
+import { linesOutside, skeletonOf, unseenCharacters } from "../support/markdown.ts";
+import { states, type State } from "./states.ts";
+
+const projectStream = { projectId: "word-count" };
+const taskStream = { projectId: "word-count", taskId: "count-words-1a2b3c4d" };
+
+function pagesOf({ task, steps }: State, changed?: readonly string[]): Readonly<Record<string, string>> {
+  return renderPages({ stream: taskStream, documents: documentsOf(task, steps), ...(changed === undefined ? {} : { changed }) });
+}
+
+function projectPage(tasks: readonly TaskOnPage[], project = aProject()): string {
+  return renderPages({ stream: projectStream, documents: { project: formatDocument(project) }, tasks })["project"] ?? "";
+}
+
+const rows: readonly TaskOnPage[] = [
+  { id: "old-done-00000001", title: "Done long ago", status: "done", updatedAt: minute(1), steps: 3 },
+  { id: "running-00000002", title: "Running", status: "running", updatedAt: minute(2), steps: 4 },
+  { id: "cancelled-00000003", title: "Given up", status: "cancelled", updatedAt: minute(9), steps: 1 },
+  { id: "blocked-00000004", title: "Asks", status: "blocked", updatedAt: minute(3), steps: 2 },
+];
+
+describe("the pages", () => {
+  it("fit what the store asks for", () => {
+    expectTypeOf(renderPages).toExtend<RenderPages>();
+  });
+
+  it.each(Object.keys(states) as (keyof typeof states)[])("of a task that is %s", async (name) => {
+    const { task = "", ...steps } = pagesOf(states[name]);
+    await expect(task).toMatchFileSnapshot(`golden/${name}.task.md`);
+    for (const [page, body] of Object.entries(steps)) await expect(body).toMatchFileSnapshot(`golden/${name}.${page.replace("/", ".")}.md`);
+  });
+
+  it("of a project", async () => {
+    await expect(projectPage(rows)).toMatchFileSnapshot("golden/project.md");
+    await expect(projectPage([])).toMatchFileSnapshot("golden/project-without-tasks.md");
+  });
+
+  it("are the same bytes for the same state", () => {
+    for (const state of Object.values(states)) expect(pagesOf(structuredClone(state))).toStrictEqual(pagesOf(state));
+  });
+
+  it("do not depend on the order in which documents come", () => {
+    const { task, steps } = states.running;
+    expect(pagesOf({ task, steps: steps.toReversed() })["task"]).toBe(pagesOf({ task, steps })["task"]);
+  });
+
+  it("that are rendered after a change are the task's and those of the changed steps", () => {
+    expect(Object.keys(pagesOf(states.running, ["task"]))).toStrictEqual(["task"]);
+    expect(Object.keys(pagesOf(states.running, ["steps/step-02"]))).toStrictEqual(["task", "steps/step-02"]);
+    expect(Object.keys(pagesOf(states.running))).toStrictEqual(["task", "steps/step-01", "steps/step-02", "steps/step-03", "steps/acceptance"]);
+  });
+
+  it("of a stream without its document are none", () => {
+    expect(renderPages({ stream: taskStream, documents: {} })).toStrictEqual({});
+    expect(renderPages({ stream: projectStream, documents: {} })).toStrictEqual({});
+  });
+
+  it("link to each other by relative paths that exist", () => {
+    const pages = { ...pagesOf(states.running), "../../project": "" };
+    for (const [name, body] of Object.entries(pages)) {
+      const links = skeletonOf(body).flatMap((part) => (part.startsWith("link ") ? [part.slice(5)] : []));
+      const base = new URL(`file:///p/tasks/t/${name}.md`);
+      const known = ["task", "steps/step-01", "steps/step-02", "steps/step-03", "steps/acceptance"].map((one) => `/p/tasks/t/${one}.md`);
+      for (const link of links) expect([...known, "/p/project.md"]).toContain(new URL(link, base).pathname);
+    }
+  });
+});
+
+describe("a project's page", () => {
+  it("lists unfinished tasks first, then the latest", () => {
+    const ids = [...projectPage(rows).matchAll(/\(tasks\/([a-z0-9-]+)\/task\.md\)/g)].map((match) => match[1]);
+    expect(ids).toStrictEqual(["blocked-00000004", "running-00000002", "cancelled-00000003", "old-done-00000001"]);
+  });
+
+  it("lists at most 200 tasks and says how many more there are", () => {
+    const many = Array.from({ length: 250 }, (_, at) => ({ id: `task-${at}`, title: "One", status: "running", updatedAt: minute(at), steps: 1 }));
+    const page = projectPage(many);
+    expect(page.match(/\/task\.md\)/g)).toHaveLength(200);
+    expect(page).toContain("50 more tasks not shown");
+    expect(page).toContain("| running | 250 |");
+  });
+
+  it("shows a status it does not know as it is", () => {
+    expect(projectPage([{ id: "t", title: "T", status: "frozen", updatedAt: minute(1), steps: 1 }])).toContain("| frozen | 1 |");
+  });
+});
+
+describe("a task's page", () => {
+  it("draws no picture that nobody could read", () => {
+    const steps = Array.from({ length: 61 }, (_, at) => aStep({ id: `step-${at + 1}`, index: at + 1 }));
+    const page = pagesOf({ task: aTaskWith(steps), steps })["task"];
+    expect(page).not.toContain("mermaid");
+    expect(page).toContain("(steps/step-61.md)");
+  });
+
+  it("holds the whole spec, however long", () => {
+    const spec = "x".repeat(1024 * 1024);
+    expect(pagesOf({ ...states.draft, task: { ...states.draft.task, spec } })["task"]).toContain(spec);
+  });
+
+  it("of 2,000 steps is rendered in well under a second", () => {
+    const steps = Array.from({ length: 2000 }, (_, at) => aStep({ id: `step-${at + 1}`, index: at + 1, dependsOn: at === 0 ? [] : [`step-${at}`] }));
+    const input = { stream: taskStream, documents: documentsOf(aTaskWith(steps), steps), changed: ["steps/step-7"] };
+    const before = performance.now();
+    expect(Object.keys(renderPages(input))).toStrictEqual(["task", "steps/step-7"]);
+    expect(performance.now() - before).toBeLessThan(3000);
+  });
+});
+
+describe("a step's page", () => {
+  const page = (checks: Parameters<typeof aCheckResult>[0][]) => {
+    const steps = [aStep({ status: "queued", attempts: [anAttempt({ checks: checks.map((one) => aCheckResult(one)) })] })];
+    return pagesOf({ task: aTaskWith(steps), steps })["steps/step-01"] ?? "";
+  };
+
+  it("says how a check without an exit code ended", () => {
+    expect(page([{ exitCode: null, timedOut: true }])).toContain("| **failed: stopped at its time limit** | none |");
+    expect(page([{ exitCode: null, program: null }])).toContain("| **failed: it could not be started** | none |");
+    expect(page([{ exitCode: null }])).toContain("| **failed: it ended without an exit code** | none |");
+  });
+
+  it("says who accepted it", () => {
+    expect(pagesOf(states["accepted-by-person"])["steps/step-03"]).toContain("accepted by a person, not by QA");
+  });
+});
+
+describe("text of people and agents", () => {
+  /** Every state at once would only repeat itself: these have all the places. */
+  const places = [states.running, states["accepted-by-person"], states["dependency-cancelled"], states["review-failed"], states.blocked] as const;
+  const calm = places.map((state) => pagesOf(withHostileTexts(state, "calm")));
+
+  it("never changes the structure of a page, and never stands unfenced as a line of its own", () => {
+    fc.assert(
+      fc.property(hostileText, (hostile) => {
+        for (const [at, state] of places.entries()) {
+          const pages = pagesOf(withHostileTexts(state, hostile));
+          for (const [name, body] of Object.entries(pages)) {
+            expect(skeletonOf(body)).toStrictEqual(skeletonOf(calm[at]?.[name] ?? ""));
+            expect(linesOutside(body)).toHaveLength(linesOutside(calm[at]?.[name] ?? "").length);
+            expect(linesOutside(body).some((line) => /^(#+ )?INJECTED/.test(line))).toBe(false);
+            expect(body).not.toMatch(unseenCharacters);
+            expect(body.isWellFormed()).toBe(true);
+          }
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("never leaves its row of a project's page", () => {
+    const plain = skeletonOf(projectPage(rows, withHostileTexts(aProject(), "calm")));
+    fc.assert(
+      fc.property(hostileText, (hostile) => {
+        const page = projectPage(rows.map((row) => withHostileTexts(row, hostile)), { ...withHostileTexts(aProject(), hostile), repo: `${hostile}x` });
+        expect(skeletonOf(page)).toStrictEqual(plain);
+        expect(page).not.toMatch(unseenCharacters);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it("never leaves its label in the picture", () => {
+    fc.assert(
+      fc.property(hostileText, (hostile) => {
+        const page = pagesOf(withHostileTexts(states.running, hostile))["task"] ?? "";
+        const lines = page.split("```mermaid\n")[1]?.split("\n```")[0]?.split("\n") ?? [];
+        expect(lines).toHaveLength(12);
+        const nodes = lines.filter((line) => line.includes("["));
+        expect(nodes).toHaveLength(4);
+        for (const node of nodes) expect(node).toMatch(/^ {2}s\d\["[^"`[\]{}|<>\\%]*<br\/>[a-zA-Z: ]+"\]:::[a-z]+$/);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});

@@ -1,0 +1,243 @@
+/** What every store promises, whatever it keeps things in. */
+import { describe, expect, it } from "vitest";
+import { createMemoryStore } from "../../src/store/memory-store.ts";
+import type { Store, Stream } from "../../src/store/store.ts";
+import {
+  aChange,
+  aFileStore,
+  aRoot,
+  commitNow,
+  otherTask,
+  project,
+  projectText,
+  renderPages,
+  stepText,
+  task,
+  taskText,
+} from "./support.ts";
+
+const kinds: readonly (readonly [string, () => Promise<Store>])[] = [
+  ["the file store", async () => aFileStore(aRoot())],
+  ["the file store with room for one open stream", async () => aFileStore(aRoot(), { openStreams: 1 })],
+  ["the memory store", async () => createMemoryStore({ renderPages })],
+];
+
+describe.each(kinds)("%s", (_name, create) => {
+  async function setup() {
+    const store = await create();
+    await commitNow(store, project, { project: projectText() });
+    return store;
+  }
+
+  it("knows nothing of a stream that was never committed", async () => {
+    const store = await setup();
+    expect(await store.read(task)).toBeUndefined();
+    expect(await store.history(task, 0)).toEqual([]);
+    expect(await store.list()).toEqual([project]);
+  });
+
+  it("gives back what was committed, word for word", async () => {
+    const store = await setup();
+    const odd = taskText({ title: '"quotes", \\ and \n, ünïcödé 🚲, \u2028 and , "sum":"' });
+    const answer = await store.commit(task, 0, aChange({ task: odd, "steps/step-01": stepText("step-01") }));
+    expect(answer).toMatchObject({ kind: "committed", seq: 1, warnings: [] });
+    const snapshot = await store.read(task);
+    expect(snapshot).toEqual({
+      stream: task,
+      seq: 1,
+      sum: answer.kind === "committed" && answer.sum,
+      documents: { task: odd, "steps/step-01": stepText("step-01") },
+      warnings: [],
+    });
+  });
+
+  it("keeps documents that a later change does not name, replaces those that it names and removes those named null", async () => {
+    const store = await setup();
+    await commitNow(store, task, {
+      task: taskText(),
+      "steps/step-01": stepText("step-01"),
+      "steps/step-02": stepText("step-02"),
+    });
+    await commitNow(store, task, { "steps/step-01": null, "steps/step-02": stepText("step-02", { status: "passed" }) });
+    expect((await store.read(task))?.documents).toEqual({
+      task: taskText(),
+      "steps/step-02": stepText("step-02", { status: "passed" }),
+    });
+  });
+
+  it("answers a conflict, and keeps nothing, when the stream is not where the caller thinks", async () => {
+    const store = await setup();
+    await commitNow(store, task, { task: taskText() });
+    for (const expectedSeq of [0, 2, 7]) {
+      expect(await store.commit(task, expectedSeq, aChange({ task: taskText({ rev: 9 }) }))).toEqual({
+        kind: "conflict",
+      });
+    }
+    expect(await store.read(task)).toMatchObject({ seq: 1, documents: { task: taskText() } });
+    expect(await store.commit(otherTask, 3, aChange({ task: taskText() }))).toEqual({ kind: "conflict" });
+    expect(await store.read(otherTask)).toBeUndefined();
+  });
+
+  it("lets exactly one of several concurrent changes through", async () => {
+    const store = await setup();
+    await commitNow(store, task, { task: taskText() });
+    const answers = await Promise.all(
+      [1, 2, 3, 4].map((index) => store.commit(task, 1, aChange({ task: taskText({ title: `by ${index}` }) }))),
+    );
+    expect(answers.filter(({ kind }) => kind === "committed")).toHaveLength(1);
+    expect((await store.read(task))?.seq).toBe(2);
+  });
+
+  it("tells the records in order, each with its parent's sum", async () => {
+    const store = await setup();
+    for (const rev of [1, 2, 3]) await commitNow(store, task, { task: taskText({ rev }) }, `call-${rev}`);
+    const records = await store.history(task, 0);
+    expect(records.map(({ seq, callId }) => [seq, callId])).toEqual([
+      [1, "call-1"],
+      [2, "call-2"],
+      [3, "call-3"],
+    ]);
+    expect(records.map(({ prev }) => prev)).toEqual(["", records[0]?.sum, records[1]?.sum]);
+    expect(new Set(records.map(({ id }) => id)).size).toBe(3);
+    expect(await store.history(task, 2)).toEqual([records[2]]);
+    expect(await store.history(task, 3)).toEqual([]);
+    expect((await store.read(task))?.sum).toBe(records[2]?.sum);
+  });
+
+  it("lists each project's stream, then its tasks', in a stable order", async () => {
+    const store = await setup();
+    const early: Stream = { projectId: "app" };
+    await commitNow(store, otherTask, { task: taskText({}, otherTask) });
+    await commitNow(store, early, { project: projectText({ id: "app" }) });
+    await commitNow(store, task, { task: taskText() });
+    expect(await store.list()).toEqual([early, project, task, otherTask]);
+  });
+
+  it("tells a reader of all streams each record exactly once", async () => {
+    const store = await setup();
+    await commitNow(store, task, { task: taskText() });
+    const names = (answer: Awaited<ReturnType<Store["changes"]>>) =>
+      answer.records.map(({ stream, record }) => `${stream.taskId ?? stream.projectId} ${record.seq}`);
+    const first = await store.changes();
+    expect(names(first)).toEqual(["shop 1", "login-1a2b3c4d 1"]);
+    const second = await store.changes(first.cursor);
+    expect(names(second)).toEqual([]);
+    await commitNow(store, otherTask, { task: taskText({}, otherTask) });
+    await commitNow(store, task, { task: taskText({ rev: 2 }) });
+    const third = await store.changes(second.cursor);
+    expect(names(third)).toEqual(["login-1a2b3c4d 2", "search-5e6f7a8b 1"]);
+    expect(names(await store.changes(third.cursor))).toEqual([]);
+    await expect(store.changes("nonsense")).rejects.toMatchObject({ code: "invalid-parameters" });
+  });
+
+  it("refuses names that could lead out of the folder", async () => {
+    const store = await setup();
+    const bad = { code: "invalid-id" };
+    for (const id of ["", "..", ".", "../shop", "a/b", "A", "-a", "a\\b", "a b", ".git", "a\n", "x".repeat(300)]) {
+      await expect(store.read({ projectId: id })).rejects.toMatchObject(bad);
+      await expect(store.commit({ projectId: "shop", taskId: id }, 0, aChange({ task: "{}" }))).rejects.toMatchObject(
+        bad,
+      );
+      await expect(store.commit(task, 0, aChange({ [`steps/${id}`]: "{}" }))).rejects.toMatchObject(bad);
+      await expect(store.writeSidecar(project, id, 1)).rejects.toMatchObject(bad);
+    }
+    for (const name of ["project", "journal", "steps", "steps/a/b", "../task", "task.json"]) {
+      await expect(store.commit(task, 0, aChange({ [name]: "{}" }))).rejects.toMatchObject(bad);
+      expect(() => store.locate(task, name, "document")).toThrow(/is no document name/);
+    }
+    await expect(store.commit(project, 1, aChange({ task: "{}" }))).rejects.toMatchObject(bad);
+    expect(await store.list()).toEqual([project]);
+  });
+
+  it("makes no task in a project that does not exist", async () => {
+    const store = await setup();
+    const lonely: Stream = { projectId: "nowhere", taskId: "t-1" };
+    await expect(store.commit(lonely, 0, aChange({ task: "{}" }))).rejects.toMatchObject({ code: "unknown-project" });
+    expect(await store.list()).toEqual([project]);
+  });
+
+  it("does not write a stream whose document a newer version made, nor the tasks of such a project", async () => {
+    const store = await setup();
+    await commitNow(store, task, { task: taskText(), "steps/step-01": stepText("step-01", { schemaVersion: 2 }) });
+    expect((await store.read(task))?.readOnly?.code).toBe("newer-schema");
+    await expect(store.commit(task, 1, aChange({ task: taskText({ rev: 2 }) }))).rejects.toMatchObject({
+      code: "newer-schema",
+    });
+    await commitNow(store, otherTask, { task: taskText({}, otherTask) });
+    expect((await store.read(otherTask))?.readOnly).toBeUndefined();
+    await commitNow(store, project, { project: projectText({ schemaVersion: 2 }) });
+    expect((await store.read(otherTask))?.readOnly?.code).toBe("newer-schema");
+    await expect(store.commit(otherTask, 1, aChange({}))).rejects.toMatchObject({ code: "newer-schema" });
+  });
+
+  it("does not write a project whose document belongs to another folder, nor its tasks", async () => {
+    const store = await setup();
+    const copy: Stream = { projectId: "shop-copy" };
+    await commitNow(store, copy, { project: projectText() });
+    expect((await store.read(copy))?.readOnly).toMatchObject({
+      code: "project-copied",
+      reason: expect.stringContaining('"shop-copy"') as unknown,
+    });
+    await expect(store.commit(copy, 1, aChange({ project: projectText({ id: "shop-copy" }) }))).rejects.toMatchObject({
+      code: "project-copied",
+    });
+    await expect(store.commit({ ...copy, taskId: "t-1" }, 0, aChange({ task: "{}" }))).rejects.toMatchObject({
+      code: "project-copied",
+    });
+  });
+
+  it("keeps small values beside a stream", async () => {
+    const store = await setup();
+    expect(await store.readSidecar(project, "owner")).toBeUndefined();
+    await store.writeSidecar(project, "owner", { agent: "main", n: 1 });
+    await store.writeSidecar(project, "owner", { agent: "main", n: 2 });
+    expect(await store.readSidecar(project, "owner")).toEqual({ agent: "main", n: 2 });
+    expect(await store.readSidecar(project, "other")).toBeUndefined();
+    await store.writeSidecar(task, "owner", "before the first record");
+    expect(await store.readSidecar(task, "owner")).toBe("before the first record");
+    expect([await store.read(task), await store.list()]).toEqual([undefined, [project]]);
+    await commitNow(store, task, { task: taskText() });
+    expect(await store.readSidecar(task, "owner")).toBe("before the first record");
+    expect((await store.changes()).records).toHaveLength(2);
+  });
+
+  it("finds nothing to say about a stream that is as it should be", async () => {
+    const store = await setup();
+    await commitNow(store, task, { task: taskText(), "steps/step-01": stepText("step-01") });
+    await store.refreshPages(project);
+    expect([
+      ...(await store.verify(project)),
+      ...(await store.verify(task)),
+      ...(await store.verify(otherTask)),
+    ]).toEqual([]);
+  });
+
+  it("takes no call after it was closed", async () => {
+    const store = await setup();
+    await store.close();
+    await expect(store.read(project)).rejects.toThrow("closed");
+    await expect(store.commit(project, 1, aChange({}))).rejects.toThrow("closed");
+    await expect(store.list()).rejects.toThrow("closed");
+  });
+});
+
+describe("both stores", () => {
+  it("give the same records, sums included, for the same changes and ids", async () => {
+    const ids = () => {
+      let count = 0;
+      return () => `r${(count += 1)}`;
+    };
+    const stores = [
+      await aFileStore(aRoot(), { randomId: ids() }),
+      createMemoryStore({ renderPages, randomId: ids() }),
+    ];
+    const told = [];
+    for (const store of stores) {
+      await commitNow(store, project, { project: projectText() });
+      await commitNow(store, task, { task: taskText() });
+      await commitNow(store, task, { task: taskText({ rev: 2 }), "steps/step-01": stepText("step-01") });
+      told.push((await store.changes()).records);
+    }
+    expect(told[0]).toEqual(told[1]);
+  });
+});

@@ -1,0 +1,414 @@
+/** A disk that is full, slow or failing: what the answer says is what is true, and the next call goes on. */
+import { describe, expect, it } from "vitest";
+import { readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { nodeDisk } from "../../src/store/disk.ts";
+import { createFileStore } from "../../src/store/file-store.ts";
+import {
+  aChange,
+  aFileStore,
+  aRoot,
+  aRootWithTask,
+  commitNow,
+  differences,
+  otherTask,
+  pathOf,
+  project,
+  projectText,
+  readText,
+  recordsIn,
+  renderPages,
+  stepText,
+  systemError,
+  task,
+  taskText,
+  watchedDisk,
+  writeText,
+  type Behaviour,
+} from "./support.ts";
+
+/** A store over a root with a task, on a disk whose behaviour the test may change at any time. */
+async function setup() {
+  const root = await aRootWithTask();
+  const faults: { behave: Behaviour | undefined } = { behave: undefined };
+  const disk = watchedDisk((call, proceed, input) =>
+    faults.behave === undefined ? proceed() : faults.behave(call, proceed, input),
+  );
+  const warnings: string[] = [];
+  const store = await aFileStore(root, { disk, warn: (message) => warnings.push(message) });
+  return { root, store, faults, warnings };
+}
+
+const newText = taskText({ rev: 3, title: "New" });
+const isJournal = (path: string) => path.endsWith("journal.jsonl");
+
+describe("an append", () => {
+  it("that the disk refuses did not happen, and the next one works", async () => {
+    const { root, store, faults } = await setup();
+    const before = readText(root, task, "journal.jsonl");
+    faults.behave = ({ name }, proceed) => {
+      if (name === "append") throw systemError("ENOSPC");
+      return proceed();
+    };
+    const refusal = store.commit(task, 2, aChange({ task: newText }));
+    await expect(refusal).rejects.toMatchObject({
+      code: "not-committed",
+      message: expect.stringContaining("ENOSPC") as unknown,
+    });
+    await expect(refusal).rejects.not.toMatchObject({ message: expect.stringContaining("secret") as unknown });
+    expect(readText(root, task, "journal.jsonl")).toBe(before);
+    faults.behave = undefined;
+    expect((await store.read(task))?.seq).toBe(2);
+    expect(await store.commit(task, 2, aChange({ task: newText }))).toMatchObject({ kind: "committed", seq: 3 });
+  });
+
+  it.each([1, 10, 100, -2, -1])("that was cut short (%i bytes) is void, closed and done anew", async (length) => {
+    const { root, store, faults } = await setup();
+    let cut = 0;
+    faults.behave = ({ name, path }, proceed, input) => {
+      const bytes = input[1];
+      if (name !== "append" || cut > 0 || !(bytes instanceof Uint8Array)) return proceed();
+      cut = length < 0 ? bytes.length + length : length;
+      writeFileSync(path, bytes.subarray(0, cut), { flag: "a" });
+      return cut;
+    };
+    expect(await store.commit(task, 2, aChange({ task: newText }))).toMatchObject({ kind: "committed", seq: 3 });
+    expect(cut).toBeGreaterThan(0);
+    const bytes = readFileSync(pathOf(root, task, "journal.jsonl"));
+    expect(recordsIn(task, bytes).map(({ seq }) => seq)).toEqual([1, 2, 3]);
+    expect(bytes.toString()).toMatch(/ \n\{"id":[^\n]+\n$/);
+  });
+
+  it("that is cut short and then refused, for a full disk, never comes alive", async () => {
+    const { root, store, faults } = await setup();
+    faults.behave = ({ name, path }, proceed, input) => {
+      const bytes = input[1];
+      if (name !== "append" || !(bytes instanceof Uint8Array)) return proceed();
+      // All but the newline: a plain newline behind it would complete it.
+      writeFileSync(path, bytes.subarray(0, -1), { flag: "a" });
+      throw systemError("ENOSPC");
+    };
+    await expect(store.commit(task, 2, aChange({ task: newText }))).rejects.toMatchObject({ code: "not-committed" });
+    faults.behave = undefined;
+    expect(await store.commit(task, 2, aChange({ task: taskText({ rev: 3, title: "Other" }) }))).toMatchObject({
+      kind: "committed",
+      seq: 3,
+    });
+    const reopened = await aFileStore(root);
+    expect((await reopened.read(task))?.documents["task"]).toBe(taskText({ rev: 3, title: "Other" }));
+  });
+
+  it("that always meets a torn tail gives up, in bounds", async () => {
+    const { store, faults } = await setup();
+    let tries = 0;
+    faults.behave = ({ name, path }, proceed) => {
+      if (name !== "append") return proceed();
+      tries += 1;
+      writeFileSync(path, "torn", { flag: "a" });
+      return 4;
+    };
+    await expect(store.commit(task, 2, aChange({ task: newText }))).rejects.toMatchObject({ code: "not-committed" });
+    expect(tries).toBe(10);
+  });
+
+  it("into a folder that cannot be made did not happen", async () => {
+    const { store, faults } = await setup();
+    faults.behave = ({ name }, proceed) => {
+      if (name === "makeDirectory") throw systemError("EACCES");
+      return proceed();
+    };
+    await expect(store.commit(otherTask, 0, aChange({ task: "{}" }))).rejects.toMatchObject({ code: "not-committed" });
+    faults.behave = undefined;
+    expect(await store.read(otherTask)).toBeUndefined();
+    expect(await store.list()).toEqual([project, task]);
+  });
+
+  it("after which the journal cannot be read leaves the outcome unknown, and the next call finds out", async () => {
+    const { store, faults } = await setup();
+    let appended = false;
+    faults.behave = ({ name, path }, proceed) => {
+      if (name === "append") appended = true;
+      if (appended && name === "readAt" && isJournal(path)) throw systemError("EIO");
+      return proceed();
+    };
+    await expect(store.commit(task, 2, aChange({ task: newText }, "lost-call"))).rejects.toMatchObject({
+      code: "outcome-unknown",
+    });
+    faults.behave = undefined;
+    expect((await store.history(task, 2)).map(({ callId }) => callId)).toEqual(["lost-call"]);
+    expect(await store.commit(task, 3, aChange({ task: taskText({ rev: 4 }) }))).toMatchObject({
+      kind: "committed",
+      seq: 4,
+    });
+  });
+});
+
+describe("a sync", () => {
+  /** Fails the syncs of the journal whose number is in the list, and tells what was written again. */
+  function failingSync(numbers: readonly number[] | "all") {
+    let count = 0;
+    const rewritten: { offset: unknown; bytes: string }[] = [];
+    const behave: Behaviour = ({ name, path }, proceed, input) => {
+      if (name === "writeAt" && isJournal(path))
+        rewritten.push({ offset: input[2], bytes: Buffer.from(input[1] as Uint8Array).toString() });
+      if (name !== "sync") return proceed();
+      count += 1;
+      return numbers === "all" || numbers.includes(count) ? Promise.reject(systemError("EIO")) : proceed();
+    };
+    return { behave, rewritten, syncs: () => count };
+  }
+
+  it("happens once for a commit, and nothing is written twice", async () => {
+    const { store, faults } = await setup();
+    await commitNow(store, task, { task: newText });
+    const { behave, rewritten, syncs } = failingSync([]);
+    faults.behave = behave;
+    await commitNow(store, task, { task: taskText({ rev: 4 }) });
+    expect([syncs(), rewritten]).toEqual([1, []]);
+  });
+
+  it("that fails once is done again only after the same bytes were written at the same place", async () => {
+    const { root, store, faults } = await setup();
+    await commitNow(store, task, { task: newText });
+    const offset = statSync(pathOf(root, task, "journal.jsonl")).size;
+    const { behave, rewritten, syncs } = failingSync([1]);
+    faults.behave = behave;
+    expect(await store.commit(task, 3, aChange({ task: taskText({ rev: 4 }) }))).toMatchObject({
+      kind: "committed",
+      seq: 4,
+    });
+    expect(syncs()).toBe(2);
+    expect(rewritten).toEqual([{ offset, bytes: readText(root, task, "journal.jsonl").slice(offset) }]);
+  });
+
+  it("that fails twice leaves the outcome unknown; nothing is accepted until the tail was made durable", async () => {
+    const { root, store, faults, warnings } = await setup();
+    faults.behave = failingSync("all").behave;
+    await expect(store.commit(task, 2, aChange({ task: newText }, "doubtful"))).rejects.toMatchObject({
+      code: "outcome-unknown",
+    });
+    await expect(store.commit(task, 3, aChange({ task: newText }))).rejects.toMatchObject({ code: "outcome-unknown" });
+    expect((await store.read(task))?.warnings.join()).toContain("may not be durable");
+    expect(warnings.join()).toContain("it may or may not be there");
+    expect(recordsIn(task, readFileSync(pathOf(root, task, "journal.jsonl"))).map(({ callId }) => callId)).toEqual([
+      "call",
+      "call",
+      "doubtful",
+    ]);
+    const { behave, rewritten } = failingSync([]);
+    faults.behave = behave;
+    expect(await store.commit(task, 3, aChange({ task: taskText({ rev: 4 }) }))).toMatchObject({
+      kind: "committed",
+      seq: 4,
+    });
+    expect(rewritten[0]?.bytes).toContain("doubtful");
+    expect((await store.read(task))?.warnings).toEqual([]);
+    expect(differences(root, task)).toEqual([]);
+  });
+
+  it("that failed in an earlier process is made good before the first change of the next", async () => {
+    const { root, store, faults } = await setup();
+    faults.behave = failingSync("all").behave;
+    await expect(store.commit(task, 2, aChange({ task: newText }, "doubtful"))).rejects.toMatchObject({
+      code: "outcome-unknown",
+    });
+    const { behave, rewritten } = failingSync([]);
+    const reopened = await aFileStore(root, { disk: watchedDisk(behave) });
+    await commitNow(reopened, task, { task: taskText({ rev: 4 }) });
+    expect(rewritten[0]?.bytes).toContain("doubtful");
+  });
+
+  it("of a new stream covers its folders", async () => {
+    const { root, store, faults } = await setup();
+    const order: string[] = [];
+    faults.behave = ({ name, path }, proceed) => {
+      if (name === "syncDirectory" || name === "append" || name === "sync" || name === "replaceFile")
+        order.push(`${name} ${path.slice(root.length)}`);
+      return proceed();
+    };
+    await commitNow(store, otherTask, { task: taskText({}, otherTask) });
+    const folder = "/projects/shop/tasks/search-5e6f7a8b";
+    expect(order).toEqual([
+      `append ${folder}/journal.jsonl`,
+      `syncDirectory ${folder}`,
+      "syncDirectory /projects/shop/tasks",
+      "syncDirectory /projects/shop",
+      `sync ${folder}/journal.jsonl`,
+      `replaceFile ${folder}/task.json`,
+    ]);
+    order.length = 0;
+    await commitNow(store, otherTask, { task: taskText({ rev: 2 }, otherTask) });
+    expect(order.map((call) => call.split(" ")[0])).toEqual(["append", "sync", "replaceFile"]);
+  });
+});
+
+describe("a document or page that cannot be written", () => {
+  it.each([
+    [
+      "refused",
+      "replaceFile",
+      () => {
+        throw systemError("ENOSPC");
+      },
+    ],
+    [
+      "published cut short without an error",
+      "replaceFile",
+      (input: readonly unknown[]) => writeFileSync(String(input[0]), "{"),
+    ],
+    [
+      "refused as a page",
+      "writeAt",
+      () => {
+        throw systemError("ENOSPC");
+      },
+    ],
+    ["cut short as a page", "writeAt", () => 3],
+  ] as const)(
+    "(%s) is a warning on a committed change and is written with the next reading",
+    async (_name, call, fault) => {
+      const { root, store, faults, warnings } = await setup();
+      faults.behave = ({ name, path }, proceed, input) =>
+        name === call && !isJournal(path) ? fault(input) : proceed();
+      const answer = await store.commit(task, 2, aChange({ task: newText }));
+      expect(answer).toMatchObject({ kind: "committed", seq: 3 });
+      expect(answer.kind === "committed" && answer.warnings.join()).toMatch(
+        /^projects\/shop\/tasks\/login-1a2b3c4d\/task\.(json|md) could not be written yet/,
+      );
+      expect(warnings.join()).not.toContain("secret");
+      expect(differences(root, task)).toEqual(["task"]);
+      faults.behave = undefined;
+      await store.read(task);
+      expect(differences(root, task)).toEqual([]);
+    },
+  );
+
+  it("is written once more when it does not read back as written", async () => {
+    const { root, store, faults } = await setup();
+    let times = 0;
+    faults.behave = ({ name }, proceed, input) => {
+      if (name !== "replaceFile" || (times += 1) > 1) return proceed();
+      writeFileSync(String(input[0]), "");
+    };
+    expect(await commitNow(store, task, { task: newText })).toEqual([]);
+    expect([times, differences(root, task)]).toEqual([2, []]);
+  });
+
+  it("because rendering failed does not fail the change", async () => {
+    const root = await aRootWithTask();
+    let fails = true;
+    const store = await aFileStore(root, {
+      renderPages: (input) => {
+        if (fails) throw new Error("no such field");
+        return renderPages(input);
+      },
+    });
+    const answer = await store.commit(task, 2, aChange({ task: newText }));
+    expect(answer).toMatchObject({
+      kind: "committed",
+      warnings: [expect.stringContaining("could not be rendered (no such field)")] as unknown,
+    });
+    fails = false;
+    await store.read(task);
+    expect(differences(root, task)).toEqual([]);
+  });
+});
+
+describe("on Windows", () => {
+  it("tries a rename again that another process holds up, and syncs no directory", async () => {
+    const { root, faults } = await setup();
+    let held = 3;
+    let directories = 0;
+    faults.behave = ({ name }, proceed) => {
+      if (name === "syncDirectory") directories += 1;
+      if (name === "replaceFile" && (held -= 1) >= 0) throw systemError("EBUSY");
+      return proceed();
+    };
+    const disk = { ...watchedDisk((call, proceed, input) => faults.behave?.(call, proceed, input)), windows: true };
+    const store = await aFileStore(root, { disk });
+    await store.commit(otherTask, 0, aChange({ task: taskText({}, otherTask) }));
+    expect([held, directories]).toEqual([-1, 0]);
+    expect(differences(root, otherTask)).toEqual([]);
+  });
+});
+
+describe("opening", () => {
+  it.each([
+    [0x6969, "NFS"],
+    [0xff534d42, "SMB"],
+    [0x01021997, "9p"],
+  ])("refuses a root on a network file system (%i, %s)", async (type, name) => {
+    const disk = { ...nodeDisk, fileSystemType: () => type };
+    const opening = createFileStore({
+      root: `${aRoot()}/not/there/yet`,
+      renderPages,
+      now: () => new Date(),
+      randomId: () => "x",
+      disk,
+    });
+    await expect(opening).rejects.toMatchObject({
+      code: "unsupported-file-system",
+      message: expect.stringContaining(name) as unknown,
+    });
+  });
+
+  it("warns of a file system that may be a network's", async () => {
+    const warnings: string[] = [];
+    await aFileStore(aRoot(), {
+      disk: { ...nodeDisk, fileSystemType: () => 0x65735546 },
+      warn: (message) => warnings.push(message),
+    });
+    expect(warnings.join()).toContain("FUSE");
+  });
+
+  it("removes what interrupted writes left, once it is older than a minute, and nothing else", async () => {
+    const root = await aRootWithTask();
+    const now = new Date("2026-03-04T05:06:07.000Z");
+    const old = new Date(now.getTime() - 61_000);
+    for (const [file, time] of [
+      ["task.json.123", old],
+      ["steps/step-01.json.9", old],
+      [".owner.json.77", old],
+      ["task.json.456", now],
+      ["task.json.edited-1", old],
+      ["notes.txt", old],
+    ] as const) {
+      writeText(root, task, file, "litter");
+      utimesSync(pathOf(root, task, file), time, time);
+    }
+    await (await aFileStore(root, { now: () => now })).read(task);
+    expect(readdirSync(pathOf(root, task, "")).sort()).toEqual(
+      ["journal.jsonl", "notes.txt", "steps", "task.json", "task.json.456", "task.json.edited-1", "task.md"].sort(),
+    );
+    expect(readdirSync(pathOf(root, task, "steps")).sort()).toEqual(["step-01.json", "step-01.md"]);
+  });
+
+  it("keeps few journals open, and reads an unchanged stream without opening anything", async () => {
+    const root = aRoot();
+    const open = new Set<unknown>();
+    let most = 0;
+    let touched: string[] = [];
+    const disk = watchedDisk((call, proceed, input) => {
+      const result = proceed();
+      if (call.name === "open" && isJournal(call.path)) open.add(result);
+      if (call.name === "close") open.delete(input[0]);
+      most = Math.max(most, open.size);
+      touched.push(call.name);
+      return result;
+    });
+    const store = await aFileStore(root, { disk, openStreams: 3 });
+    await commitNow(store, project, { project: projectText() });
+    for (let index = 0; index < 8; index += 1) {
+      const one = { projectId: "shop", taskId: `t-${index}` };
+      await commitNow(store, one, { task: taskText({}, one), "steps/step-01": stepText("step-01") });
+    }
+    for (let index = 0; index < 8; index += 1)
+      expect((await store.read({ projectId: "shop", taskId: `t-${index}` }))?.seq).toBe(1);
+    expect(most).toBeLessThanOrEqual(5);
+    await store.read({ projectId: "shop", taskId: "t-7" });
+    touched = [];
+    await store.read({ projectId: "shop", taskId: "t-7" });
+    expect(touched).toEqual(["factsOf", "factsOf"]);
+    await store.close();
+    expect(open.size).toBe(0);
+  });
+});

@@ -1,0 +1,122 @@
+/** Another writer, at the worst moment: right before the append, behind the sync, between two documents. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { advance, createReading, formatRecord } from "../../src/store/journal.ts";
+import type { Disk } from "../../src/store/disk.ts";
+import {
+  aChange,
+  aFileStore,
+  aRootWithTask,
+  asides,
+  differences,
+  pathOf,
+  readText,
+  task,
+  taskText,
+  watchedDisk,
+} from "./support.ts";
+
+/** Its page is shorter than the one before, so that writing it also cuts. */
+const mine = taskText({ rev: 3, title: "M", status: "done" });
+const theirs = taskText({ rev: 3, title: "Theirs, which is longer", status: "paused" });
+const journalOf = (root: string) => pathOf(root, task, "journal.jsonl");
+
+/** What another process does in one go: a record behind the last one, and then its document, or not yet. */
+function commitOfAnother(root: string, document: string, writesDocument: boolean): void {
+  const reading = createReading(task);
+  advance(reading, readFileSync(journalOf(root)));
+  const { line } = formatRecord(aChange({ task: document }, "theirs"), `their-${reading.seq}`, reading.seq + 1, reading.sum);
+  writeFileSync(journalOf(root), `${line}\n`, { flag: "a" });
+  if (writesDocument) writeFileSync(pathOf(root, task, "task.json"), document);
+}
+
+/** A store in which something happens once, right before the first call of that name after `callId` was appended. */
+async function setup(call: keyof Disk, callId: string, happen: (root: string) => void) {
+  const root = await aRootWithTask();
+  let happened = false;
+  const disk = watchedDisk(({ name }, proceed) => {
+    if (name === call && !happened && readFileSync(journalOf(root), "utf8").includes(callId)) {
+      happened = true;
+      happen(root);
+    }
+    return proceed();
+  });
+  return { root, store: await aFileStore(root, { disk }) };
+}
+
+describe("another writer's record", () => {
+  it("that comes before the append makes it a conflict that never comes alive", async () => {
+    const { root, store } = await setup("append", "call", (where) => commitOfAnother(where, theirs, true));
+    expect(await store.commit(task, 2, aChange({ task: mine }, "mine"))).toEqual({ kind: "conflict" });
+    expect(readText(root, task, "journal.jsonl")).toContain('"callId":"mine"');
+    expect((await store.history(task, 0)).map(({ callId }) => callId)).toEqual(["call", "call", "theirs"]);
+    expect((await store.read(task))?.documents["task"]).toBe(theirs);
+    expect(await store.commit(task, 3, aChange({ task: mine }, "mine again"))).toMatchObject({ kind: "committed", seq: 4 });
+    const reopened = await aFileStore(root);
+    expect((await reopened.history(task, 2)).map(({ callId }) => callId)).toEqual(["theirs", "mine again"]);
+    expect([differences(root, task), asides(root, task)]).toEqual([[], []]);
+  });
+
+  it.each([
+    ["sync", true],
+    ["sync", false],
+    ["replaceFile", true],
+    ["replaceFile", false],
+    ["writeAt", true],
+    ["writeAt", false],
+    ["truncate", true],
+    ["truncate", false],
+  ] as const)("that comes before %s (its document written: %s) is not covered by the older document", async (call, writes) => {
+    const { root, store } = await setup(call, '"mine"', (where) => commitOfAnother(where, theirs, writes));
+    const answer = await store.commit(task, 2, aChange({ task: mine }, "mine"));
+    expect(answer).toMatchObject({ kind: "committed", seq: 3, warnings: [] });
+    const state = await store.read(task);
+    expect(state).toMatchObject({ seq: 4, documents: { task: theirs } });
+    expect([differences(root, task), asides(root, task)]).toEqual([[], []]);
+  });
+
+  it("that has no newline yet is neither read nor closed over a second time", async () => {
+    const root = await aRootWithTask();
+    const store = await aFileStore(root);
+    const before = readFileSync(journalOf(root));
+    commitOfAnother(root, theirs, false);
+    const after = readFileSync(journalOf(root));
+    writeFileSync(journalOf(root), after.subarray(0, -1));
+    expect((await store.read(task))?.seq).toBe(2);
+    writeFileSync(journalOf(root), after);
+    expect((await store.read(task))?.seq).toBe(3);
+    expect(after.subarray(0, before.length)).toEqual(before);
+    expect(differences(root, task)).toEqual([]);
+  });
+
+  it("is read from the tail alone", async () => {
+    const root = await aRootWithTask();
+    const reads: { offset: unknown }[] = [];
+    const disk = watchedDisk(({ name, path }, proceed, input) => {
+      if (name === "readAt" && path === journalOf(root)) reads.push({ offset: input[2] });
+      return proceed();
+    });
+    const store = await aFileStore(root, { disk });
+    await store.read(task);
+    const length = readFileSync(journalOf(root)).length;
+    commitOfAnother(root, theirs, true);
+    reads.length = 0;
+    expect((await store.read(task))?.seq).toBe(3);
+    expect(reads[0]).toEqual({ offset: length });
+  });
+});
+
+describe("two stores in one process", () => {
+  it("let exactly one of two changes of the same state through, every time", async () => {
+    const root = await aRootWithTask();
+    const stores = [await aFileStore(root), await aFileStore(root)];
+    for (let seq = 2; seq < 30; seq += 1) {
+      const answers = await Promise.all(
+        stores.map((store, index) => store.commit(task, seq, aChange({ task: taskText({ rev: seq, title: "x".repeat(index * 9) }) }))),
+      );
+      expect(answers.map(({ kind }) => kind).sort()).toEqual(["committed", "conflict"]);
+      expect(differences(root, task)).toEqual([]);
+    }
+    expect(asides(root, task)).toEqual([]);
+  });
+});

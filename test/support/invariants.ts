@@ -1,0 +1,129 @@
+/** What must hold of every world, whatever happened in it; and its essence, which must not depend on when processes ended. */
+import { expect } from "vitest";
+import { openRuns } from "../../src/flow/ready.ts";
+import { changedDocuments, transition } from "../../src/flow/transition.ts";
+import { currentAttempt } from "../../src/flow/ready.ts";
+import type { Step, TaskState } from "../../src/schema/documents.ts";
+import type { TaskEvent } from "../../src/schema/events.ts";
+import type { JournalRecord, Stream } from "../../src/store/store.ts";
+import { beginning, readNotices } from "../../src/tools/outbox.ts";
+import type { World } from "./world.ts";
+
+/** Asserts the promises of DESIGN section 7 on a world that is at rest. */
+export async function expectInvariants(world: World): Promise<void> {
+  const streams = (await world.store.list()).filter((stream) => stream.taskId !== undefined);
+  for (const stream of streams) {
+    const records = await world.store.history(stream, 0);
+    const state = await expectReplay(world, stream, records);
+    expectOnce(records);
+    const flow = world.flows.get(stream.taskId ?? "");
+    expect(flow?.taskStatus, "the flow record says what the task is").toBe(state.task.status);
+    expect(flow?.sum, "the flow record names a record of the journal").toBe(records[(flow?.seq ?? 0) - 1]?.sum);
+    // A flow record that has ended is not touched again; the last run's end comes after it.
+    const ended = state.task.status === "done" || state.task.status === "cancelled";
+    if (!ended) expect(flow?.seq).toBe(records.at(-1)?.seq);
+    expect(state.task.flowId).toBe(flow?.flowId);
+  }
+  expectLaunchesOnce(world);
+  await expectFreeSlots(world, streams);
+}
+
+/** The journal alone leads to the documents, and no record of it has two open runs of one step and role. */
+async function expectReplay(world: World, stream: Stream, records: readonly JournalRecord[]): Promise<TaskState> {
+  let state: TaskState | undefined;
+  for (const { seq, event, docs } of records) {
+    // A task's stream holds task events only.
+    const decision = transition(state, event as TaskEvent);
+    if (!decision.ok) throw new Error(`record ${seq} (${event.type}) would be refused: ${decision.code}`);
+    expect(docs, `record ${seq} (${event.type}) holds what follows from its event`).toStrictEqual(changedDocuments(state, decision.next));
+    state = decision.next;
+    for (const step of state.steps) {
+      const roles = openRuns(step).map((run) => run.role);
+      expect(roles, `open runs of ${step.id} after record ${seq}`).toStrictEqual([...new Set(roles)]);
+    }
+  }
+  const taskId = stream.taskId ?? "";
+  expect(state).toStrictEqual(await world.state(taskId));
+  if (state === undefined) throw new Error(`no record of ${taskId}`);
+  return state;
+}
+
+/** No run is launched, reported or ended twice; no checks are recorded twice. */
+function expectOnce(records: readonly JournalRecord[]): void {
+  const marks = records.flatMap(({ event }): readonly string[] => {
+    if (event.type === "ChecksFinished") return [`ChecksFinished ${event.stepId} ${event.attempt}`];
+    return event.type === "RunLaunched" || event.type === "RunEnded" || event.type === "BuilderReported" || event.type === "QaReported" ? [`${event.type} ${event.runId}`] : [];
+  });
+  expect(marks).toStrictEqual([...new Set(marks)]);
+}
+
+function expectLaunchesOnce(world: World): void {
+  const ids = world.runs.map((run) => run.request.runId);
+  expect(ids).toStrictEqual([...new Set(ids)]);
+}
+
+/** Whoever comes now finds every place free that no unfinished work holds. */
+async function expectFreeSlots(world: World, streams: readonly Stream[]): Promise<void> {
+  const holding = [];
+  for (const stream of streams) {
+    const { steps } = await world.state(stream.taskId ?? "");
+    if (steps.some((step) => ["building", "checking", "reviewing"].includes(step.status) || openRuns(step).length > 0)) holding.push(stream.taskId);
+  }
+  if (holding.length > 0) return;
+  for (const stream of streams) {
+    expect(world.driver().waitsFor(stream)).toStrictEqual([]);
+    const project = await world.store.read({ projectId: stream.projectId });
+    const repo: unknown = JSON.parse(project?.documents["project"] ?? "{}").repo;
+    const claim = { key: "somebody else", taskId: "somebody else", tree: String(repo), wake: () => undefined };
+    expect(world.slots().take(claim), "the working tree is free").toBeUndefined();
+    world.slots().leave(claim.key);
+  }
+}
+
+/** What a scenario came to, without times, run ids, and runs that a dying gateway took along. */
+export async function essenceOf(world: World): Promise<unknown> {
+  const essence = [];
+  for (const stream of await world.store.list()) {
+    if (stream.taskId === undefined) continue;
+    const { task, steps } = await world.state(stream.taskId);
+    const { notices } = readNotices(beginning, await world.store.history(stream, 0));
+    essence.push({
+      title: task.title,
+      status: task.status,
+      question: task.question?.kind ?? null,
+      steps: steps.map(essenceOfStep),
+      // In order for each step; steps that run side by side may overtake each other.
+      told: notices
+        .map(({ notice }) => ({ kind: notice.kind, stepId: "stepId" in notice ? (notice.stepId ?? "") : "" }))
+        .toSorted((one, other) => (one.stepId < other.stepId ? -1 : one.stepId > other.stepId ? 1 : 0)),
+    });
+  }
+  return essence;
+}
+
+function essenceOfStep(step: Step) {
+  return {
+    id: step.id,
+    status: step.status,
+    attempt: step.attempt,
+    maxAttempts: step.maxAttempts,
+    passedBy: step.passedBy,
+    question: step.question?.kind ?? null,
+    attempts: step.attempts.map((attempt) => ({
+      note: attempt.note,
+      outcome: attempt.builder?.outcome,
+      observed: attempt.builder?.filesObserved,
+      checks: attempt.checks?.map((check) => check.exitCode),
+      verdict: attempt.qa?.verdict,
+      tree: attempt.tree,
+      lost: attempt.runs.filter((run) => run.end === "lost").length,
+      reported: attempt.runs.filter((run) => run.end === "reported").length,
+      decisions: attempt.decisions?.map(({ by, status }) => `${by} ${status}`),
+    })),
+  };
+}
+
+/** The attempts' ends in the order of their runs, for scenarios that look at them. */
+export function endsOf(step: Step): readonly (string | null)[] {
+  return (currentAttempt(step)?.runs ?? []).map((run) => run.end);
+}
