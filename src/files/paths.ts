@@ -42,11 +42,11 @@ export async function realPlace(absolute: string): Promise<string> {
 export async function chooseRepo(root: string, projectId: string, wanted: string | undefined, allowedRepos: readonly string[]): Promise<string | Refusal> {
   if (wanted === undefined) {
     const made = path.join(root, "projects", projectId, "repo");
+    // Looked at before it is made: a refused call leaves nothing behind, least of all outside the root.
+    if (!isInside(await realPlace(made), path.join(await realPlace(root), "projects", projectId)))
+      return refuse("invalid-repo", `The folder for project ${projectId} leads outside the root through a link.`, ["a root without such links"]);
     await mkdir(made, { recursive: true });
-    const real = await realpath(made);
-    return isInside(real, path.join(await realpath(root), "projects", projectId))
-      ? real
-      : refuse("invalid-repo", `The folder for project ${projectId} leads outside the root through a link.`, ["a root without such links"]);
+    return realpath(made);
   }
   return judgeRepo(root, wanted, allowedRepos);
 }

@@ -27,8 +27,6 @@ export type Driver = {
   committed(stream: Stream): void;
   /** What the task waits for that only the driver knows: a slot, or the working tree. */
   waitsFor(stream: Stream): readonly WaitsFor[];
-  /** Resolves when nothing is due that could be done without waiting for a run, a person or time. For tests and a tidy end. */
-  settled(): Promise<void>;
   /** Stops driving: no effect is begun any more, live runs go on. Resolves when every executor has returned. */
   stop(): Promise<void>;
 };
@@ -90,7 +88,7 @@ export function createDriver(ports: DriverPorts): Driver {
     const task = await reader.read(stream);
     if (task === undefined || stopping.signal.aborted) return;
     const { state, repo, seq } = task;
-    const due = new Map(recover(state, settings).map((effect) => [keyOf(effect, state.task.rev), effect]));
+    const due = new Map(recover(state, settings()).map((effect) => [keyOf(effect, state.task.rev), effect]));
     for (const [key, doing] of worker.doing) if (!due.has(key) && key !== "sync") doing.abort.abort();
     const claim = { key: placeOf(stream), taskId: state.task.id, tree: repo, wake: () => wake(stream) };
     if (state.steps.some(holdsTree)) slots.keep(claim);
@@ -217,9 +215,6 @@ export function createDriver(ports: DriverPorts): Driver {
     waitsFor(stream) {
       const hold = slots.holdOf(placeOf(stream));
       return hold === undefined || stream.taskId === undefined ? [] : [{ taskId: stream.taskId, ...hold }];
-    },
-    async settled() {
-      while (background.size > 0) await Promise.all(background);
     },
     async stop() {
       stopping.abort();

@@ -14,7 +14,8 @@ import { currentAttempt } from "./ready.ts";
 import type { Claim, Slots } from "./slots.ts";
 
 export type ExecutorPorts = {
-  readonly settings: Settings;
+  /** Asked at each use, so that a changed configuration counts at once. */
+  settings(): Settings;
   readonly recorder: Recorder;
   readonly reader: TaskReader;
   readonly runner: AgentRunner;
@@ -74,8 +75,8 @@ export function createExecutors(ports: ExecutorPorts): Executors {
     const usage = await runner.usage(effect.sessionKey);
     const step = state.steps.find((one) => one.id === effect.stepId);
     const { tree, files } = await observeTree(stream, repo, step, effect.role);
-    const shared = settings.parallelSteps > 1;
-    await record(stream, { type: "RunEnded", v: 1, at: at(), stepId: effect.stepId, runId: effect.runId, end, usage, tree, files, shared, maxLostRuns: settings.maxLostRuns });
+    const shared = settings().parallelSteps > 1;
+    await record(stream, { type: "RunEnded", v: 1, at: at(), stepId: effect.stepId, runId: effect.runId, end, usage, tree, files, shared, maxLostRuns: settings().maxLostRuns });
   }
 
   async function observeTree(stream: Stream, repo: string, step: Step | undefined, role: Role) {
@@ -106,7 +107,7 @@ export function createExecutors(ports: ExecutorPorts): Executors {
   }
 
   function pastLimits(role: Role, runId: string, startedAt: string): string | undefined {
-    const limits = settings.roles[role];
+    const limits = settings().roles[role];
     const signs = runner.signs(runId);
     const now = clock.now();
     const started = Date.parse(startedAt);

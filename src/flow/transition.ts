@@ -606,9 +606,11 @@ function settle(before: TaskState | undefined, draft: Draft, event: TaskEvent): 
   const entries = steps.map(({ id, index, title }) => ({ id, index, title, file: `steps/${id}.json` }));
   const sameEntries = JSON.stringify(entries) === JSON.stringify(draft.task.steps);
   const unchanged = draft.task === before?.task && status === draft.task.status && sameEntries;
+  // Skipping every step also answers what the task itself asked.
+  const question = status === "done" ? null : draft.task.question;
   const task = unchanged
     ? draft.task
-    : { ...draft.task, status, steps: sameEntries ? draft.task.steps : entries, rev: draft.task.rev + 1, updatedAt: event.at };
+    : { ...draft.task, status, question, steps: sameEntries ? draft.task.steps : entries, rev: draft.task.rev + 1, updatedAt: event.at };
   return { task, steps };
 }
 

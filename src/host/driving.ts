@@ -10,26 +10,25 @@ import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { createWorktree } from "../files/worktree.ts";
 import { createDriver, type Driver } from "../flow/driver.ts";
-import type { TaskReader, Worktree } from "../flow/ports.ts";
+import type { Worktree } from "../flow/ports.ts";
 import { createSlots } from "../flow/slots.ts";
 import { renderBuilderBrief, renderQaBrief } from "../render/briefs.ts";
 import { parseProject } from "../schema/documents.ts";
-import type { Launcher } from "../schema/events.ts";
 import { OrchestratorError } from "../errors.ts";
-import { isAtRest } from "../flow/recover.ts";
 import type { Store, Stream } from "../store/store.ts";
 import { readChats } from "../tools/chat-of-task.ts";
 import { createRecorder } from "../tools/driver-tools.ts";
+import { createTaskReader } from "../tools/task-reader.ts";
 import { stateOf } from "../tools/tool.ts";
 import { createAgentRunner } from "./agent-runner.ts";
 import { createCheckRunner } from "./check-runner.ts";
 import { createDesk } from "./desk.ts";
-import { cancelOrphanedFlows, createFlowRecords } from "./flow-records.ts";
+import { createFlowRecords, settleFlows } from "./flow-records.ts";
 import { takeLease, type Lease } from "./lease.ts";
 import { createNotifier } from "./notifier.ts";
 import type { Host } from "./openclaw.ts";
 import { createRememberedRoots, openRoot, openRoots, rootFor } from "./roots.ts";
-import { noteSign, remember, shared, type OpenRoot } from "./shared.ts";
+import { noteSign, shared, type OpenRoot } from "./shared.ts";
 
 export type Driving = {
   /** Begins to drive every known root; call it once the host accepts runs. Again is harmless. */
@@ -39,6 +38,8 @@ export type Driving = {
 };
 
 const leaseRetryMs = 5_000;
+/** How often commits of other processes are looked for. */
+const followMs = 5_000;
 
 /** Made when the service starts; the async context of that moment is the one in which everything is done. */
 export function createDriving(host: Host, stateDir: string): Driving {
@@ -48,6 +49,7 @@ export function createDriving(host: Host, stateDir: string): Driving {
   const ending = new AbortController();
   const leases = new Map<string, Lease>();
   const attended = new Set<string>();
+  const follows = new Map<string, AbortController>();
   const unsubscribe = host.api.runtime.events.onAgentEvent((event) => noteSign(event.runId, event.sessionKey, event.ts));
   let begun = false;
 
@@ -87,12 +89,11 @@ export function createDriving(host: Host, stateDir: string): Driving {
 
   async function startDriving(open: OpenRoot): Promise<void> {
     const { store } = open;
-    const settings = host.settings();
     const desk = createDesk(host, open);
     const notifier = createNotifier(host, store, ending.signal);
     const driver = createDriver({
       root: open.root,
-      settings,
+      settings: () => host.settings(),
       recorder: createRecorder(desk),
       reader: createTaskReader(store),
       runner: createAgentRunner(host, () => host.settings(), open.root, store),
@@ -107,27 +108,51 @@ export function createDriving(host: Host, stateDir: string): Driving {
     });
     open.driver = driver;
     await driver.resume();
-    await forgetOrphanedFlows(store);
+    await settleFlowsOf(driver, store);
     // A task that ended may have ended untold: the gateway died in between.
     for (const stream of await store.list()) if (stream.taskId !== undefined) notifier.changed(stream);
+    const stopped = new AbortController();
+    follows.set(open.root, stopped);
+    guarded(`following ${open.root}`, () => followOthers(driver, store, AbortSignal.any([stopped.signal, ending.signal])));
   }
 
-  async function forgetOrphanedFlows(store: Store): Promise<void> {
+  async function settleFlowsOf(driver: Driver, store: Store): Promise<void> {
     const streams = (await store.list()).filter((stream) => stream.taskId !== undefined);
     const owners = new Set<string>();
     for (const stream of streams) {
       const chats = await readChats(store, stream);
       if (chats !== undefined) owners.add(chats.flowOwner.sessionKey);
     }
-    const everywhere = await Promise.all((await openRoots()).map((one) => one.store.list()));
-    const known = new Set(everywhere.flat().map((stream) => stream.taskId));
-    await cancelOrphanedFlows(host, [...owners], (taskId) => Promise.resolve(known.has(taskId)));
+    const everywhere = await Promise.all((await openRoots()).map(async (one) => (await one.store.list()).map((stream) => ({ ...one, stream }))));
+    await settleFlows(host, [...owners], async (taskId) => {
+      const found = everywhere.flat().find((one) => one.stream.taskId === taskId);
+      const snapshot = await found?.store.read(found.stream);
+      if (found === undefined || snapshot === undefined) return undefined;
+      const { task } = stateOf(snapshot);
+      return { flowId: task.flowId, ended: task.status === "done" || task.status === "cancelled", wake: () => driver.wake(found.stream) };
+    });
+  }
+
+  /** Commits that other processes make below this root (another gateway's tools, a local turn) are looked at too. */
+  async function followOthers(driver: Driver, store: Store, stopped: AbortSignal): Promise<void> {
+    let { cursor } = await store.changes();
+    while (!stopped.aborted) {
+      await pause(followMs, undefined, { signal: stopped, ref: false }).catch(() => undefined);
+      if (stopped.aborted) return;
+      const news = await store.changes(cursor).catch((error: unknown) => {
+        host.log.warn(`changes by others could not be read: ${error instanceof Error ? error.message : String(error)}`);
+        return { cursor, records: [] };
+      });
+      cursor = news.cursor;
+      for (const stream of new Map(news.records.map((one) => [one.stream.taskId, one.stream])).values()) driver.committed(stream);
+    }
   }
 
   async function stopDriving(open: OpenRoot, why: string): Promise<void> {
     host.log.warn(`driving ${open.root} stopped: ${why}`);
     leases.delete(open.root);
     attended.delete(open.root);
+    follows.get(open.root)?.abort();
     await open.driver?.stop();
     delete open.driver;
     if (!ending.signal.aborted) await attend(open.root);
@@ -155,56 +180,6 @@ export function createDriving(host: Host, stateDir: string): Driving {
       }
       shared().roots.clear();
       await Promise.all([...leases.values()].map((lease) => lease.release()));
-    },
-  };
-}
-
-/** Reading tasks for the driver. Who launched a run is read from the journal once and kept. */
-export function createTaskReader(store: Store): TaskReader {
-  const launchers = new Map<string, Launcher>();
-  const read = async (stream: Stream) => {
-    const snapshot = await store.read(stream);
-    if (snapshot === undefined || snapshot.readOnly !== undefined) return undefined;
-    const project = await store.read({ projectId: stream.projectId });
-    const text = project?.documents["project"];
-    if (text === undefined) return undefined;
-    return { state: stateOf(snapshot), repo: parseProject(text).repo, seq: snapshot.seq, sum: snapshot.sum };
-  };
-  return {
-    read,
-    async unfinished() {
-      const found: Stream[] = [];
-      for (const stream of await store.list()) {
-        if (stream.taskId === undefined) continue;
-        const task = await read(stream).catch(() => undefined);
-        if (task === undefined) continue;
-        const ended = task.state.task.status === "done" || task.state.task.status === "cancelled";
-        if (!ended || !isAtRest(task.state)) found.push(stream);
-      }
-      return found;
-    },
-    async statusOf(projectId, taskId) {
-      const snapshot = await store.read({ projectId, taskId });
-      return snapshot === undefined ? undefined : stateOf(snapshot).task.status;
-    },
-    async waitingFor(projectId, taskId) {
-      const found: Stream[] = [];
-      for (const stream of await store.list()) {
-        if (stream.projectId !== projectId || stream.taskId === undefined) continue;
-        const task = await read(stream);
-        if (task?.state.task.status === "waiting" && task.state.task.dependsOn.includes(taskId)) found.push(stream);
-      }
-      return found;
-    },
-    async launcherOf(stream, runId) {
-      const known = launchers.get(runId);
-      if (known !== undefined) return known;
-      // The first plan whose documents name the run is the one that made it; later ones carry it along.
-      const names = `"runId": ${JSON.stringify(runId)}`;
-      const records = await store.history(stream, 0);
-      const planned = records.find((one) => one.event.type === "RunPlanned" && Object.values(one.docs).some((text) => text?.includes(names)));
-      if (planned?.event.type === "RunPlanned") remember(launchers, runId, planned.event.launcher);
-      return launchers.get(runId);
     },
   };
 }

@@ -123,14 +123,27 @@ export function createFlowRecords(host: Host, store: Store): FlowRecords {
   }
 }
 
-/** Cancels flow records of ours whose task does not exist: a creation that a crash cut off between the two. */
-export async function cancelOrphanedFlows(host: Host, sessionKeys: readonly string[], exists: (taskId: string) => Promise<boolean>): Promise<void> {
+/** What `settleFlows` needs to know of a task: its flow, and how to have it looked at. */
+export type KnownTask = { readonly flowId: string | null; readonly ended: boolean; wake(): void };
+
+/** A flow younger than this may belong to a creation that is under way. */
+const youngMs = 60_000;
+
+/**
+ * Brings the flows of these owners into line with the tasks, once at start: a flow whose task does not exist, or has
+ * another flow, was cut off by a crash and is cancelled; a task that ended while its flow did not is woken to end it.
+ */
+export async function settleFlows(host: Host, sessionKeys: readonly string[], taskOfId: (taskId: string) => Promise<KnownTask | undefined>): Promise<void> {
   for (const sessionKey of sessionKeys) {
     const flows = await host.api.runtime.tasks.async.managedFlows.bindSession({ sessionKey }).list();
     for (const flow of flows) {
       const taskId = taskOf(flow.stateJson);
-      if (flow.controllerId !== controllerId || flow.endedAt !== undefined || taskId === undefined || (await exists(taskId))) continue;
-      await host.api.runtime.tasks.managedFlows.bindSession({ sessionKey }).cancel({ flowId: flow.flowId, cfg: host.config() });
+      if (flow.controllerId !== controllerId || flow.endedAt !== undefined || taskId === undefined) continue;
+      const task = await taskOfId(taskId);
+      if (task !== undefined && (task.flowId === flow.flowId || task.flowId === null)) {
+        if (task.ended) task.wake();
+      } else if (Date.now() - flow.createdAt > youngMs)
+        await host.api.runtime.tasks.managedFlows.bindSession({ sessionKey }).cancel({ flowId: flow.flowId, cfg: host.config() });
     }
   }
 }

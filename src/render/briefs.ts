@@ -33,56 +33,96 @@ const qaBrief = loadTemplate<ReturnType<typeof viewQaBrief>>("qa-brief");
 
 /** The builder's brief for the given attempt. */
 export function renderBuilderBrief(input: BriefInput): string {
-  return renderBounded((bytes, items) => builderBrief(viewBuilderBrief(input, bytes, items)));
+  return renderBounded((room) => builderBrief(viewBuilderBrief(input, room)));
 }
 
 /** QA's brief for the given attempt; of a `review` step it asks for a judgement of the whole task. */
 export function renderQaBrief(input: BriefInput): string {
-  return renderBounded((bytes, items) => qaBrief(viewQaBrief(input, bytes, items)));
+  return renderBounded((room) => qaBrief(viewQaBrief(input, room)));
 }
+
+/** What a brief may hold: bytes of text of others, and items of a kind (earlier attempts, other steps). */
+type Room = {
+  readonly bytes: number;
+  readonly items: number;
+  /** Makes a text visible, and remembers it: a brief is rendered several times until it fits. */
+  readonly show: (text: string) => string;
+};
 
 /**
  * Renders with as much text of others as fits: less text while our own words and marks around it make it too long, and
- * fewer items (earlier attempts, other steps) when there are so many that their texts would have no room.
+ * fewer items when there are so many that their texts would have no room.
  */
-function renderBounded(render: (bytes: number, items: number) => string): string {
+function renderBounded(render: (room: Room) => string): string {
+  const show = remembering(visible);
   const leastTextBytes = 20_000;
-  for (let items = 32; ; items = Math.floor(items / 2)) {
-    const least = items === 0 ? 0 : leastTextBytes;
-    for (let bytes = briefBytes - 4_000; bytes >= least;) {
-      const brief = render(bytes, items);
+  for (let items = 32; items > 0; items = Math.floor(items / 2)) {
+    let bytes = briefBytes - 4_000;
+    while (bytes >= leastTextBytes) {
+      const brief = render({ bytes, items, show });
       const over = Buffer.byteLength(brief) - briefBytes;
       if (over <= 0) return brief;
-      bytes = bytes === 0 ? -1 : Math.max(0, bytes - over);
+      bytes -= over;
     }
-    if (items === 0) return render(0, 0);
   }
+  return render({ bytes: leastTextBytes, items: 0, show });
+}
+
+function remembering(make: (text: string) => string): (text: string) => string {
+  const made = new Map<string, string>();
+  return (text) => {
+    const known = made.get(text) ?? make(text);
+    made.set(text, known);
+    return known;
+  };
 }
 
 // ---- the builder's
 
-function viewBuilderBrief(input: BriefInput, bytes: number, items: number) {
+function viewBuilderBrief(input: BriefInput, room: Room) {
   const { project, task, step, attempt } = input;
   const current = step.attempts.find((one) => one.attempt === attempt);
   const earlier = step.attempts.filter((one) => one.attempt < attempt).toReversed();
-  const detailed = earlier.slice(0, items);
-  const delivered = deliveries(input).slice(0, items);
+  const detailed = earlier.slice(0, room.items);
+  const finished = finishedSteps(input);
+  const delivered = finished.slice(0, room.items).map(deliveryOf);
   const note = current?.note ?? step.note ?? null;
   const findings = detailed.map(findingsOf);
   const commands = step.checks.map((check) => commandLine(check.command));
-  const text = fitter(bytes);
+  const text = fitter(room);
 
   text.add("note", note === null ? [] : [note]);
   text.add("goal", [step.goal]);
-  text.add("criteria", step.passCriteria.map((one) => one.text));
+  text.add(
+    "criteria",
+    step.passCriteria.map((one) => one.text),
+    { least: 8_000 },
+  );
   for (const [at, found] of findings.entries()) {
-    text.add(`found ${at}`, [...found.criteria.map((one) => one.evidence), ...found.feedback, ...found.note]);
-    text.add(`output ${at}`, found.checks.map((one) => one.output), { keep: "end" });
+    const texts = [...found.criteria.map((one) => one.evidence), ...found.feedback, ...found.note];
+    text.add(`found ${at}`, texts, { least: at === 0 ? 5_000 : 0 });
+    text.add(
+      `output ${at}`,
+      found.checks.map((one) => one.output),
+      { least: at === 0 ? 3_000 : 0, keep: "end" },
+    );
   }
   text.add("commands", commands);
-  text.add("acceptance", task.acceptanceCriteria.map((one) => one.text), { most: 12_000 });
-  text.add("said", findings.flatMap((one) => one.summary), { most: 12_000 });
-  text.add("delivered", delivered.flatMap((one) => [one.summary, one.files]), { most: 16_000 });
+  text.add(
+    "acceptance",
+    task.acceptanceCriteria.map((one) => one.text),
+    { most: 12_000 },
+  );
+  text.add(
+    "said",
+    findings.flatMap((one) => one.summary),
+    { most: 12_000 },
+  );
+  text.add(
+    "delivered",
+    delivered.flatMap((one) => [one.summary, one.files]),
+    { most: 16_000 },
+  );
   text.add("specs", [task.spec, project.spec], { least: 1_500 });
   const fitted = text.fit();
 
@@ -95,7 +135,11 @@ function viewBuilderBrief(input: BriefInput, bytes: number, items: number) {
     relaunched: (current?.runs ?? []).some((run) => run.role === "builder" && run.end !== null),
     goal: fitted("goal")[0] ?? nothing,
     criteria: zip(step.passCriteria, fitted("criteria"), (criterion, one) => ({ id: criterion.id, ...one })),
-    checks: zip(step.checks, fitted("commands"), (check, one) => ({ name: shortName(check.name), limit: check.timeoutSeconds, ...one })),
+    checks: zip(step.checks, fitted("commands"), (check, one) => ({
+      name: shortName(check.name),
+      limit: check.timeoutSeconds,
+      ...one,
+    })),
     findings: zip(detailed, findings, (one, found) => ({ one, found })).map(({ one, found }, at) => {
       const words = fitted(`found ${at}`);
       const count = found.criteria.length;
@@ -113,8 +157,12 @@ function viewBuilderBrief(input: BriefInput, bytes: number, items: number) {
     }),
     olderAttempts: earlier.length - detailed.length,
     acceptance: zip(task.acceptanceCriteria, fitted("acceptance"), (criterion, one) => ({ id: criterion.id, ...one })),
-    delivered: delivered.map((one, at) => ({ ...one, summary: fitted("delivered")[2 * at] ?? nothing, files: fitted("delivered")[2 * at + 1] ?? nothing })),
-    otherDelivered: deliveries(input).length - delivered.length,
+    delivered: delivered.map((one, at) => ({
+      ...one,
+      summary: fitted("delivered")[2 * at] ?? nothing,
+      files: fitted("delivered")[2 * at + 1] ?? nothing,
+    })),
+    otherDelivered: finished.length - delivered.length,
     taskSpec,
     projectSpec,
     cut: text.cut(),
@@ -137,7 +185,11 @@ function findingsOf(attempt: Attempt): Findings {
   return {
     met: judged.filter((one) => one.pass).map((one) => one.id),
     criteria: judged.filter((one) => !one.pass),
-    checks: failed.map((check) => ({ name: shortName(check.name), result: exitWords(check), output: withoutColours(check.outputTail) })),
+    checks: failed.map((check) => ({
+      name: shortName(check.name),
+      result: exitWords(check),
+      output: withoutColours(check.outputTail),
+    })),
     feedback: attempt.qa === undefined || attempt.qa.feedback.trim() === "" ? [] : [attempt.qa.feedback],
     note: attempt.note === undefined ? [] : [attempt.note],
     summary: attempt.builder === undefined ? [] : [attempt.builder.summary],
@@ -146,26 +198,40 @@ function findingsOf(attempt: Attempt): Findings {
 
 // ---- QA's
 
-function viewQaBrief(input: BriefInput, bytes: number, items: number) {
+function viewQaBrief(input: BriefInput, room: Room) {
   const { project, task, step, attempt } = input;
   const current = step.attempts.find((one) => one.attempt === attempt);
   const { builder, checks = [] } = current ?? {};
   const observed = input.filesObserved ?? builder?.filesObserved ?? null;
   const review = step.kind === "review";
   const others = review ? input.steps.filter((one) => one.id !== step.id) : [];
-  const results = others.slice(0, items);
+  const results = others.slice(0, room.items);
   const note = current?.note ?? step.note ?? null;
-  const text = fitter(bytes);
+  const text = fitter(room);
 
   text.add("note", note === null ? [] : [note]);
-  text.add("criteria", step.passCriteria.map((one) => one.text));
+  text.add(
+    "criteria",
+    step.passCriteria.map((one) => one.text),
+    { least: 8_000 },
+  );
   text.add("goal", [step.goal]);
-  text.add("claim", builder === undefined ? [] : [builder.summary]);
-  text.add("observed", observed === null ? [] : [fileLines(observed)], { most: 16_000 });
-  text.add("output", checks.map((check) => withoutColours(check.outputTail)), { most: 16_000, keep: "end" });
-  text.add("claimed", builder === undefined ? [] : [fileLines(builder.filesChanged), fileLines(builder.filesDeleted)], { most: 8_000 });
+  text.add("claim", builder === undefined ? [] : [builder.summary], { least: 2_000 });
+  text.add("observed", observed === null ? [] : [fileLines(observed)], { least: 2_000, most: 16_000 });
+  text.add(
+    "output",
+    checks.map((check) => withoutColours(check.outputTail)),
+    { least: 3_000, most: 16_000, keep: "end" },
+  );
+  text.add("claimed", builder === undefined ? [] : [fileLines(builder.filesChanged), fileLines(builder.filesDeleted)], {
+    most: 8_000,
+  });
   text.add("tests", builder === undefined ? [] : [testLines(builder.testsRun)], { most: 8_000 });
-  text.add("results", results.map((one) => lastSummary(one) ?? ""), { most: 16_000 });
+  text.add(
+    "results",
+    results.map((one) => lastSummary(one) ?? ""),
+    { most: 16_000 },
+  );
   text.add("specs", [task.spec, project.spec], { least: 1_500 });
   const fitted = text.fit();
 
@@ -209,8 +275,13 @@ function viewQaBrief(input: BriefInput, bytes: number, items: number) {
 
 /** The shape of a report, with at most two of the criteria in it. */
 function exampleOf(ids: readonly string[]): string {
-  const judgements = ids.slice(0, 2).map((id) => `{ "id": ${JSON.stringify(id)}, "pass": <true or false>, "evidence": "<what you ran or saw, and what came out>" }`);
-  return `{ "criteria": [${judgements.join(", ")}${ids.length > 2 ? ", …" : ""}], "feedback": "<needed when one fails>" }`;
+  const judgements = ids
+    .slice(0, 2)
+    .map(
+      (id) =>
+        `{ "id": ${JSON.stringify(id)}, "pass": <true or false>, "evidence": "<what you ran or saw, and what came out>" }`,
+    );
+  return `{ "criteria": [\n  ${judgements.join(",\n  ")}${ids.length > 2 ? ",\n  …" : ""}\n], "feedback": "<needed when one fails>" }`;
 }
 
 // ---- both
@@ -233,7 +304,7 @@ function placeOf({ project, task, step, attempt, repo, paths }: BriefInput) {
 }
 
 /** Collects the texts of a brief by name, the most important first, and fits them all at once. */
-function fitter(bytes: number) {
+function fitter({ bytes, show }: Room) {
   const groups = new Map<string, Group>();
   let fitted: ReadonlyMap<string, readonly Fitted[]> = new Map();
   return {
@@ -241,7 +312,7 @@ function fitter(bytes: number) {
       groups.set(name, { texts, ...options });
     },
     fit() {
-      const all = fitTexts([...groups.values()], bytes);
+      const all = fitTexts([...groups.values()], bytes, show);
       fitted = new Map([...groups.keys()].map((name, at) => [name, all[at] ?? []]));
       return (name: string) => fitted.get(name) ?? [];
     },
@@ -250,26 +321,34 @@ function fitter(bytes: number) {
   };
 }
 
-type Delivery = { readonly id: string; readonly title: string; readonly how: string; readonly summary: string; readonly files: string };
+type Delivery = {
+  readonly id: string;
+  readonly title: string;
+  readonly how: string;
+  readonly summary: string;
+  readonly files: string;
+};
 
-/** What the finished steps delivered: those that this one depends on first, then the latest. */
-function deliveries({ steps, step }: BriefInput): readonly Delivery[] {
+/** The finished steps that built something or were skipped: those that this one depends on first, then the latest. */
+function finishedSteps({ steps, step }: BriefInput): readonly Step[] {
   const needed = new Set(step.dependsOn);
   return steps
-    .filter((one) => one.id !== step.id && one.kind !== "review" && (one.status === "passed" || one.status === "skipped"))
-    .toSorted((one, other) => Number(needed.has(other.id)) - Number(needed.has(one.id)) || other.index - one.index)
-    .map((one) => {
-      const report = lastReport(one);
-      const files = report?.filesObserved ?? report?.filesChanged ?? [];
-      const accepted = acceptedBy(one);
-      return {
-        id: one.id,
-        title: one.title,
-        how: accepted === undefined ? stepStatusWords[one.status] : `accepted by ${accepted}`,
-        summary: report?.summary ?? "",
-        files: fileLines(files),
-      };
-    });
+    .filter(
+      (one) => one.id !== step.id && one.kind !== "review" && (one.status === "passed" || one.status === "skipped"),
+    )
+    .toSorted((one, other) => Number(needed.has(other.id)) - Number(needed.has(one.id)) || other.index - one.index);
+}
+
+function deliveryOf(step: Step): Delivery {
+  const report = lastReport(step);
+  const accepted = acceptedBy(step);
+  return {
+    id: step.id,
+    title: step.title,
+    how: accepted === undefined ? stepStatusWords[step.status] : `passed, accepted by ${accepted}`,
+    summary: report?.summary ?? "",
+    files: fileLines(report?.filesObserved ?? report?.filesChanged ?? []),
+  };
 }
 
 function lastReport(step: Step): Attempt["builder"] {
@@ -281,7 +360,9 @@ function lastSummary(step: Step): string | undefined {
 }
 
 function exitWords(check: CheckResult): string {
-  return check.exitCode === null || check.timedOut ? checkWords(check) : `${checkWords(check)}, exit code ${check.exitCode}`;
+  return check.exitCode === null || check.timedOut
+    ? checkWords(check)
+    : `${checkWords(check)}, exit code ${check.exitCode}`;
 }
 
 function fileLines(files: readonly string[]): string {

@@ -18,27 +18,62 @@ export type Group = {
 /** A text as it fits; `cut` says in words what is missing, null when nothing is. */
 export type Fitted = { readonly text: string; readonly cut: string | null };
 
-/** Shortens the texts so that all together they have at most `bytes`. The most important group comes first. */
-export function fitTexts(groups: readonly Group[], bytes: number): readonly (readonly Fitted[])[] {
-  const sized = groups.map((group) => measure(group));
-  let reserved = sized.reduce((sum, group) => sum + group.least, 0);
+/** How much of one text is looked at: more than any brief holds, so that a very long one costs no more. */
+const charactersRead = 2 * 65_536;
+
+/**
+ * Shortens the texts so that all together they have at most `bytes` (64 KiB or less). The most important group comes
+ * first. `show` makes a text visible; a caller that fits the same texts again and again hands over one that remembers.
+ */
+export function fitTexts(
+  groups: readonly Group[],
+  bytes: number,
+  show: (text: string) => string = visible,
+): readonly (readonly Fitted[])[] {
+  const measured = groups.map((group) => measure(group, show));
+  let reserved = measured.reduce((sum, group) => sum + group.least, 0);
   let left = bytes;
-  return sized.map((group) => {
+  return measured.map((group) => {
     reserved -= group.least;
-    const most = fairShare(group.sizes, Math.max(0, Math.min(group.wanted, left - reserved)));
-    const fitted = group.texts.map((text, at) => shorten(text, group.sizes[at] ?? 0, most, group.keep));
+    const room = Math.max(0, Math.min(group.wanted, left - reserved));
+    const most = fairShare(
+      group.texts.map((one) => one.bytes),
+      room,
+    );
+    const fitted = group.texts.map((one) => shorten(one, most, group.keep));
     left -= fitted.reduce((sum, one) => sum + Buffer.byteLength(one.text), 0);
     return fitted;
   });
 }
 
-type Measured = { readonly texts: readonly string[]; readonly sizes: readonly number[]; readonly wanted: number; readonly least: number; readonly keep: "beginning" | "end" };
+type Measured = { readonly text: string; readonly bytes: number };
+type MeasuredGroup = {
+  readonly texts: readonly Measured[];
+  readonly wanted: number;
+  readonly least: number;
+  readonly keep: "beginning" | "end";
+};
 
-function measure({ texts, least = 0, most = Number.POSITIVE_INFINITY, keep = "beginning" }: Group): Measured {
-  const shown = texts.map(visible);
-  const sizes = shown.map((text) => Buffer.byteLength(text));
-  const wanted = Math.min(most, sizes.reduce((sum, size) => sum + size, 0));
-  return { texts: shown, sizes, wanted, least: Math.min(least, wanted), keep };
+function measure(group: Group, show: (text: string) => string): MeasuredGroup {
+  const { least = 0, most = Number.POSITIVE_INFINITY, keep = "beginning" } = group;
+  const texts = group.texts.map((text) => measureText(text, keep, show));
+  const wanted = Math.min(
+    most,
+    texts.reduce((sum, one) => sum + one.bytes, 0),
+  );
+  return { texts, wanted, least: Math.min(least, wanted), keep };
+}
+
+function measureText(text: string, keep: "beginning" | "end", show: (text: string) => string): Measured {
+  if (text.length <= charactersRead) {
+    const shown = show(text);
+    return { text: shown, bytes: Buffer.byteLength(shown) };
+  }
+  const at = keep === "beginning" ? charactersRead : text.length - charactersRead;
+  const [first, second] = [text.slice(0, at), text.slice(at)];
+  const [near, far] = keep === "beginning" ? [first, second] : [second, first];
+  const shown = show(near);
+  return { text: shown, bytes: Buffer.byteLength(shown) + Buffer.byteLength(far) };
 }
 
 /** The greatest size to which all must be shortened so that together they fit. */
@@ -53,12 +88,15 @@ function fairShare(sizes: readonly number[], room: number): number {
   return Number.POSITIVE_INFINITY;
 }
 
-function shorten(text: string, size: number, most: number, keep: "beginning" | "end"): Fitted {
+function shorten({ text, bytes: size }: Measured, most: number, keep: "beginning" | "end"): Fitted {
   if (size <= most) return { text, cut: null };
   const kept = keep === "beginning" ? beginning(text, most).text : ending(text, most);
   const bytes = Buffer.byteLength(kept);
   if (bytes === 0) return { text: "", cut: `left out: ${numberWords(size)} bytes` };
-  return { text: kept, cut: `cut: the ${keep === "beginning" ? "first" : "last"} ${numberWords(bytes)} of ${numberWords(size)} bytes` };
+  return {
+    text: kept,
+    cut: `cut: the ${keep === "beginning" ? "first" : "last"} ${numberWords(bytes)} of ${numberWords(size)} bytes`,
+  };
 }
 
 /** The last bytes of a text, whole characters only. */

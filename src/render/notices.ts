@@ -19,26 +19,30 @@ export type NoticeInput = {
   readonly taskPage: string;
 };
 
+type NoticeOf<K extends Notice["kind"]> = Extract<Notice, { readonly kind: K }>;
+type Lines<K extends Notice["kind"]> = (input: NoticeInput, notice: NoticeOf<K>) => readonly string[];
+
 /** The lines for one notice. */
 export function renderNotice(input: NoticeInput): string {
-  const { notice } = input;
-  switch (notice.kind) {
-    case "step-passed":
-      return stepPassed(input, notice).join("\n");
-    case "step-sent-back":
-      return stepSentBack(input, notice).join("\n");
-    case "question":
-      return questionAsked(input, notice).join("\n");
-    case "task-done":
-      return taskDone(input).join("\n");
-    case "task-cancelled":
-      return taskCancelled(input).join("\n");
-  }
+  return linesOf(input, input.notice.kind, input.notice).join("\n");
 }
 
-type NoticeOf<K extends Notice["kind"]> = Extract<Notice, { readonly kind: K }>;
+function linesOf<K extends Notice["kind"]>(input: NoticeInput, kind: K, notice: NoticeOf<K>): readonly string[] {
+  return lines[kind](input, notice);
+}
 
-function stepPassed({ task, steps, taskPage }: NoticeInput, { stepId, by }: NoticeOf<"step-passed">): readonly string[] {
+const lines: { readonly [K in Notice["kind"]]: Lines<K> } = {
+  "step-passed": stepPassed,
+  "step-sent-back": stepSentBack,
+  question: questionAsked,
+  "task-done": taskDone,
+  "task-cancelled": taskCancelled,
+};
+
+function stepPassed(
+  { task, steps, taskPage }: NoticeInput,
+  { stepId, by }: NoticeOf<"step-passed">,
+): readonly string[] {
   const step = steps.find((one) => one.id === stepId);
   const how = by === "person" ? "was accepted by a person, not by QA" : "passed: QA found every criterion met";
   return [
@@ -60,7 +64,10 @@ function stepSentBack({ task, steps, taskPage }: NoticeInput, notice: NoticeOf<"
   ];
 }
 
-function questionAsked({ task, steps, taskPage }: NoticeInput, { stepId, question }: NoticeOf<"question">): readonly string[] {
+function questionAsked(
+  { task, steps, taskPage }: NoticeInput,
+  { stepId, question }: NoticeOf<"question">,
+): readonly string[] {
   const step = steps.find((one) => one.id === stepId);
   const subject = stepId === null ? `Task ${task.id}` : `Step ${stepId} of task ${task.id}`;
   return [
@@ -87,7 +94,9 @@ function taskDone({ task, steps, taskPage }: NoticeInput): readonly string[] {
     `Task ${task.id} is done: ${quoteText(task.title)}`,
     `Steps: ${finishedWords(steps)}; ${countWords(attempts, "attempt")}, ${countWords(runs.length, "run")}${took === undefined ? "" : `, ${took}`}.`,
     `Used: ${usageWords(sumUsage(runs))}.`,
-    ...(last === undefined || summary === undefined ? [] : [`Summary of the last step that was built, ${last.id}: ${quoteText(summary)}`]),
+    ...(last === undefined || summary === undefined
+      ? []
+      : [`Summary of the last step that was built, ${last.id}: ${quoteText(summary)}`]),
     `Page: ${code(taskPage)}`,
   ];
 }

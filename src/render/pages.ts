@@ -4,7 +4,15 @@
  */
 import { parseProject, parseStep, parseTask } from "../schema/documents.ts";
 import { loadTemplate } from "./templates.ts";
-import { viewProject, viewStep, viewTask, type ProjectView, type StepView, type TaskRow, type TaskView } from "./view.ts";
+import {
+  viewProject,
+  viewStep,
+  viewTask,
+  type ProjectView,
+  type StepView,
+  type TaskRow,
+  type TaskView,
+} from "./view.ts";
 
 /** What the store hands over; its `RenderPages` is this function's type. */
 export type PagesInput = {
@@ -38,10 +46,17 @@ function taskPages({ documents, changed }: PagesInput): Readonly<Record<string, 
   const text = documents["task"];
   if (text === undefined) return {};
   const task = parseTask(text);
-  const steps = Object.entries(documents).filter(([name]) => name.startsWith(stepPrefix)).map(([name, step]) => ({ name, step: parseStep(step) }));
+  const steps = Object.entries(documents)
+    .filter(([name]) => name.startsWith(stepPrefix))
+    .map(([name, step]) => ({ name, step: parseStep(step) }));
   const due = steps.filter(({ name }) => changed === undefined || changed.includes(name));
   return {
-    task: taskPage(viewTask(task, steps.map(({ step }) => step))),
+    task: taskPage(
+      viewTask(
+        task,
+        steps.map(({ step }) => step),
+      ),
+    ),
     ...Object.fromEntries(due.map(({ name, step }) => [name, stepPage(viewStep(task, step))])),
   };
 }

@@ -29,8 +29,11 @@ export function stepsPicture(steps: readonly Step[]): string | null {
   );
   if (arrows.length > limits.arrows) return null;
   const nodes = steps.map(
-    (step) => `  ${nodeOf.get(step.id)}["${mermaidLabel(step.id)}: ${mermaidLabel(step.title)}<br/>${stepStatusWords[step.status]}"]:::${step.status}`,
+    (step) =>
+      `  ${nodeOf.get(step.id)}["${mermaidLabel(step.id)}: ${mermaidLabel(step.title)}<br/>${stepStatusWords[step.status]}"]:::${step.status}`,
   );
-  const used = [...new Set(steps.map((step) => step.status))].toSorted().map((status) => `  classDef ${status} ${looks[status]}`);
+  const used = [...new Set(steps.map((step) => step.status))]
+    .toSorted()
+    .map((status) => `  classDef ${status} ${looks[status]}`);
   return ["flowchart TD", ...nodes, ...arrows, ...used].join("\n");
 }

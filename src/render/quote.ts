@@ -65,14 +65,19 @@ const longestRun = 40;
  * run of backticks in the text, so nothing in it closes the block, another brief with its own blocks included.
  */
 export function fence(text: string): string {
-  const lines = visible(text).replace(/`{41,}/g, (run) => run.replace(new RegExp(`\`{${longestRun}}(?=\`)`, "g"), "$&\\"));
+  const lines = visible(text).replace(/`{41,}/g, (run) =>
+    run.replace(new RegExp(`\`{${longestRun}}(?=\`)`, "g"), "$&\\"),
+  );
   const mark = "`".repeat(Math.max(3, longestBackticks(lines) + 1));
   return `${mark}text\n${lines.endsWith("\n") ? lines : `${lines}\n`}${mark}`;
 }
 
 /** Text of others in the cell of a Markdown table. Line ends become `<br>`; nothing in it ends the cell or is markup. */
 export function cell(text: string): string {
-  return plain(visible(text).trim()).replaceAll("|", "&#124;").replace(/\s*\n\s*/g, "<br>").replaceAll("\t", " ");
+  return plain(visible(text).trim())
+    .replaceAll("|", "&#124;")
+    .replace(/\s*\n\s*/g, "<br>")
+    .replaceAll("\t", " ");
 }
 
 /** Text of others in a heading, a list item or a sentence: one line without markup. Never empty. */
@@ -94,7 +99,9 @@ export function code(text: string): string {
 export function mermaidLabel(text: string): string {
   const characters = [...visible(text).replace(/\s+/g, " ").trim()];
   const short = characters.length > 48 ? [...characters.slice(0, 47), "…"] : characters;
-  return short.map((one) => (/[\p{L}\p{N}\p{M} ,.:/!?='+-]|[^\p{ASCII}]/u.test(one) ? one : `#${one.codePointAt(0) ?? 0};`)).join("");
+  return short
+    .map((one) => (/[\p{L}\p{N}\p{M} ,.:/!?='+-]|[^\p{ASCII}]/u.test(one) ? one : `#${one.codePointAt(0) ?? 0};`))
+    .join("");
 }
 
 /** The first bytes of a text, whole characters only. `cut` says whether something is missing. */

@@ -17,15 +17,13 @@ const options = {
   knownHelpers: { cell: true, code: true, fence: true, inline: true, log: false },
 } as const;
 
-const handlebars = Handlebars.create();
-handlebars.unregisterHelper("log");
-for (const [name, write] of Object.entries(helpers)) handlebars.registerHelper(name, (text: string) => write(text));
-handlebars.registerPartial("text", handlebars.compile(readTemplate("text"), options));
+const handlebars = createHandlebars();
 
 /** Every template that renders a whole text. */
 export type TemplateName = "project" | "task" | "step" | "builder-brief" | "qa-brief";
 
 /** Compiles a template that is given the view model of its name. What it renders to throws when it names what the model lacks. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- it names what the caller promises to give the template
 export function loadTemplate<View extends object>(name: TemplateName): (view: View) => string {
   const render = handlebars.compile<View>(readTemplate(name), options);
   return (view) => render(view);
@@ -33,4 +31,24 @@ export function loadTemplate<View extends object>(name: TemplateName): (view: Vi
 
 function readTemplate(name: TemplateName | "text"): string {
   return readFileSync(new URL(`./templates/${name}.hbs`, import.meta.url), "utf8");
+}
+
+function createHandlebars(): typeof Handlebars {
+  const instance = Handlebars.create();
+  instance.unregisterHelper("log");
+  for (const [name, write] of Object.entries(helpers))
+    instance.registerHelper(name, (text: unknown) => {
+      if (typeof text !== "string") throw new TypeError(`{{${name}}} was given no text`);
+      return write(text);
+    });
+  // Strict mode does not look at what a helper is given, so a misspelt name would quietly be false.
+  for (const name of ["if", "unless", "each"]) {
+    const builtIn = instance.helpers[name];
+    instance.registerHelper(name, function (this: unknown, value: unknown, block: Handlebars.HelperOptions) {
+      if (value === undefined) throw new TypeError(`{{#${name}}} was given a name that is not defined`);
+      return builtIn?.call(this, value, block) as unknown;
+    });
+  }
+  instance.registerPartial("text", instance.compile(readTemplate("text"), options));
+  return instance;
 }

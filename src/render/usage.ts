@@ -23,7 +23,9 @@ export function runsOf(steps: Iterable<Pick<Step, "attempts">>): readonly Run[] 
 }
 
 /** What each role used, in the order in which the roles first appear. */
-export function usageByRole(steps: Iterable<Pick<Step, "attempts">>): readonly { readonly role: string; readonly usage: UsageSum }[] {
+export function usageByRole(
+  steps: Iterable<Pick<Step, "attempts">>,
+): readonly { readonly role: string; readonly usage: UsageSum }[] {
   const byRole = Map.groupBy(runsOf(steps), (run) => run.role);
   return [...byRole].map(([role, runs]) => ({ role, usage: sumUsage(runs) }));
 }

@@ -4,7 +4,17 @@
  * always present (null: nothing to say), because the templates are strict. Pure: no clock, no I/O.
  */
 import { bounds } from "../schema/bounds.ts";
-import type { Attempt, CheckResult, Criterion, Project, Question, Run, Step, Task, TaskStatus } from "../schema/documents.ts";
+import type {
+  Attempt,
+  CheckResult,
+  Criterion,
+  Project,
+  Question,
+  Run,
+  Step,
+  Task,
+  TaskStatus,
+} from "../schema/documents.ts";
 import { stepsPicture } from "./picture.ts";
 import { runsOf, sumUsage, usageByRole } from "./usage.ts";
 import {
@@ -25,7 +35,13 @@ import {
 } from "./words.ts";
 
 /** What a project's page shows of a task. */
-export type TaskRow = { readonly id: string; readonly title: string; readonly status: string; readonly updatedAt: string; readonly steps: number };
+export type TaskRow = {
+  readonly id: string;
+  readonly title: string;
+  readonly status: string;
+  readonly updatedAt: string;
+  readonly steps: number;
+};
 
 export type QuestionView = {
   readonly stepId: string | null;
@@ -44,7 +60,10 @@ export type ProjectView = ReturnType<typeof viewProject>;
 
 /** The view of `project.md`: at most 200 tasks, unfinished ones first, then the latest. */
 export function viewProject(project: Project, tasks: readonly TaskRow[]) {
-  const sorted = tasks.toSorted((one, other) => Number(isOver(one)) - Number(isOver(other)) || byText(other.updatedAt, one.updatedAt) || byText(one.id, other.id));
+  const sorted = tasks.toSorted(
+    (one, other) =>
+      Number(isOver(one)) - Number(isOver(other)) || byText(other.updatedAt, one.updatedAt) || byText(one.id, other.id),
+  );
   const shown = sorted.slice(0, bounds.tasksOnProjectPage);
   const counts = Map.groupBy(tasks, (task) => task.status);
   const order = Object.keys(taskStatusWords);
@@ -55,12 +74,16 @@ export function viewProject(project: Project, tasks: readonly TaskRow[]) {
     repo: project.repo,
     spec: project.spec,
     created: momentWords(project.createdAt),
-    total: tasks.length === 0 ? "No task yet. Ask the orchestrator to add one." : `${countWords(tasks.length, "task")}:`,
+    total:
+      tasks.length === 0 ? "No task yet. Ask the orchestrator to add one." : `${countWords(tasks.length, "task")}:`,
     counts: [...counts]
       .toSorted(([one], [other]) => place(one) - place(other) || byText(one, other))
       .map(([status, all]) => ({ status: statusOfTask(status), count: all.length })),
     tasks: shown.map((task) => ({ ...task, status: statusOfTask(task.status), updated: momentWords(task.updatedAt) })),
-    left: tasks.length > shown.length ? `${countWords(tasks.length - shown.length, "more task")} not shown; each has its own folder in \`tasks/\`.` : null,
+    left:
+      tasks.length > shown.length
+        ? `${countWords(tasks.length - shown.length, "more task")} not shown; each has its own folder in \`tasks/\`.`
+        : null,
   };
 }
 
@@ -104,29 +127,42 @@ export function viewTask(task: Task, steps: readonly Step[]) {
     spec: task.spec,
     dependsOn: task.dependsOn,
     times: timesOf(task),
-    usage: usageByRole(ordered).map(({ role, usage }) => ({ role: roleWord(role), runs: usage.runs, used: usageWords(usage) })),
+    usage: usageByRole(ordered).map(({ role, usage }) => ({
+      role: roleWord(role),
+      runs: usage.runs,
+      used: usageWords(usage),
+    })),
     usageTotal: usageWords(sumUsage(runsOf(ordered))),
   };
 }
 
-/** `2 of 3`, with what it means before the first. */
 function attemptsUsed(step: Step): string {
-  return step.attempt === 0 ? `none of ${step.maxAttempts}` : `${step.attempt} of ${step.maxAttempts}`;
+  return `${step.attempt} of ${step.maxAttempts}`;
 }
 
 /** The sentences that say where a task is and what happens next, or what is asked of whom. */
 export function taskHappening(task: Task, steps: readonly Step[]): readonly string[] {
   const asking = steps.filter((step) => step.question !== null).map((step) => step.id);
-  const asks = asking.length === 0 ? [] : [`${listWords(asking)} ${asking.length === 1 ? "has" : "have"} an open question (below); the steps that depend on it wait.`];
+  const asks =
+    asking.length === 0
+      ? []
+      : [
+          `${listWords(asking)} ${asking.length === 1 ? "has" : "have"} an open question (below); the steps that depend on it wait.`,
+        ];
   const finished = `${steps.filter(isFinished).length} of ${countWords(steps.length, "step")} finished.`;
   const sentences: Readonly<Record<TaskStatus, () => readonly string[]>> = {
     draft: () => ["Nothing runs yet. It begins when the orchestrator is asked to start it (`start_task`)."],
     waiting: () =>
       task.question === null
-        ? [`It goes on by itself when ${task.dependsOn.length === 1 ? "this task is" : "these tasks are"} done: ${listWords(task.dependsOn)}.`]
+        ? [
+            `It goes on by itself when ${task.dependsOn.length === 1 ? "this task is" : "these tasks are"} done: ${listWords(task.dependsOn)}.`,
+          ]
         : ["A task that it depends on was cancelled. Nothing goes on until the owner decides; see the question below."],
     running: () => [finished, ...running(steps), ...asks],
-    blocked: () => [finished, "Nothing goes on until the owner answers in the chat with the orchestrator; see the questions below."],
+    blocked: () => [
+      finished,
+      "Nothing goes on until the owner answers in the chat with the orchestrator; see the questions below.",
+    ],
     paused: () => [
       finished,
       "Nothing new is launched. Runs that are going on finish, and their reports count.",
@@ -144,16 +180,28 @@ export function finishedWords(steps: readonly Step[]): string {
   const count = (test: (step: Step) => boolean) => steps.filter(test).length;
   const parts = [
     { count: count((step) => step.status === "passed" && step.passedBy !== "person"), words: "passed by QA" },
-    { count: count((step) => step.status === "passed" && step.passedBy === "person"), words: "accepted by a person (not by QA)" },
+    {
+      count: count((step) => step.status === "passed" && step.passedBy === "person"),
+      words: "accepted by a person (not by QA)",
+    },
     { count: count((step) => step.status === "skipped"), words: "skipped" },
   ];
-  return parts.filter((part) => part.count > 0).map((part) => `${part.count} ${part.words}`).join(", ") || "none";
+  return (
+    parts
+      .filter((part) => part.count > 0)
+      .map((part) => `${part.count} ${part.words}`)
+      .join(", ") || "none"
+  );
 }
 
 function running(steps: readonly Step[]): readonly string[] {
-  const live = steps.filter((step) => isLive(step)).map((step) => `${step.id} is ${liveWords(step)} (attempt ${step.attempt} of ${step.maxAttempts}).`);
+  const live = steps
+    .filter((step) => isLive(step))
+    .map((step) => `${step.id} is ${liveWords(step)} (attempt ${step.attempt} of ${step.maxAttempts}).`);
   if (live.length > 0) return live;
-  const done = new Set(steps.filter((step) => step.status === "passed" || step.status === "skipped").map((step) => step.id));
+  const done = new Set(
+    steps.filter((step) => step.status === "passed" || step.status === "skipped").map((step) => step.id),
+  );
   const next = steps.find((step) => step.status === "queued" && step.dependsOn.every((id) => done.has(id)));
   return next === undefined ? [] : [`${next.id} starts next, as soon as a place is free.`];
 }
@@ -167,7 +215,10 @@ const isFinished = (step: Step) => step.status === "passed" || step.status === "
 
 function questionsOf(task: Task, steps: readonly Step[]): readonly QuestionView[] {
   const ofTask = task.question === null ? [] : [viewQuestion(task.question, null)];
-  return [...ofTask, ...steps.flatMap((step) => (step.question === null ? [] : [viewQuestion(step.question, step.id)]))];
+  return [
+    ...ofTask,
+    ...steps.flatMap((step) => (step.question === null ? [] : [viewQuestion(step.question, step.id)])),
+  ];
 }
 
 function viewQuestion(question: Question, stepId: string | null): QuestionView {
@@ -192,7 +243,8 @@ function latestVerdict(step: Step | undefined, criterion: Criterion): string {
 function acceptanceNote(task: Task, review: Step | undefined): string | null {
   if (task.acceptanceCriteria.length === 0) return "This task has none.";
   if (review === undefined) return "No closing review judges these: `acceptanceReview` is off.";
-  if (acceptedBy(review) === "a person, not QA") return `Accepted by a person, not by QA: see [${review.id}](steps/${review.id}.md).`;
+  if (acceptedBy(review) === "a person, not QA")
+    return `Accepted by a person, not by QA: see [${review.id}](steps/${review.id}.md).`;
   if (review.status === "skipped") return `The closing review was skipped: see [${review.id}](steps/${review.id}.md).`;
   return `QA judges these in the closing review, on the whole work: see [${review.id}](steps/${review.id}.md).`;
 }
@@ -206,7 +258,8 @@ function timesOf(task: Task): readonly { readonly what: string; readonly at: str
     [task.status === "done" ? "Finished" : "Last change of the task", task.updatedAt],
   ];
   const times = rows.flatMap(([what, at]) => (at === null ? [] : [{ what, at: momentWords(at) }]));
-  const took = task.status === "done" && task.startedAt !== null ? spanWords(task.startedAt, task.updatedAt) : undefined;
+  const took =
+    task.status === "done" && task.startedAt !== null ? spanWords(task.startedAt, task.updatedAt) : undefined;
   return took === undefined ? times : [...times, { what: "Took", at: took }];
 }
 
@@ -232,7 +285,11 @@ export function viewStep(task: Pick<Task, "id" | "title">, step: Step) {
     question: step.question === null ? null : viewQuestion(step.question, null),
     goal: step.goal,
     criteria: step.passCriteria.map((criterion) => ({ ...criterion, verdict: latestVerdict(step, criterion) })),
-    checks: step.checks.map((check) => ({ name: check.name, command: commandLine(check.command), limit: `${check.timeoutSeconds} s` })),
+    checks: step.checks.map((check) => ({
+      name: check.name,
+      command: commandLine(check.command),
+      limit: `${check.timeoutSeconds} s`,
+    })),
     dependsOn: step.dependsOn,
     attempts: step.attempts.toReversed().map(viewAttempt),
     usageTotal: usageWords(sumUsage(runsOf([step]))),
@@ -241,19 +298,30 @@ export function viewStep(task: Pick<Task, "id" | "title">, step: Step) {
 }
 
 function stepHappening(step: Step): string {
-  const after = step.kind === "review" ? "if one is not met, the owner is asked." : "if one is not met, the findings go back to the builder.";
-  const criteria = step.passCriteria.length === 1 ? "the one criterion" : `each of the ${step.passCriteria.length} criteria`;
+  const after =
+    step.kind === "review"
+      ? "if one is not met, the owner is asked."
+      : "if one is not met, the findings go back to the builder.";
+  const criteria =
+    step.passCriteria.length === 1 ? "the one criterion" : `each of the ${step.passCriteria.length} criteria`;
   const sentences: Readonly<Record<Step["status"], () => string>> = {
     queued: () => queuedWords(step),
     building: () =>
       step.builder.status === "lost"
         ? "Its builder's run ended without a report and is launched again."
         : `Its builder works on it. When it reports, ${step.checks.length === 0 ? "QA judges the work." : "the checks run, and then QA judges the work."}`,
-    checking: () => "The builder reported it done, and its checks run. If one fails, its output goes back to the builder and QA is not asked.",
+    checking: () =>
+      "The builder reported it done, and its checks run. If one fails, its output goes back to the builder and QA is not asked.",
     reviewing: () =>
-      step.qa.status === "lost" ? "QA's run ended without a report and is launched again." : `QA judges ${criteria} by looking and running; ${after}`,
-    passed: () => (step.passedBy === "person" ? "It was accepted by a person, not by QA. The reason stands with the decision below." : "QA found every criterion met."),
-    blocked: () => "Nothing goes on here until the owner answers in the chat with the orchestrator. Steps that do not depend on it go on.",
+      step.qa.status === "lost"
+        ? "QA's run ended without a report and is launched again."
+        : `QA judges ${criteria} by looking and running; ${after}`,
+    passed: () =>
+      step.passedBy === "person"
+        ? "It was accepted by a person, not by QA. The reason stands with the decision below."
+        : "QA found every criterion met.",
+    blocked: () =>
+      "Nothing goes on here until the owner answers in the chat with the orchestrator. Steps that do not depend on it go on.",
     skipped: () => "A person decided to skip it. The steps behind it go on without it.",
     cancelled: () => "It ended with its task, which was cancelled.",
   };
@@ -262,8 +330,11 @@ function stepHappening(step: Step): string {
 
 function queuedWords(step: Step): string {
   if (step.attempt > 0)
-    return step.kind === "review" ? "It will be judged again." : `Attempt ${step.attempt} did not pass; the builder gets it again with every finding.`;
-  if (step.dependsOn.length === 0) return "It depends on no other step and starts when the task runs and a place is free.";
+    return step.kind === "review"
+      ? "It will be judged again."
+      : `Attempt ${step.attempt} did not pass; the builder gets it again with every finding.`;
+  if (step.dependsOn.length === 0)
+    return "It depends on no other step and starts when the task runs and a place is free.";
   const those = step.dependsOn.length === 1 ? "the step that it depends on is" : "all steps that it depends on are";
   return `It starts when ${those} passed or skipped.`;
 }
@@ -289,8 +360,11 @@ function viewAttempt(attempt: Attempt) {
       qa === undefined
         ? null
         : {
-            verdict: verdictWords(attempt),
-            criteria: qa.criteria.map((one) => ({ id: one.id, met: one.pass ? "met" : "**not met**", evidence: one.evidence })),
+            criteria: qa.criteria.map((one) => ({
+              id: one.id,
+              met: one.pass ? "met" : "**not met**",
+              evidence: one.evidence,
+            })),
             feedback: qa.feedback.trim() === "" ? null : qa.feedback,
           },
     changedWhileJudged:
@@ -304,7 +378,12 @@ function viewAttempt(attempt: Attempt) {
             files: changedAfter.slice(0, filesOnPage),
           },
     shared: tree.shared === true,
-    late: attempt.late.map((late) => ({ who: roleWord(late.role), at: momentWords(late.at), runId: late.runId, report: late.report })),
+    late: attempt.late.map((late) => ({
+      who: roleWord(late.role),
+      at: momentWords(late.at),
+      runId: late.runId,
+      report: late.report,
+    })),
     decisions: (attempt.decisions ?? []).map((decision) => ({
       at: momentWords(decision.at),
       by: decision.by === "person" ? "a person" : "the orchestrator",
@@ -329,7 +408,8 @@ export function outcomeWords(attempt: Attempt): string {
 function verdictWords({ qa }: Attempt): string {
   const all = qa?.criteria ?? [];
   const failed = all.filter((one) => !one.pass).map((one) => one.id);
-  if (failed.length === 0) return all.length === 1 ? "QA found the one criterion met." : `QA found all ${all.length} criteria met.`;
+  if (failed.length === 0)
+    return all.length === 1 ? "QA found the one criterion met." : `QA found each of the ${all.length} criteria met.`;
   return `QA found ${failed.length} of ${countWords(all.length, "criterion", "criteria")} not met: ${listWords(failed)}.`;
 }
 
@@ -341,7 +421,8 @@ export function checkPassed(check: Pick<CheckResult, "exitCode">): boolean {
 /** How a check came out, in ids and numbers. */
 export function checkWords(check: CheckResult): string {
   if (check.timedOut) return "failed: stopped at its time limit";
-  if (check.exitCode === null) return check.program === null ? "failed: it could not be started" : "failed: it ended without an exit code";
+  if (check.exitCode === null)
+    return check.program === null ? "failed: it could not be started" : "failed: it ended without an exit code";
   return check.exitCode === 0 ? "passed" : "failed";
 }
 
@@ -384,7 +465,10 @@ function compareFiles({ builder, tree }: Attempt): { readonly files: readonly Fi
       said: changed.has(file) ? "changed" : deleted.has(file) ? "deleted" : "nothing",
       seen: observed === null ? "not known" : seen.has(file) ? "a change" : "no change",
     })),
-    filesNote: [filesWords(names.length, observed === null, differing.length, tree.shared === true), leftOut(names.length - shown.length)].join(""),
+    filesNote: [
+      filesWords(names.length, observed === null, differing.length, tree.shared === true),
+      leftOut(names.length - shown.length),
+    ].join(""),
   };
 }
 
@@ -415,8 +499,13 @@ function viewRun(run: Run) {
 /** What the document itself tells of the step's way, oldest first. The journal has every change. */
 function historyOf(step: Step): readonly { readonly at: string; readonly what: string }[] {
   const moments = [{ at: step.createdAt, what: "The step was created." }, ...step.attempts.flatMap(momentsOf)];
-  const asked = step.question === null ? [] : [{ at: step.question.askedAt, what: `A question was asked: the step ${questionWords[step.question.kind]}.` }];
-  return [...moments, ...asked].toSorted((one, other) => byText(one.at, other.at)).map(({ at, what }) => ({ at: momentWords(at), what }));
+  const asked =
+    step.question === null
+      ? []
+      : [{ at: step.question.askedAt, what: `A question was asked: the step ${questionWords[step.question.kind]}.` }];
+  return [...moments, ...asked]
+    .toSorted((one, other) => byText(one.at, other.at))
+    .map(({ at, what }) => ({ at: momentWords(at), what }));
 }
 
 function momentsOf(attempt: Attempt): readonly { readonly at: string; readonly what: string }[] {
@@ -425,12 +514,18 @@ function momentsOf(attempt: Attempt): readonly { readonly at: string; readonly w
     const name = `${roleWord(run.role)}, ${of}, launch ${run.launch}`;
     const started = { at: run.startedAt, what: `A run was launched (${name}).` };
     if (run.endedAt === null) return [started];
-    return [started, { at: run.endedAt, what: `The run ended (${name})${run.end === null ? "" : `: ${runEndWords[run.end]}`}.` }];
+    return [
+      started,
+      { at: run.endedAt, what: `The run ended (${name})${run.end === null ? "" : `: ${runEndWords[run.end]}`}.` },
+    ];
   });
   const decisions = (attempt.decisions ?? []).map((decision) => ({
     at: decision.at,
     what: `Decided by ${decision.by === "person" ? "a person" : "the orchestrator"}: ${decisionWords(decision.status)}.`,
   }));
-  const late = attempt.late.map(({ at, role }) => ({ at, what: `A late report came (${roleWord(role)}, ${of}); it has no effect.` }));
+  const late = attempt.late.map(({ at, role }) => ({
+    at,
+    what: `A late report came (${roleWord(role)}, ${of}); it has no effect.`,
+  }));
   return [...runs, ...decisions, ...late];
 }

@@ -7,10 +7,10 @@ import type { UsageSum } from "./usage.ts";
 
 /** A task's status as a person would say it. */
 export const taskStatusWords: Readonly<Record<TaskStatus, string>> = {
-  draft: "draft: written down, not started",
+  draft: "draft (not started)",
   waiting: "waiting for another task",
   running: "running",
-  blocked: "blocked: a person has to decide",
+  blocked: "blocked (a person has to decide)",
   paused: "paused by a person",
   done: "done",
   cancelled: "cancelled",
@@ -23,7 +23,7 @@ export const stepStatusWords: Readonly<Record<StepStatus, string>> = {
   checking: "its checks run",
   reviewing: "with QA",
   passed: "passed",
-  blocked: "blocked: a person has to decide",
+  blocked: "blocked (a person has to decide)",
   skipped: "skipped",
   cancelled: "cancelled",
 };
@@ -35,7 +35,7 @@ export const questionWords: Readonly<Record<QuestionKind, string>> = {
   "runs-lost": "keeps losing its runs: they end without a report",
   "builder-asks": "has a question from its builder",
   held: "is held back",
-  "acceptance-failed": "failed: the task as a whole does not meet its acceptance criteria",
+  "acceptance-failed": "found that the task as a whole does not meet its acceptance criteria",
   "dependency-cancelled": "depends on a task that was cancelled",
 };
 

@@ -8,7 +8,7 @@ import { CreateTaskParameters, type ParametersOf } from "../schema/parameters.ts
 import type { Desk } from "./desk.ts";
 import { readChats, rememberOwner } from "./chat-of-task.ts";
 import { slugOf } from "./slug.ts";
-import { actorOf, changeTask, defineTool, originOf, readProject, readStateAt, type Answer, type ReadTask } from "./tool.ts";
+import { actorOf, changeTask, defineTool, isId, originOf, readProject, readStateAt, type Answer, type ReadTask } from "./tool.ts";
 
 export const createTask = defineTool({
   name: "create_task",
@@ -108,7 +108,7 @@ export function refuseChecks(desk: Desk, checks: readonly { readonly name: strin
 async function refuseDependencies(desk: Desk, { projectId, dependsOn = [] }: ParametersOf<typeof CreateTaskParameters>): Promise<Refusal | undefined> {
   const seen = new Set<string>();
   for (const taskId of dependsOn) {
-    const known = /^[a-z0-9][a-z0-9-]*$/.test(taskId) ? await desk.store.read({ projectId, taskId }) : undefined;
+    const known = isId(taskId) ? await desk.store.read({ projectId, taskId }) : undefined;
     if (known === undefined)
       return refuse("unknown-dependency", `Project ${projectId} has no task ${JSON.stringify(taskId.slice(0, 80))}.`, ["task ids of this project"]);
     if (seen.has(taskId)) return refuse("unknown-dependency", `dependsOn names ${taskId} twice.`, ["each task once"]);

@@ -6,7 +6,7 @@ import { refuse, type Refusal } from "../errors.ts";
 import { currentAttempt, isFinished, openRuns } from "../flow/ready.ts";
 import { bounds, byteLength } from "../schema/bounds.ts";
 import type { StatusDetails, WaitsFor } from "../schema/details.ts";
-import { parseProject, type Project, type Step, type TaskState } from "../schema/documents.ts";
+import { parseProject, type Project, type Step, type TaskState, type Usage } from "../schema/documents.ts";
 import { GetStatusParameters } from "../schema/parameters.ts";
 import { quoteText } from "../render/quote.ts";
 import { runsOf, sumUsage } from "../render/usage.ts";
@@ -58,7 +58,7 @@ async function viewProject(desk: Desk, projectId: string): Promise<View | Refusa
       project: {
         ...summary,
         taskList: ordered.map((one) => summarizeTask(desk, one.stream, one.state)),
-        usage: sumUsage(runsOf(tasks.flatMap((one) => one.state.steps))),
+        usage: usageOf(tasks.flatMap((one) => one.state.steps)),
         warnings: [...desk.live.remarks(), ...found.snapshot.warnings],
       },
       waitsFor: tasks.flatMap((one) => waitsOf(desk, one.stream, one.state)),
@@ -95,7 +95,7 @@ async function viewTask(desk: Desk, taskId: string, stepId: string | undefined):
           choices: [...question.choices],
         })),
         steps: state.steps.map(summarizeStep),
-        usage: sumUsage(runsOf(state.steps)),
+        usage: usageOf(state.steps),
         warnings: warningsOf(desk, snapshot),
         pagePath: desk.store.locate(stream, "task", "page"),
       },
@@ -108,6 +108,12 @@ async function viewTask(desk: Desk, taskId: string, stepId: string | undefined):
 }
 
 // ---- parts
+
+/** What the runs of the steps used, without the counts of runs that the sum carries along. */
+function usageOf(steps: readonly Step[]): Usage {
+  const { inputTokens, outputTokens, costUsd } = sumUsage(runsOf(steps));
+  return { inputTokens, outputTokens, costUsd };
+}
 
 async function summarizeProject(desk: Desk, stream: Stream, streams: readonly Stream[]) {
   const snapshot = await desk.store.read(stream);
@@ -164,7 +170,7 @@ function describeStep(desk: Desk, stream: Stream, step: Step) {
       const activity = endedAt === null ? desk.live.activity(runId) : undefined;
       return { runId, role, startedAt, endedAt, end, ...(activity === undefined ? {} : { activity }) };
     }),
-    usage: sumUsage(runsOf([step])),
+    usage: usageOf([step]),
     pagePath: desk.store.locate(stream, `steps/${step.id}`, "page"),
   };
 }
@@ -197,7 +203,7 @@ function nextOf(state: TaskState): readonly string[] {
       return [`start_task with taskId ${task.id}, when the owner wants it to begin`];
     case "waiting":
       return task.question === null
-        ? [`Nothing: task ${task.id} begins when ${task.dependsOn.join(", ")} are done`]
+        ? [`Nothing: task ${task.id} begins when ${firstOf(task.dependsOn)} are done`]
         : [`Ask the owner whether task ${task.id} goes on without the cancelled task (set_task_status running) or is cancelled`];
     case "paused":
       return [`set_task_status running for task ${task.id}, when the owner wants it to go on`, ...answers];
@@ -212,6 +218,12 @@ function nextOf(state: TaskState): readonly string[] {
     default:
       return [];
   }
+}
+
+/** The first few ids of a list, and how many more there are: one sentence stays one sentence. */
+function firstOf(ids: readonly string[]): string {
+  const more = ids.length - 10;
+  return more > 0 ? `${ids.slice(0, 10).join(", ")} and ${more} more` : ids.join(", ");
 }
 
 const isEnded = ({ task }: TaskState) => task.status === "done" || task.status === "cancelled";
@@ -250,7 +262,8 @@ function fit(details: StatusDetails): StatusDetails {
 function shorten(value: unknown, share: number): unknown {
   if (Array.isArray(value)) return value.slice(0, Math.max(value.length > 0 ? 1 : 0, Math.floor(Math.min(value.length, 400) * share))).map((item) => shorten(item, share));
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, shorten(item, share)]));
+  // A question with some of its choices would be another question.
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, key === "choices" ? item : shorten(item, share)]));
 }
 
 function inWords(details: StatusDetails): string {

@@ -64,8 +64,12 @@ export async function callTool<T extends TSchema>(desk: Desk, caller: Caller, to
   }
 }
 
+/** How long a refusal's reason may be; a caller's own words (an unknown field's name) can stand in it. */
+const reasonCharacters = 4000;
+
 /** A refusal as the model and programs get it. Pure. */
-export function asAnswer({ code, reason, accepts }: Refusal): Answer {
+export function asAnswer({ code, reason: given, accepts }: Refusal): Answer {
+  const reason = given.length > reasonCharacters ? `${given.slice(0, reasonCharacters)}…` : given;
   const accepted = accepts.length === 0 ? "" : `\nAccepted would be: ${accepts.join("; ")}.`;
   return { text: `Refused (${code}): ${reason}${accepted}`, details: { refused: { code, reason, accepts } } };
 }
@@ -135,7 +139,8 @@ export function stateOf(snapshot: Pick<Snapshot, "documents">): TaskState {
   return state;
 }
 
-function isId(id: string): boolean {
+/** True when a project or task can have this id. Pure. */
+export function isId(id: string): boolean {
   return /^[a-z0-9][a-z0-9-]*$/.test(id) && id.length <= 200;
 }
 
@@ -188,8 +193,8 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
     if (answer.kind === "conflict") continue;
     const counted = before?.task.status !== decision.next.task.status;
     const failed = [
-      ...(await tryAfter(request.afterCommit)),
-      ...(await tryAfter(counted ? () => desk.store.refreshPages({ projectId: stream.projectId }) : undefined)),
+      ...(await tryAfter(() => request.afterCommit?.())),
+      ...(await tryAfter(() => (counted ? desk.store.refreshPages({ projectId: stream.projectId }) : undefined))),
     ];
     desk.committed(stream, decision.effects);
     return { ok: true, state: decision.next, event, effects: decision.effects, warnings: [...answer.warnings, ...failed] };
@@ -198,9 +203,9 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
 }
 
 /** Does what follows a commit; the change stands whatever comes of it, so a failure is a warning. */
-async function tryAfter(work: (() => Promise<void>) | undefined): Promise<readonly string[]> {
+async function tryAfter(work: () => Promise<void> | undefined): Promise<readonly string[]> {
   try {
-    await work?.();
+    await work();
     return [];
   } catch (error) {
     return [error instanceof Error ? error.message : String(error)];

@@ -1,12 +1,20 @@
 /**
- * Writes docs/transitions.md: what every event leads to in every status, computed by the real transition. The test fails
- * while the file says something else (`vitest -u` writes it). A change there is a change of the product.
+ * Writes docs/transitions.md (with `vitest -u`): what every event leads to in every status, computed by the real
+ * transition. The test fails while the file says something else. A change there is a change of the product.
  */
 import { describe, expect, it } from "vitest";
 import type { TaskDecision } from "../../src/flow/transition.ts";
 import { StepStatus, TaskStatus, type Step } from "../../src/schema/documents.ts";
 import { TaskEvent, type DecidedBy } from "../../src/schema/events.ts";
-import { aCheck, aCheckResult, aWantedStep, history, judgementsOf, type Fields, type History } from "../support/histories.ts";
+import {
+  aCheck,
+  aCheckResult,
+  aWantedStep,
+  history,
+  judgementsOf,
+  type Fields,
+  type History,
+} from "../support/histories.ts";
 import { pageOf, tableOf } from "./markdown.ts";
 
 const types = TaskEvent.anyOf.map((schema) => schema.properties.type.const);
@@ -17,15 +25,23 @@ type EventType = (typeof types)[number];
 type Place = { readonly status: StepStatus; readonly words: string; readonly one: History };
 
 const work = () => history({ steps: [aWantedStep({ checks: [aCheck] }), aWantedStep()] });
-const report = (one: History, fields: Fields<"BuilderReported"> = {}) => one.and("BuilderReported", { runId: one.runOf("step-01", "builder"), ...fields });
+const report = (one: History, fields: Fields<"BuilderReported"> = {}) =>
+  one.and("BuilderReported", { runId: one.runOf("step-01", "builder"), ...fields });
 const building = (start = work().start()) => start.launch("step-01", "builder");
 const last = () => history({ maxAttempts: 1, steps: [aWantedStep({ checks: [aCheck] }), aWantedStep()] }).start();
-const failedOnce = () => work().start().fail("step-01", { fails: ["c1"], tree: "same" });
+const failedOnce = () =>
+  work()
+    .start()
+    .fail("step-01", { fails: ["c1"], tree: "same" });
 const asking = () => report(building(), { outcome: "blocked", question: "Which?" });
 
 const places: readonly Place[] = [
   { status: "queued", words: "ready", one: work().start() },
-  { status: "queued", words: "behind another step", one: history({ steps: [aWantedStep({ dependsOn: ["step-02"] }), aWantedStep({ dependsOn: [] })] }).start() },
+  {
+    status: "queued",
+    words: "behind another step",
+    one: history({ steps: [aWantedStep({ dependsOn: ["step-02"] }), aWantedStep({ dependsOn: [] })] }).start(),
+  },
   { status: "queued", words: "its stopped run not ended", one: building().and("StepDecided", { status: "queued" }) },
   { status: "building", words: "launch intended", one: work().start().and("RunPlanned") },
   { status: "building", words: "run confirmed", one: building() },
@@ -35,7 +51,11 @@ const places: readonly Place[] = [
   { status: "checking", words: "last attempt", one: report(building(last())).endRun("step-01", "builder") },
   { status: "reviewing", words: "QA not launched", one: work().start().build("step-01") },
   { status: "reviewing", words: "QA running", one: work().start().build("step-01").launch("step-01", "qa") },
-  { status: "reviewing", words: "same tree as before", one: failedOnce().build("step-01", { tree: "same" }).launch("step-01", "qa") },
+  {
+    status: "reviewing",
+    words: "same tree as before",
+    one: failedOnce().build("step-01", { tree: "same" }).launch("step-01", "qa"),
+  },
   { status: "reviewing", words: "last attempt", one: last().build("step-01").launch("step-01", "qa") },
   { status: "blocked", words: "never built, run not ended", one: asking() },
   { status: "blocked", words: "never built", one: asking().endRun("step-01", "builder") },
@@ -50,14 +70,28 @@ const reviews: readonly Place[] = [
   { status: "queued", words: "behind the others", one: review() },
   { status: "queued", words: "ready", one: review().pass("step-01") },
   { status: "reviewing", words: "QA running", one: review().pass("step-01").launch("acceptance", "qa") },
-  { status: "reviewing", words: "run lost", one: review().pass("step-01").launch("acceptance", "qa").endRun("acceptance", "qa") },
-  { status: "blocked", words: "acceptance-failed", one: review().pass("step-01").judge("acceptance", { fails: ["a1"] }) },
+  {
+    status: "reviewing",
+    words: "run lost",
+    one: review().pass("step-01").launch("acceptance", "qa").endRun("acceptance", "qa"),
+  },
+  {
+    status: "blocked",
+    words: "acceptance-failed",
+    one: review()
+      .pass("step-01")
+      .judge("acceptance", { fails: ["a1"] }),
+  },
   { status: "passed", words: "by QA, task done", one: review().pass("step-01").judge("acceptance") },
 ];
 
 // ---- events as they could come to a step in such a place
 
-type Row = { readonly type: EventType; readonly words: string; readonly decide: (one: History, step: Step) => TaskDecision };
+type Row = {
+  readonly type: EventType;
+  readonly words: string;
+  readonly decide: (one: History, step: Step) => TaskDecision;
+};
 function row<T extends EventType>(type: T, words: string, fields: (one: History, step: Step) => Fields<T>): Row {
   return { type, words, decide: (one, step) => one.decide(type, fields(one, step)) };
 }
@@ -65,9 +99,13 @@ function row<T extends EventType>(type: T, words: string, fields: (one: History,
 const builderOf = (one: History, { id }: Step) => ({ stepId: id, runId: one.runOf(id, "builder") });
 const qaOf = (one: History, { id }: Step) => ({ stepId: id, runId: one.runOf(id, "qa") });
 /** The run that is open, else the latest one. */
-const runOf = (one: History, step: Step) => ({ stepId: step.id, runId: step.attempts.at(-1)?.runs.at(-1)?.runId ?? one.runOf(step.id, "builder") });
+const runOf = (one: History, step: Step) => ({
+  stepId: step.id,
+  runId: step.attempts.at(-1)?.runs.at(-1)?.runId ?? one.runOf(step.id, "builder"),
+});
 const firstCriterion = (step: Step) => step.passCriteria.slice(0, 1).map((criterion) => criterion.id);
-const decided = (status: "queued" | "passed" | "skipped" | "blocked") => row("StepDecided", `\`${status}\``, (_one, { id }) => ({ stepId: id, status }));
+const decided = (status: "queued" | "passed" | "skipped" | "blocked") =>
+  row("StepDecided", `\`${status}\``, (_one, { id }) => ({ stepId: id, status }));
 const ends = { tree: "same", files: [] } as const;
 
 const rows: readonly Row[] = [
@@ -75,14 +113,35 @@ const rows: readonly Row[] = [
   row("RunPlanned", "QA", (_one, { id }) => ({ stepId: id, role: "qa" as const })),
   row("RunLaunched", "", runOf),
   row("BuilderReported", "done", builderOf),
-  row("BuilderReported", "blocked", (one, step) => ({ ...builderOf(one, step), outcome: "blocked" as const, question: "Which?" })),
+  row("BuilderReported", "blocked", (one, step) => ({
+    ...builderOf(one, step),
+    outcome: "blocked" as const,
+    question: "Which?",
+  })),
   row("RunEnded", "as the host says", (one, step) => ({ ...runOf(one, step), ...ends })),
   row("RunEnded", "no launch left", (one, step) => ({ ...runOf(one, step), ...ends, maxLostRuns: 0 })),
-  row("RunEnded", "its gateway died", (one, step) => ({ ...runOf(one, step), ...ends, end: "gateway" as const, maxLostRuns: 0 })),
-  row("ChecksFinished", "all passed", (_one, step) => ({ stepId: step.id, attempt: Math.max(1, step.attempt), results: [aCheckResult()] })),
-  row("ChecksFinished", "one failed", (_one, step) => ({ stepId: step.id, attempt: Math.max(1, step.attempt), results: [aCheckResult({ exitCode: 1 })] })),
+  row("RunEnded", "its gateway died", (one, step) => ({
+    ...runOf(one, step),
+    ...ends,
+    end: "gateway" as const,
+    maxLostRuns: 0,
+  })),
+  row("ChecksFinished", "all passed", (_one, step) => ({
+    stepId: step.id,
+    attempt: Math.max(1, step.attempt),
+    results: [aCheckResult()],
+  })),
+  row("ChecksFinished", "one failed", (_one, step) => ({
+    stepId: step.id,
+    attempt: Math.max(1, step.attempt),
+    results: [aCheckResult({ exitCode: 1 })],
+  })),
   row("QaReported", "all pass", (one, step) => ({ ...qaOf(one, step), criteria: judgementsOf(step) })),
-  row("QaReported", "one fails", (one, step) => ({ ...qaOf(one, step), criteria: judgementsOf(step, firstCriterion(step)), feedback: "Mend it." })),
+  row("QaReported", "one fails", (one, step) => ({
+    ...qaOf(one, step),
+    criteria: judgementsOf(step, firstCriterion(step)),
+    feedback: "Mend it.",
+  })),
   row("LateReportArchived", "", (one, step) => ({ ...runOf(one, step), role: "builder" as const })),
   decided("queued"),
   decided("passed"),
@@ -105,28 +164,40 @@ function outcomeOf(before: Step, decision: TaskDecision): string {
   if (!decision.ok) return `\`${decision.code}\``;
   const after = decision.next.steps.find((step) => step.id === before.id);
   if (after === undefined || after === before) return "no change";
-  const seats = [
-    ...(["builder", "qa"] as const).map((role) => [before[role].status, after[role].status]),
-  ].flatMap(([old, now]) => (now !== old && (now === "stopped" || now === "lost") ? [`run ${now}`] : []));
+  const seats = [...(["builder", "qa"] as const).map((role) => [before[role].status, after[role].status])].flatMap(
+    ([old, now]) => (now !== old && (now === "stopped" || now === "lost") ? [`run ${now}`] : []),
+  );
   const to = after.status === before.status ? "stays" : `→ **${after.status}**`;
-  const asks = after.question !== null && after.question.id !== before.question?.id ? [`asks \`${after.question.kind}\``] : [];
+  const asks =
+    after.question !== null && after.question.id !== before.question?.id ? [`asks \`${after.question.kind}\``] : [];
   return [to, ...asks, ...seats].join(", ");
 }
 
 const nameOf = ({ type, words }: Row) => (words === "" ? `\`${type}\`` : `\`${type}\` ${words}`);
 
-/** One table per status: events down, places across. Rows in which every place says the same are said in one line below it. */
+/** One table per status: events down, places across. Rows in which nothing happens anywhere are listed below it. */
 function sectionsOf(all: readonly Place[], stepId: string): readonly string[] {
   return [...Map.groupBy(all, (place) => place.status)].flatMap(([status, group]) => {
     const lines = rows.map((event) => ({
       name: nameOf(event),
       cells: group.map(({ one }) => outcomeOf(one.step(stepId), event.decide(one, one.step(stepId)))),
     }));
-    const dull = (cells: readonly string[]) => cells.every((cell) => cell === cells[0] && (cell === "no change" || cell.startsWith("`")));
-    const same = Map.groupBy(lines.filter(({ cells }) => dull(cells)), ({ cells }) => cells[0] ?? "");
-    const list = [...same].map(([outcome, said]) => `- ${outcome === "no change" ? outcome : `refused with ${outcome}`}: ${said.map(({ name }) => name).join(", ")}`);
+    const dull = (cells: readonly string[]) =>
+      cells.every((cell) => cell === cells[0] && (cell === "no change" || cell.startsWith("`")));
+    const same = Map.groupBy(
+      lines.filter(({ cells }) => dull(cells)),
+      ({ cells }) => cells[0] ?? "",
+    );
+    const list = [...same].map(
+      ([outcome, said]) =>
+        `- ${outcome === "no change" ? outcome : `refused with ${outcome}`}: ${said.map(({ name }) => name).join(", ")}`,
+    );
     const told = lines.filter(({ cells }) => !dull(cells)).map(({ name, cells }) => [name, ...cells]);
-    return [`### ${status}`, ...(told.length > 0 ? [tableOf(["Event", ...group.map(({ words }) => words)], told)] : []), ...(list.length > 0 ? [list.join("\n")] : [])];
+    return [
+      `### ${status}`,
+      ...(told.length > 0 ? [tableOf(["Event", ...group.map(({ words }) => words)], told)] : []),
+      ...(list.length > 0 ? [list.join("\n")] : []),
+    ];
   });
 }
 
@@ -139,25 +210,44 @@ function diagramOf(all: readonly Place[], stepId: string): string {
       const to = decision.ok ? decision.next.steps.find((step) => step.id === stepId)?.status : undefined;
       if (to === undefined || to === status) continue;
       const arrow = `${status} --> ${to}`;
-      arrows.set(arrow, (arrows.get(arrow) ?? new Set()).add(event.type === "StepDecided" ? "set_step_status" : `${event.type} ${event.words}`.trim()));
+      arrows.set(
+        arrow,
+        (arrows.get(arrow) ?? new Set()).add(
+          event.type === "StepDecided" ? "set_step_status" : `${event.type} ${event.words}`.trim(),
+        ),
+      );
     }
   const lines = [...arrows].map(([arrow, events]) => `    ${arrow}: ${[...events].join(", ")}`);
   const final = ["passed", "skipped", "cancelled"].map((status) => `    ${status} --> [*]`);
-  return ["```mermaid", "stateDiagram-v2", "    [*] --> queued: TaskCreated or StepAdded", ...lines, ...final, "```"].join("\n");
+  return [
+    "```mermaid",
+    "stateDiagram-v2",
+    "    [*] --> queued: TaskCreated or StepAdded",
+    ...lines,
+    ...final,
+    "```",
+  ].join("\n");
 }
 
 /** The table of set_step_status as DESIGN has it; where the places of a status differ, each is said. */
 function decisionsTable(by: DecidedBy): string {
   const targets = ["queued", "passed", "skipped", "blocked"] as const;
-  const told = places.filter(({ status, words }) => status !== "cancelled" && words !== "last attempt" && words !== "same tree as before");
+  const told = places.filter(
+    ({ status, words }) => status !== "cancelled" && words !== "last attempt" && words !== "same tree as before",
+  );
   const cell = (group: readonly Place[], status: (typeof targets)[number]) => {
     const outcomes = Map.groupBy(group, ({ one }) => outcomeOf(one.step(), one.decide("StepDecided", { status, by })));
     if (outcomes.size === 1) return [...outcomes.keys()].join("");
-    return [...outcomes].map(([outcome, said]) => `${outcome} (${said.map(({ words }) => words).join("; ")})`).join("; ");
+    return [...outcomes]
+      .map(([outcome, said]) => `${outcome} (${said.map(({ words }) => words).join("; ")})`)
+      .join("; ");
   };
   return tableOf(
     ["from \\ to", ...targets.map((status) => `\`${status}\``)],
-    [...Map.groupBy(told, (place) => place.status)].map(([status, group]) => [`**${status}**`, ...targets.map((to) => cell(group, to))]),
+    [...Map.groupBy(told, (place) => place.status)].map(([status, group]) => [
+      `**${status}**`,
+      ...targets.map((to) => cell(group, to)),
+    ]),
   );
 }
 
@@ -165,7 +255,10 @@ function decisionsTable(by: DecidedBy): string {
 
 type TaskPlace = { readonly words: string; readonly status: TaskStatus; readonly one: History };
 const plain = () => history({ steps: [aWantedStep(), aWantedStep()] });
-const waiting = () => history({ dependsOn: ["other"], steps: [aWantedStep(), aWantedStep()] }).and("TaskStarted", { dependenciesDone: false });
+const waiting = () =>
+  history({ dependsOn: ["other"], steps: [aWantedStep(), aWantedStep()] }).and("TaskStarted", {
+    dependenciesDone: false,
+  });
 const taskPlaces: readonly TaskPlace[] = [
   { words: "draft", status: "draft", one: plain() },
   { words: "running", status: "running", one: plain().start() },
@@ -207,7 +300,8 @@ function taskTable(): string {
 
 /** What becomes of work that was under way when the task was paused, started to wait, or was cancelled. */
 function liveTable(): string {
-  const dependent = () => history({ dependsOn: ["other"], steps: [aWantedStep({ checks: [aCheck] }), aWantedStep()] }).start();
+  const dependent = () =>
+    history({ dependsOn: ["other"], steps: [aWantedStep({ checks: [aCheck] }), aWantedStep()] }).start();
   const brakes: readonly (readonly [string, (one: History) => History])[] = [
     ["running", (one) => one],
     ["paused", (one) => one.and("TaskPaused")],
@@ -219,7 +313,11 @@ function liveTable(): string {
     ["RunLaunched", () => dependent().and("RunPlanned"), "building, launch intended"],
     ["BuilderReported done", () => building(dependent()), "building, run confirmed"],
     ["RunEnded as the host says", () => building(dependent()), "building, run confirmed"],
-    ["ChecksFinished all passed", () => report(building(dependent())).endRun("step-01", "builder"), "checking, run ended"],
+    [
+      "ChecksFinished all passed",
+      () => report(building(dependent())).endRun("step-01", "builder"),
+      "checking, run ended",
+    ],
     ["RunPlanned QA", () => dependent().build("step-01"), "reviewing, QA not launched"],
     ["QaReported all pass", () => dependent().build("step-01").launch("step-01", "qa"), "reviewing, QA running"],
   ];
@@ -237,8 +335,10 @@ function liveTable(): string {
 function transitionsPage(): string {
   return pageOf(
     "# Transitions",
-    "<!-- Generated by test/docs/transitions.test.ts, which asks src/flow/transition.ts. To write it anew: npx vitest run test/docs -u -->",
-    "What follows from every event in every status. All of it is computed by the code that decides, so it cannot be out of date: " +
+    "<!-- Generated by test/docs/transitions.test.ts, which asks src/flow/transition.ts. To write it anew: " +
+      "npx vitest run test/docs -u -->",
+    "What follows from every event in every status. All of it is computed by the code that decides, so it cannot be " +
+      "out of date: " +
       "a test fails while this page says something else. A change here is a change of the product; review it as one.",
     [
       "How to read a cell:",
@@ -257,7 +357,8 @@ function transitionsPage(): string {
     "The same when the orchestrator decides by itself, without the owner's word:",
     decisionsTable("orchestrator"),
     "## The task",
-    "What calls and the driver's events make of the status of a task with two queued steps; `set_step_status` is for the first of them, " +
+    "What calls and the driver's events make of the status of a task with two queued steps; `set_step_status` is for " +
+      "the first of them, " +
       "which is blocked in the column `blocked by a step`. The dependency was done where the call has to look at it.",
     taskTable(),
     "## Work under way",
@@ -278,7 +379,8 @@ describe("docs/transitions.md", () => {
   });
 
   it("covers every status of a step, every status of a task and every event", () => {
-    const literals = (union: typeof StepStatus | typeof TaskStatus) => union.anyOf.map((literal): string => literal.const).toSorted();
+    const literals = (union: typeof StepStatus | typeof TaskStatus) =>
+      union.anyOf.map((literal): string => literal.const).toSorted();
     expect([...new Set(places.map(({ status }) => status))].toSorted()).toEqual(literals(StepStatus));
     expect([...new Set(taskPlaces.map(({ status }) => status))].toSorted()).toEqual(literals(TaskStatus));
     expect([...new Set(rows.map(({ type }) => type))].toSorted()).toEqual(types.toSorted());

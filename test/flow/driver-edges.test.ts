@@ -9,7 +9,19 @@ import { startTask } from "../../src/tools/start-task.ts";
 import { recordBuilderResult } from "../../src/tools/record-builder-result.ts";
 import { inRun } from "../support/callers.ts";
 import { endsOf, expectInvariants } from "../support/invariants.ts";
-import { aStepOf, builds, createWorld, forgets, hostRefuses, judges, staysBusy, staysSilent, type Part, type Play, type World } from "../support/world.ts";
+import {
+  aStepOf,
+  builds,
+  createWorld,
+  forgets,
+  hostRefuses,
+  judges,
+  staysBusy,
+  staysSilent,
+  type Part,
+  type Play,
+  type World,
+} from "../support/world.ts";
 
 const second = 1000;
 const minute = 60 * second;
@@ -17,7 +29,8 @@ const plain: Config = { acceptanceReview: false };
 const shortLimits: Config = { ...plain, roles: { builder: { idleMinutes: 1, maxMinutes: 3 } } };
 const done = { outcome: "done", summary: "Built.", filesChanged: [] };
 
-const becomes = (world: World, taskId: string, status: string) => world.until(async () => (await world.status(taskId)) === status);
+const becomes = (world: World, taskId: string, status: string) =>
+  world.until(async () => (await world.status(taskId)) === status);
 
 describe("a live run", () => {
   it("is lost one idle time after its last sign of life, not before", async () => {
@@ -27,7 +40,10 @@ describe("a live run", () => {
     expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
     await world.pass(4 * second);
     expect(endsOf(await world.step(taskId))).toStrictEqual(["lost", null]);
-    expect(world.runs.map((run) => [run.place.launch, run.live, run.stops])).toStrictEqual([[1, false, 1], [2, true, 0]]);
+    expect(world.runs.map((run) => [run.place.launch, run.live, run.stops])).toStrictEqual([
+      [1, false, 1],
+      [2, true, 0],
+    ]);
   });
 
   it("lives on past the idle time while it is busy, and is lost at its maximum", async () => {
@@ -43,9 +59,11 @@ describe("a live run", () => {
     const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
     const taskId = await world.started();
     await world.rest();
-    const refused = (times: number): Play => async (run) => {
-      for (let time = 1; time <= times; time += 1) await run.report({}, { toolCallId: `wrong ${times} ${time}` });
-    };
+    const refused =
+      (times: number): Play =>
+      async (run) => {
+        for (let time = 1; time <= times; time += 1) await run.report({}, { toolCallId: `wrong ${times} ${time}` });
+      };
     await world.letPlay(world.live(), refused(19));
     await world.pass(minute);
     expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
@@ -61,7 +79,10 @@ describe("a live run", () => {
     expect(await world.step(taskId)).toMatchObject({ status: "reviewing", builder: { status: "reported" } });
     expect(world.runs.map((run) => [run.place.role, run.stops])).toStrictEqual([["builder", 0]]);
     await world.pass(2 * second);
-    expect(world.runs.map((run) => [run.place.role, run.stops])).toStrictEqual([["builder", 1], ["qa", 0]]);
+    expect(world.runs.map((run) => [run.place.role, run.stops])).toStrictEqual([
+      ["builder", 1],
+      ["qa", 0],
+    ]);
     await becomes(world, taskId, "done");
     expect(endsOf(await world.step(taskId))).toStrictEqual(["reported", "reported"]);
   });
@@ -69,7 +90,12 @@ describe("a live run", () => {
   it("that the host does not stop holds things up no longer than it may", async () => {
     const world = await createWorld({
       config: plain,
-      cast: { builder: async (run) => { run.ignoreStop(); await run.report(done); } },
+      cast: {
+        builder: async (run) => {
+          run.ignoreStop();
+          await run.report(done);
+        },
+      },
     });
     const taskId = await world.started();
     await world.pass(25 * second);
@@ -99,7 +125,14 @@ describe("runs that a dying gateway takes along", () => {
       await world.rest();
       await world.kill();
     }
-    expect(endsOf(await world.step(taskId))).toStrictEqual(["gateway", "gateway", "gateway", "gateway", "gateway", null]);
+    expect(endsOf(await world.step(taskId))).toStrictEqual([
+      "gateway",
+      "gateway",
+      "gateway",
+      "gateway",
+      "gateway",
+      null,
+    ]);
     expect(await world.status(taskId)).toBe("running");
     await world.letPlay(world.live(), builds);
     await becomes(world, taskId, "done");
@@ -112,7 +145,10 @@ describe("runs that a dying gateway takes along", () => {
     await world.rest();
     await world.kill();
     await becomes(world, taskId, "done");
-    expect((await world.step(taskId)).attempts[0]?.runs.map((run) => [run.role, run.end])).toStrictEqual([["builder", "reported"], ["qa", "reported"]]);
+    expect((await world.step(taskId)).attempts[0]?.runs.map((run) => [run.role, run.end])).toStrictEqual([
+      ["builder", "reported"],
+      ["qa", "reported"],
+    ]);
   });
 });
 
@@ -127,13 +163,21 @@ describe("a run that is stopped", () => {
     await world.rest();
     expect([run.live, run.stops]).toStrictEqual([false, 1]);
     for (let time = 1; time <= 4; time += 1) {
-      const answer = await world.call(recordBuilderResult, { ...done, summary: `Late ${time}.` }, inRun(run.place, run.request.runId));
+      const answer = await world.call(
+        recordBuilderResult,
+        { ...done, summary: `Late ${time}.` },
+        inRun(run.place, run.request.runId),
+      );
       expect(answer.details).toMatchObject({ refused: { code: "run-not-current" } });
     }
     const step = await world.step(taskId);
     expect(step).toMatchObject({ status: "cancelled", builder: { status: "stopped" } });
     expect(endsOf(step)).toStrictEqual(["stopped"]);
-    expect(step.attempts[0]?.late.map((late) => JSON.parse(late.report).summary)).toStrictEqual(["Late 1.", "Late 2.", "Late 3."]);
+    expect(step.attempts[0]?.late.map((late) => JSON.parse(late.report).summary)).toStrictEqual([
+      "Late 1.",
+      "Late 2.",
+      "Late 3.",
+    ]);
     await expectInvariants(world);
   });
 
@@ -165,7 +209,15 @@ describe("a run that is stopped", () => {
   });
 
   it("is over before the step's next run starts", async () => {
-    const world = await createWorld({ config: plain, cast: { builder: (run) => { run.keepBusy(); run.ignoreStop(); } } });
+    const world = await createWorld({
+      config: plain,
+      cast: {
+        builder: (run) => {
+          run.keepBusy();
+          run.ignoreStop();
+        },
+      },
+    });
     const taskId = await world.started();
     await world.rest();
     await world.done(setStepStatus, { taskId, stepId: "step-01", status: "queued", reason: "Otherwise." });
@@ -175,7 +227,10 @@ describe("a run that is stopped", () => {
     if (first === undefined) throw new Error("no run");
     await world.letPlay([first], forgets);
     await world.pass(2 * second);
-    expect(world.runs.map((run) => [run.place.attempt, run.live])).toStrictEqual([[1, false], [2, true]]);
+    expect(world.runs.map((run) => [run.place.attempt, run.live])).toStrictEqual([
+      [1, false],
+      [2, true],
+    ]);
   });
 });
 
@@ -183,7 +238,8 @@ describe("a report", () => {
   it("that is made twice in one call counts once and is answered twice", async () => {
     const answers: unknown[] = [];
     const twice: Play = async (run) => {
-      for (let time = 1; time <= 2; time += 1) answers.push(await run.report(done, { toolCallId: `report ${run.runId}` }));
+      for (let time = 1; time <= 2; time += 1)
+        answers.push(await run.report(done, { toolCallId: `report ${run.runId}` }));
       run.end();
     };
     const world = await createWorld({ config: plain, cast: { builder: twice } });
@@ -196,13 +252,18 @@ describe("a report", () => {
   it("that is made again in another call is refused and archived", async () => {
     const again: Play = async (run) => {
       await run.report(done);
-      expect((await run.report({ ...done, summary: "Once more." })).details).toMatchObject({ refused: { code: "run-not-current" } });
+      expect((await run.report({ ...done, summary: "Once more." })).details).toMatchObject({
+        refused: { code: "run-not-current" },
+      });
       run.end();
     };
     const world = await createWorld({ config: plain, cast: { builder: again } });
     const taskId = await world.started();
     await becomes(world, taskId, "done");
-    expect((await world.step(taskId)).attempts[0]).toMatchObject({ builder: { summary: "Built." }, late: [{ role: "builder" }] });
+    expect((await world.step(taskId)).attempts[0]).toMatchObject({
+      builder: { summary: "Built." },
+      late: [{ role: "builder" }],
+    });
     await expectInvariants(world);
   });
 
@@ -215,7 +276,9 @@ describe("a report", () => {
     release();
     await becomes(world, taskId, "done");
     expect(world.runs.map((run) => run.stops)).toStrictEqual([0, 0]);
-    expect((await world.history(taskId)).flatMap(({ event }) => (event.type === "RunLaunched" ? [event.runId] : []))).toStrictEqual([`${taskId}/step-01/1/qa/1`]);
+    expect(
+      (await world.history(taskId)).flatMap(({ event }) => (event.type === "RunLaunched" ? [event.runId] : [])),
+    ).toStrictEqual([`${taskId}/step-01/1/qa/1`]);
     await expectInvariants(world);
   });
 });
@@ -227,7 +290,9 @@ describe("a task that has to wait", () => {
     const second = await world.started({ projectId: await world.project("Two"), title: "Second" });
     await world.rest();
     expect(world.live().map((run) => run.place.taskId)).toStrictEqual([first]);
-    expect((await world.call(getStatus, { taskId: second })).details["waitsFor"]).toStrictEqual([{ taskId: second, kind: "slot", id: first }]);
+    expect((await world.call(getStatus, { taskId: second })).details["waitsFor"]).toStrictEqual([
+      { taskId: second, kind: "slot", id: first },
+    ]);
     await world.letPlay(world.live("builder"), builds);
     await becomes(world, first, "done");
     expect(world.live().map((run) => run.place.taskId)).toStrictEqual([second]);
@@ -240,10 +305,14 @@ describe("a task that has to wait", () => {
     const first = await world.started({ projectId: one, title: "First", steps: [aStepOf(), aStepOf()] });
     const second = await world.started({ projectId: one, title: "Second" });
     await world.rest();
-    expect(world.driver().waitsFor({ projectId: "one", taskId: second })).toStrictEqual([{ taskId: second, kind: "tree", id: first }]);
+    expect(world.driver().waitsFor({ projectId: "one", taskId: second })).toStrictEqual([
+      { taskId: second, kind: "tree", id: first },
+    ]);
     await world.letPlay(world.live("builder"), builds);
     await world.until(async () => (await world.step(first)).status === "passed" && world.live("builder").length > 0);
-    expect(world.live("builder").map((run) => [run.place.taskId, run.place.stepId])).toStrictEqual([[first, "step-02"]]);
+    expect(world.live("builder").map((run) => [run.place.taskId, run.place.stepId])).toStrictEqual([
+      [first, "step-02"],
+    ]);
     await world.letPlay(world.live("builder"), builds);
     await becomes(world, first, "done");
     await world.letPlay(world.live("builder"), builds);
@@ -325,7 +394,10 @@ describe("a host that refuses", () => {
     await world.rest();
     expect((await world.step(taskId)).builder.status).toBe("launching");
     await becomes(world, taskId, "done");
-    expect((await world.step(taskId)).attempts[0]?.runs.map((run) => [run.role, run.launch, run.end])).toStrictEqual([["builder", 1, "reported"], ["qa", 1, "reported"]]);
+    expect((await world.step(taskId)).attempts[0]?.runs.map((run) => [run.role, run.launch, run.end])).toStrictEqual([
+      ["builder", 1, "reported"],
+      ["qa", 1, "reported"],
+    ]);
     await expectInvariants(world);
   });
 
@@ -340,21 +412,31 @@ describe("a host that refuses", () => {
     await expectInvariants(world);
   });
 
-  it.each<Part>(["sync", "cancelRequested", "agentFor", "observe", "stop", "cleanUp", "usage", "check", "identify", "compare", "brief", "read"])(
-    "in %s a few times is asked again, and the task is done all the same",
-    async (part) => {
-      const world = await createWorld({
-        config: { ...plain, roles: { builder: { idleMinutes: 1 } }, checks: { allow: ["npm"] } },
-        cast: { builder: (run) => (run.lost === 0 ? staysSilent(run) : builds(run)) },
-      });
-      const taskId = await world.task({ steps: [aStepOf({ checks: [{ name: "tests", command: ["npm", "test"] }] })] });
-      await world.done(startTask, { taskId });
-      world.fail(part, hostRefuses(), 4);
-      await becomes(world, taskId, "done");
-      await world.pass(30 * second);
-      await expectInvariants(world);
-    },
-  );
+  it.each<Part>([
+    "sync",
+    "cancelRequested",
+    "agentFor",
+    "observe",
+    "stop",
+    "cleanUp",
+    "usage",
+    "check",
+    "identify",
+    "compare",
+    "brief",
+    "read",
+  ])("in %s a few times is asked again, and the task is done all the same", async (part) => {
+    const world = await createWorld({
+      config: { ...plain, roles: { builder: { idleMinutes: 1 } }, checks: { allow: ["npm"] } },
+      cast: { builder: (run) => (run.lost === 0 ? staysSilent(run) : builds(run)) },
+    });
+    const taskId = await world.task({ steps: [aStepOf({ checks: [{ name: "tests", command: ["npm", "test"] }] })] });
+    await world.done(startTask, { taskId });
+    world.fail(part, hostRefuses(), 4);
+    await becomes(world, taskId, "done");
+    await world.pass(30 * second);
+    await expectInvariants(world);
+  });
 
   it("is asked again after a pause, not at once", async () => {
     const world = await createWorld({ config: plain });
@@ -476,7 +558,12 @@ describe("the tree that QA was given", () => {
     await becomes(world, taskId, "done");
     expect((await world.step(taskId)).attempts[0]).toMatchObject({
       builder: { filesObserved: ["work.txt"] },
-      tree: { before: "tree of nothing", built: "tree of step-01 as attempt 1 left it", judged: "tree of QA was here", changedAfterBuild: ["work.txt"] },
+      tree: {
+        before: "tree of nothing",
+        built: "tree of step-01 as attempt 1 left it",
+        judged: "tree of QA was here",
+        changedAfterBuild: ["work.txt"],
+      },
     });
   });
 });

@@ -10,7 +10,18 @@ import { setStepStatus } from "../../src/tools/set-step-status.ts";
 import { setTaskStatus } from "../../src/tools/set-task-status.ts";
 import { startTask } from "../../src/tools/start-task.ts";
 import { endsOf, essenceOf, expectInvariants } from "../support/invariants.ts";
-import { aStepOf, builds, createWorld, forgets, judges, staysBusy, staysSilent, type Play, type World, type WorldOptions } from "../support/world.ts";
+import {
+  aStepOf,
+  builds,
+  createWorld,
+  forgets,
+  judges,
+  staysBusy,
+  staysSilent,
+  type Play,
+  type World,
+  type WorldOptions,
+} from "../support/world.ts";
 
 const minute = 60_000;
 const plain = { acceptanceReview: false } as const;
@@ -39,7 +50,9 @@ function driven(name: string, options: WorldOptions, play: (world: World) => Pro
       expect(world.actions()).toBeGreaterThan(10);
       for (let killAfter = 1; killAfter <= world.actions(); killAfter += 1) {
         const killed = await come({ killAfter }).catch((error: unknown) => {
-          throw new Error(`after action ${killAfter}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+          throw new Error(`after action ${killAfter}: ${error instanceof Error ? error.message : String(error)}`, {
+            cause: error,
+          });
         });
         expect(killed.essence, `after action ${killAfter}`).toStrictEqual(essence);
       }
@@ -48,13 +61,21 @@ function driven(name: string, options: WorldOptions, play: (world: World) => Pro
 }
 
 /** Waits until the task has the status. */
-const becomes = (world: World, taskId: string, status: string) => world.until(async () => (await world.status(taskId)) === status);
-const asks = (world: World, taskId: string, stepId = "step-01") => world.until(async () => (await world.step(taskId, stepId)).question !== null);
+const becomes = (world: World, taskId: string, status: string) =>
+  world.until(async () => (await world.status(taskId)) === status);
+const asks = (world: World, taskId: string, stepId = "step-01") =>
+  world.until(async () => (await world.step(taskId, stepId)).question !== null);
 
 /** Plays by the attempt: the last part also for later attempts. */
-const byAttempt = (...parts: readonly Play[]): Play => (run) => (parts[run.attempt - 1] ?? parts.at(-1))?.(run);
+const byAttempt =
+  (...parts: readonly Play[]): Play =>
+  (run) =>
+    (parts[run.attempt - 1] ?? parts.at(-1))?.(run);
 /** Plays by how many runs of this attempt were lost before. */
-const byLost = (...parts: readonly Play[]): Play => (run) => (parts[run.lost] ?? parts.at(-1))?.(run);
+const byLost =
+  (...parts: readonly Play[]): Play =>
+  (run) =>
+    (parts[run.lost] ?? parts.at(-1))?.(run);
 
 driven("a task of two steps and an acceptance review", {}, async (world) => {
   const taskId = await world.started({ steps: [aStepOf(), aStepOf()] });
@@ -68,76 +89,122 @@ driven("a task of two steps and an acceptance review", {}, async (world) => {
   expect(openRuns(await world.step(taskId, "acceptance"))).toStrictEqual([]);
 });
 
-driven("a step that QA sends back once", { config: plain, cast: { qa: byAttempt(judges("c2"), judges()) } }, async (world) => {
-  const taskId = await world.started();
-  await becomes(world, taskId, "done");
-  const second = world.briefed.find(({ role, step }) => role === "builder" && step.attempt === 2);
-  expect(second?.step.attempts[0]?.qa).toMatchObject({ verdict: "fail", feedback: "Mend c2.", criteria: [{ id: "c1", pass: true }, { id: "c2", pass: false }] });
-  expect((await world.step(taskId)).attempts.map((attempt) => attempt.qa?.verdict)).toStrictEqual(["fail", "pass"]);
-});
+driven(
+  "a step that QA sends back once",
+  { config: plain, cast: { qa: byAttempt(judges("c2"), judges()) } },
+  async (world) => {
+    const taskId = await world.started();
+    await becomes(world, taskId, "done");
+    const second = world.briefed.find(({ role, step }) => role === "builder" && step.attempt === 2);
+    expect(second?.step.attempts[0]?.qa).toMatchObject({
+      verdict: "fail",
+      feedback: "Mend c2.",
+      criteria: [
+        { id: "c1", pass: true },
+        { id: "c2", pass: false },
+      ],
+    });
+    expect((await world.step(taskId)).attempts.map((attempt) => attempt.qa?.verdict)).toStrictEqual(["fail", "pass"]);
+  },
+);
 
-driven("a step whose check fails once", { config: withChecks, check: (_name, content) => (content.includes("attempt 1") ? 1 : 0) }, async (world) => {
-  const taskId = await world.started({ steps: [aStepOf({ checks: [aCheck] })] });
-  await becomes(world, taskId, "done");
-  const [first, second] = (await world.step(taskId)).attempts;
-  expect(first?.checks?.map((check) => check.exitCode)).toStrictEqual([1]);
-  expect(first).not.toHaveProperty("qa");
-  expect(first?.runs.filter((run) => run.role === "qa")).toStrictEqual([]);
-  expect(second?.qa?.verdict).toBe("pass");
-});
+driven(
+  "a step whose check fails once",
+  { config: withChecks, check: (_name, content) => (content.includes("attempt 1") ? 1 : 0) },
+  async (world) => {
+    const taskId = await world.started({ steps: [aStepOf({ checks: [aCheck] })] });
+    await becomes(world, taskId, "done");
+    const [first, second] = (await world.step(taskId)).attempts;
+    expect(first?.checks?.map((check) => check.exitCode)).toStrictEqual([1]);
+    expect(first).not.toHaveProperty("qa");
+    expect(first?.runs.filter((run) => run.role === "qa")).toStrictEqual([]);
+    expect(second?.qa?.verdict).toBe("pass");
+  },
+);
 
-const failsTwice = { config: { ...plain, maxAttempts: 2 }, cast: { qa: byAttempt(judges("c1"), judges("c2"), judges()) } };
+const failsTwice = {
+  config: { ...plain, maxAttempts: 2 },
+  cast: { qa: byAttempt(judges("c1"), judges("c2"), judges()) },
+};
 driven("a step that uses up its attempts and is tried again by a person", failsTwice, async (world) => {
   const taskId = await world.started();
   await becomes(world, taskId, "blocked");
   expect((await world.step(taskId)).question?.kind).toBe("attempts-used");
   await world.done(setStepStatus, { taskId, stepId: "step-01", status: "queued", reason: "Use the other door." });
   await becomes(world, taskId, "done");
-  expect(await world.step(taskId)).toMatchObject({ attempt: 3, maxAttempts: 4, attempts: [{}, {}, { note: "Use the other door." }] });
+  expect(await world.step(taskId)).toMatchObject({
+    attempt: 3,
+    maxAttempts: 4,
+    attempts: [{}, {}, { note: "Use the other door." }],
+  });
 });
 
 const builderAsks: Play = async (run) => {
   await run.report({ outcome: "blocked", summary: "I must know.", filesChanged: [], question: "Which colour?" });
   run.end();
 };
-driven("a builder that asks a person", { config: plain, cast: { builder: byAttempt(builderAsks, builds) } }, async (world) => {
-  const taskId = await world.started();
-  await becomes(world, taskId, "blocked");
-  expect((await world.step(taskId)).question).toMatchObject({ kind: "builder-asks", text: "Which colour?" });
-  await world.done(setStepStatus, { taskId, stepId: "step-01", status: "queued", reason: "Blue." });
-  await becomes(world, taskId, "done");
-});
+driven(
+  "a builder that asks a person",
+  { config: plain, cast: { builder: byAttempt(builderAsks, builds) } },
+  async (world) => {
+    const taskId = await world.started();
+    await becomes(world, taskId, "blocked");
+    expect((await world.step(taskId)).question).toMatchObject({ kind: "builder-asks", text: "Which colour?" });
+    await world.done(setStepStatus, { taskId, stepId: "step-01", status: "queued", reason: "Blue." });
+    await becomes(world, taskId, "done");
+  },
+);
 
-driven("runs that end without a report", { config: plain, cast: { builder: byAttempt(forgets, builds) } }, async (world) => {
-  const taskId = await world.started();
-  await becomes(world, taskId, "blocked");
-  const step = await world.step(taskId);
-  expect(step.question?.kind).toBe("runs-lost");
-  expect(endsOf(step).filter((end) => end === "lost")).toStrictEqual(["lost", "lost", "lost"]);
-  await world.done(setStepStatus, { taskId, stepId: "step-01", status: "queued", reason: "Again." });
-  await becomes(world, taskId, "done");
-});
+driven(
+  "runs that end without a report",
+  { config: plain, cast: { builder: byAttempt(forgets, builds) } },
+  async (world) => {
+    const taskId = await world.started();
+    await becomes(world, taskId, "blocked");
+    const step = await world.step(taskId);
+    expect(step.question?.kind).toBe("runs-lost");
+    expect(endsOf(step).filter((end) => end === "lost")).toStrictEqual(["lost", "lost", "lost"]);
+    await world.done(setStepStatus, { taskId, stepId: "step-01", status: "queued", reason: "Again." });
+    await becomes(world, taskId, "done");
+  },
+);
 
-driven("a QA run that ends without a report", { config: plain, cast: { qa: byLost(forgets, judges()) } }, async (world) => {
-  const taskId = await world.started();
-  await becomes(world, taskId, "done");
-  expect((await world.step(taskId)).attempt).toBe(1);
-});
+driven(
+  "a QA run that ends without a report",
+  { config: plain, cast: { qa: byLost(forgets, judges()) } },
+  async (world) => {
+    const taskId = await world.started();
+    await becomes(world, taskId, "done");
+    expect((await world.step(taskId)).attempt).toBe(1);
+  },
+);
 
-const shortLimits = { ...plain, roles: { builder: { idleMinutes: 1, maxMinutes: 3 }, qa: { idleMinutes: 1, maxMinutes: 3 } } } as const;
-driven("a run that shows no sign of life", { config: shortLimits, cast: { builder: byLost(staysSilent, builds) } }, async (world) => {
-  const taskId = await world.started();
-  await becomes(world, taskId, "done");
-  expect(endsOf(await world.step(taskId)).filter((end) => end === "lost")).toHaveLength(1);
-});
+const shortLimits = {
+  ...plain,
+  roles: { builder: { idleMinutes: 1, maxMinutes: 3 }, qa: { idleMinutes: 1, maxMinutes: 3 } },
+} as const;
+driven(
+  "a run that shows no sign of life",
+  { config: shortLimits, cast: { builder: byLost(staysSilent, builds) } },
+  async (world) => {
+    const taskId = await world.started();
+    await becomes(world, taskId, "done");
+    expect(endsOf(await world.step(taskId)).filter((end) => end === "lost")).toHaveLength(1);
+  },
+);
 
-driven("a busy run that goes over its maximum", { config: shortLimits, cast: { qa: byLost(staysBusy, judges()) } }, async (world) => {
-  const taskId = await world.started();
-  await becomes(world, taskId, "done");
-});
+driven(
+  "a busy run that goes over its maximum",
+  { config: shortLimits, cast: { qa: byLost(staysBusy, judges()) } },
+  async (world) => {
+    const taskId = await world.started();
+    await becomes(world, taskId, "done");
+  },
+);
 
 const calledWrongly: Play = async (run) => {
-  for (let time = 1; time <= 20; time += 1) await run.report({ outcome: "perhaps" }, { toolCallId: `wrong ${run.runId} ${time}` });
+  for (let time = 1; time <= 20; time += 1)
+    await run.report({ outcome: "perhaps" }, { toolCallId: `wrong ${run.runId} ${time}` });
   run.keepBusy();
 };
 driven("a run with 20 refusals", { config: plain, cast: { builder: byLost(calledWrongly, builds) } }, async (world) => {
@@ -146,14 +213,18 @@ driven("a run with 20 refusals", { config: plain, cast: { builder: byLost(called
   expect(endsOf(await world.step(taskId)).filter((end) => end === "lost")).toHaveLength(1);
 });
 
-driven("a task that is cancelled while a run is live", { config: plain, cast: { builder: staysBusy } }, async (world) => {
-  const taskId = await world.started();
-  await world.until(() => world.live().length === 1);
-  await world.done(setTaskStatus, { taskId, status: "cancelled", reason: "Not wanted." });
-  await world.until(() => world.live().length === 0);
-  expect(await world.status(taskId)).toBe("cancelled");
-  expect((await world.step(taskId)).status).toBe("cancelled");
-});
+driven(
+  "a task that is cancelled while a run is live",
+  { config: plain, cast: { builder: staysBusy } },
+  async (world) => {
+    const taskId = await world.started();
+    await world.until(() => world.live().length === 1);
+    await world.done(setTaskStatus, { taskId, status: "cancelled", reason: "Not wanted." });
+    await world.until(() => world.live().length === 0);
+    expect(await world.status(taskId)).toBe("cancelled");
+    expect((await world.step(taskId)).status).toBe("cancelled");
+  },
+);
 
 driven("a cancel that is asked of the flow record", { config: plain, cast: { qa: staysBusy } }, async (world) => {
   const taskId = await world.started();
@@ -163,23 +234,27 @@ driven("a cancel that is asked of the flow record", { config: plain, cast: { qa:
   await world.until(() => world.live().length === 0);
 });
 
-driven("a task that is paused while a run is live and goes on later", { config: plain, cast: { builder: staysBusy } }, async (world) => {
-  const taskId = await world.started();
-  await world.until(() => world.live("builder").length === 1);
-  await world.done(setTaskStatus, { taskId, status: "paused", reason: "Lunch." });
-  await world.rest();
-  // Its report is accepted and moves the step; nothing new is launched.
-  await world.letPlay(world.live("builder"), builds);
-  await world.rest();
-  await world.pass(5 * minute);
-  expect(await world.status(taskId)).toBe("paused");
-  expect(world.live()).toStrictEqual([]);
-  await world.done(setTaskStatus, { taskId, status: "running" });
-  // Where the gateway took the run along, another one builds.
-  await world.until(async () => (await world.status(taskId)) === "done" || world.live("builder").length > 0);
-  await world.letPlay(world.live("builder"), builds);
-  await becomes(world, taskId, "done");
-});
+driven(
+  "a task that is paused while a run is live and goes on later",
+  { config: plain, cast: { builder: staysBusy } },
+  async (world) => {
+    const taskId = await world.started();
+    await world.until(() => world.live("builder").length === 1);
+    await world.done(setTaskStatus, { taskId, status: "paused", reason: "Lunch." });
+    await world.rest();
+    // Its report is accepted and moves the step; nothing new is launched.
+    await world.letPlay(world.live("builder"), builds);
+    await world.rest();
+    await world.pass(5 * minute);
+    expect(await world.status(taskId)).toBe("paused");
+    expect(world.live()).toStrictEqual([]);
+    await world.done(setTaskStatus, { taskId, status: "running" });
+    // Where the gateway took the run along, another one builds.
+    await world.until(async () => (await world.status(taskId)) === "done" || world.live("builder").length > 0);
+    await world.letPlay(world.live("builder"), builds);
+    await becomes(world, taskId, "done");
+  },
+);
 
 driven("a task that waits for another", { config: plain }, async (world) => {
   const projectId = await world.project();
@@ -198,7 +273,10 @@ driven("a task whose dependency is cancelled and that a person lets go on", { co
   const second = await world.started({ projectId, title: "Second", dependsOn: [first] });
   await world.done(setTaskStatus, { taskId: first, status: "cancelled" });
   await world.until(async () => (await world.state(second)).task.question !== null);
-  expect((await world.state(second)).task).toMatchObject({ status: "waiting", question: { kind: "dependency-cancelled" } });
+  expect((await world.state(second)).task).toMatchObject({
+    status: "waiting",
+    question: { kind: "dependency-cancelled" },
+  });
   await world.done(setTaskStatus, { taskId: second, status: "running", reason: "Without it." });
   await becomes(world, second, "done");
 });
@@ -213,7 +291,11 @@ driven("three tasks where two may work at a time", { config: { ...plain, paralle
 });
 
 driven("two tasks in one working tree", { config: plain }, async (world) => {
-  const first = await world.started({ projectId: await world.project("One", "/repos/all"), title: "One", steps: [aStepOf(), aStepOf()] });
+  const first = await world.started({
+    projectId: await world.project("One", "/repos/all"),
+    title: "One",
+    steps: [aStepOf(), aStepOf()],
+  });
   const second = await world.started({ projectId: await world.project("Two", "/repos/all/inner"), title: "Two" });
   await becomes(world, first, "done");
   await becomes(world, second, "done");
@@ -231,29 +313,44 @@ const buildsTheSame: Play = async (run) => {
   await run.report({ outcome: "done", summary: "Built.", filesChanged: [] });
   run.end();
 };
-driven("a diamond of steps with two at a time", { config: { ...plain, parallelSteps: 2 }, cast: { builder: buildsTheSame } }, async (world) => {
-  const taskId = await world.started({ steps: diamond });
-  await becomes(world, taskId, "done");
-  expect((await world.step(taskId, "left")).attempts[0]?.tree.shared).toBe(true);
-});
+driven(
+  "a diamond of steps with two at a time",
+  { config: { ...plain, parallelSteps: 2 }, cast: { builder: buildsTheSame } },
+  async (world) => {
+    const taskId = await world.started({ steps: diamond });
+    await becomes(world, taskId, "done");
+    expect((await world.step(taskId, "left")).attempts[0]?.tree.shared).toBe(true);
+  },
+);
 
-driven("a step that is held back while another branch goes on", { config: plain, cast: { builder: (run) => (run.stepId === "right" && run.attempt === 1 ? builderAsks(run) : builds(run)) } }, async (world) => {
-  const taskId = await world.started({ steps: diamond.map((step) => ({ ...step })) });
-  await asks(world, taskId, "right");
-  await world.until(async () => (await world.step(taskId, "left")).status === "passed");
-  await becomes(world, taskId, "blocked");
-  await world.done(setStepStatus, { taskId, stepId: "right", status: "skipped", reason: "Leave it." });
-  await becomes(world, taskId, "done");
-});
+driven(
+  "a step that is held back while another branch goes on",
+  {
+    config: plain,
+    cast: { builder: (run) => (run.stepId === "right" && run.attempt === 1 ? builderAsks(run) : builds(run)) },
+  },
+  async (world) => {
+    const taskId = await world.started({ steps: diamond.map((step) => ({ ...step })) });
+    await asks(world, taskId, "right");
+    await world.until(async () => (await world.step(taskId, "left")).status === "passed");
+    await becomes(world, taskId, "blocked");
+    await world.done(setStepStatus, { taskId, stepId: "right", status: "skipped", reason: "Leave it." });
+    await becomes(world, taskId, "done");
+  },
+);
 
-driven("an acceptance review that fails, a step added for it, and a second review", { cast: { qa: (run) => (run.stepId === "acceptance" && run.attempt === 1 ? judges("a1") : judges())(run) } }, async (world) => {
-  const taskId = await world.started();
-  await becomes(world, taskId, "blocked");
-  expect((await world.step(taskId, "acceptance")).question?.kind).toBe("acceptance-failed");
-  await world.done(createStep, { taskId, ...aStepOf({ title: "What was missing" }) });
-  await becomes(world, taskId, "done");
-  expect((await world.step(taskId, "acceptance")).attempt).toBe(2);
-});
+driven(
+  "an acceptance review that fails, a step added for it, and a second review",
+  { cast: { qa: (run) => (run.stepId === "acceptance" && run.attempt === 1 ? judges("a1") : judges())(run) } },
+  async (world) => {
+    const taskId = await world.started();
+    await becomes(world, taskId, "blocked");
+    expect((await world.step(taskId, "acceptance")).question?.kind).toBe("acceptance-failed");
+    await world.done(createStep, { taskId, ...aStepOf({ title: "What was missing" }) });
+    await becomes(world, taskId, "done");
+    expect((await world.step(taskId, "acceptance")).attempt).toBe(2);
+  },
+);
 
 driven("tasks whose flow records could not be made at first", { config: plain, withoutFlows: true }, async (world) => {
   const taskId = await world.started();
@@ -261,10 +358,14 @@ driven("tasks whose flow records could not be made at first", { config: plain, w
   expect((await world.state(taskId)).task.flowId).not.toBeNull();
 });
 
-driven("a step that a person puts back while it is built", { config: plain, cast: { builder: byAttempt(staysBusy, builds) } }, async (world) => {
-  const taskId = await world.started();
-  await world.until(() => world.live().length === 1);
-  await world.done(setStepStatus, { taskId, stepId: "step-01", status: "queued", reason: "Otherwise." });
-  await becomes(world, taskId, "done");
-  expect((await world.step(taskId)).attempt).toBe(2);
-});
+driven(
+  "a step that a person puts back while it is built",
+  { config: plain, cast: { builder: byAttempt(staysBusy, builds) } },
+  async (world) => {
+    const taskId = await world.started();
+    await world.until(() => world.live().length === 1);
+    await world.done(setStepStatus, { taskId, stepId: "step-01", status: "queued", reason: "Otherwise." });
+    await becomes(world, taskId, "done");
+    expect((await world.step(taskId)).attempt).toBe(2);
+  },
+);

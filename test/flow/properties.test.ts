@@ -1,5 +1,5 @@
 /** What holds after any sequence of events, fitting or not, on any small task. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { Value } from "@sinclair/typebox/value";
 import { describe, expect, it } from "vitest";
 import { errorTable } from "../../src/errors.ts";
@@ -29,7 +29,11 @@ const reload = (state: TaskState): TaskState => ({
   task: parseTask(formatDocument(state.task)),
   steps: state.steps.map((step) => parseStep(formatDocument(step))),
 });
-const withoutRevision = <T extends { readonly rev: number; readonly updatedAt: string }>({ rev: _rev, updatedAt: _updatedAt, ...rest }: T) => rest;
+const withoutRevision = <T extends { readonly rev: number; readonly updatedAt: string }>({
+  rev: _rev,
+  updatedAt: _updatedAt,
+  ...rest
+}: T) => rest;
 
 describe("walks", () => {
   it("see every kind of event accepted and refused, every status and every question", () => {
@@ -39,17 +43,28 @@ describe("walks", () => {
         for (const { event, decision, after } of walk) {
           seen.add(`${event.type} ${decision.ok ? "accepted" : "refused"}`);
           seen.add(`task ${after.task.status}`);
-          for (const step of after.steps) seen.add(`step ${step.status}`).add(`question ${step.question?.kind ?? after.task.question?.kind}`);
+          for (const step of after.steps)
+            seen.add(`step ${step.status}`).add(`question ${step.question?.kind ?? after.task.question?.kind}`);
         }
       }),
       { numRuns: 600, seed: 1 },
     );
     const types = TaskEvent.anyOf.map((schema) => schema.properties.type.const);
-    const questions = ["attempts-used", "no-progress", "runs-lost", "builder-asks", "held", "acceptance-failed", "dependency-cancelled"];
+    const questions = [
+      "attempts-used",
+      "no-progress",
+      "runs-lost",
+      "builder-asks",
+      "held",
+      "acceptance-failed",
+      "dependency-cancelled",
+    ];
     const wanted = [
       ...types.flatMap((type) => [`${type} accepted`, `${type} refused`]),
       ...["draft", "waiting", "running", "blocked", "paused", "done", "cancelled"].map((status) => `task ${status}`),
-      ...["queued", "building", "checking", "reviewing", "passed", "blocked", "skipped", "cancelled"].map((status) => `step ${status}`),
+      ...["queued", "building", "checking", "reviewing", "passed", "blocked", "skipped", "cancelled"].map(
+        (status) => `step ${status}`,
+      ),
       ...questions.map((kind) => `question ${kind}`),
     ];
     expect(wanted.filter((one) => !seen.has(one))).toEqual([]);
@@ -59,8 +74,13 @@ describe("walks", () => {
 describe("after any sequence of events", () => {
   it("a step has at most one open run, and no run id is ever used twice", () => {
     always(({ after }) => {
-      for (const step of after.steps) expect(step.attempts.flatMap((attempt) => attempt.runs.filter((run) => run.endedAt === null)).length).toBeLessThanOrEqual(1);
-      const runIds = after.steps.flatMap((step) => step.attempts.flatMap((attempt) => attempt.runs.map((run) => run.runId)));
+      for (const step of after.steps)
+        expect(
+          step.attempts.flatMap((attempt) => attempt.runs.filter((run) => run.endedAt === null)).length,
+        ).toBeLessThanOrEqual(1);
+      const runIds = after.steps.flatMap((step) =>
+        step.attempts.flatMap((attempt) => attempt.runs.map((run) => run.runId)),
+      );
       expect(new Set(runIds).size).toBe(runIds.length);
     });
   });
@@ -105,7 +125,9 @@ describe("after any sequence of events", () => {
   it("no document is ever removed, and the task lists exactly its steps in order", () => {
     always(({ before, after }) => {
       for (const step of before?.steps ?? []) expect(stepIn(after, step.id)).toBeDefined();
-      expect(after.task.steps).toEqual(after.steps.map(({ id, index, title }) => ({ id, index, title, file: `steps/${id}.json` })));
+      expect(after.task.steps).toEqual(
+        after.steps.map(({ id, index, title }) => ({ id, index, title, file: `steps/${id}.json` })),
+      );
       expect(after.steps.map((step) => step.index)).toEqual(after.steps.map((_step, at) => at + 1));
       expect(findCycle(after.steps)).toBeUndefined();
     });
@@ -115,7 +137,8 @@ describe("after any sequence of events", () => {
     always(({ before, event, decision, after }) => {
       expect(Value.Check(TaskEvent, event)).toBe(true);
       if (after.task !== before?.task) expect([...Value.Errors(Task, after.task)]).toEqual([]);
-      for (const step of after.steps) if (step !== stepIn(before, step.id)) expect([...Value.Errors(Step, step)]).toEqual([]);
+      for (const step of after.steps)
+        if (step !== stepIn(before, step.id)) expect([...Value.Errors(Step, step)]).toEqual([]);
       if (decision.ok) for (const effect of decision.effects) expect([...Value.Errors(Effect, effect)]).toEqual([]);
     }, 60);
   });
@@ -125,7 +148,9 @@ describe("after any sequence of events", () => {
       for (const step of after.steps) {
         const old = stepIn(before, step.id)?.attempt ?? 0;
         expect([old, old + 1]).toContain(step.attempt);
-        expect(step.attempts.map((attempt) => attempt.attempt)).toEqual(Array.from({ length: step.attempt }, (_none, at) => at + 1));
+        expect(step.attempts.map((attempt) => attempt.attempt)).toEqual(
+          Array.from({ length: step.attempt }, (_none, at) => at + 1),
+        );
       }
     });
   });
@@ -133,29 +158,35 @@ describe("after any sequence of events", () => {
   it("a finished step never changes its status, and an ended task stays ended", () => {
     always(({ before, after }) => {
       for (const old of before?.steps ?? [])
-        if (["passed", "skipped", "cancelled"].includes(old.status)) expect(stepIn(after, old.id)).toMatchObject({ status: old.status, passedBy: old.passedBy });
-      if (before?.task.status === "done" || before?.task.status === "cancelled") expect(after.task.status).toBe(before.task.status);
+        if (["passed", "skipped", "cancelled"].includes(old.status))
+          expect(stepIn(after, old.id)).toMatchObject({ status: old.status, passedBy: old.passedBy });
+      if (before?.task.status === "done" || before?.task.status === "cancelled")
+        expect(after.task.status).toBe(before.task.status);
     });
   });
 
-  it("a step passed by QA has a verdict with evidence for every criterion; one accepted by a person was decided by a person", () => {
+  it("a step passed by QA has a verdict with evidence for every criterion, one passed by a person was so decided", () => {
     always(({ after }) => {
       for (const step of after.steps) {
         expect(step.passedBy !== null).toBe(step.status === "passed");
         const attempt = currentAttempt(step);
         if (step.passedBy === "qa") {
           expect(attempt?.qa).toMatchObject({ verdict: "pass", runId: step.qa.runId });
-          expect(attempt?.qa?.criteria.map((one) => [one.id, one.pass, one.evidence.trim() !== ""])).toEqual(step.passCriteria.map(({ id }) => [id, true, true]));
+          expect(attempt?.qa?.criteria.map((one) => [one.id, one.pass, one.evidence.trim() !== ""])).toEqual(
+            step.passCriteria.map(({ id }) => [id, true, true]),
+          );
           expect((attempt?.checks ?? []).every((check) => check.exitCode === 0)).toBe(true);
         }
+        if (step.passedBy === "person" && attempt !== undefined)
+          expect(attempt.decisions?.at(-1)).toMatchObject({ by: "person", status: "passed" });
       }
     });
   });
 
-  it("exactly the blocked steps have a question, and only the task status waiting or paused keeps one of the task", () => {
+  it("exactly the blocked steps have a question, and only a waiting or paused task has one of its own", () => {
     always(({ after }) => {
       for (const step of after.steps) expect(step.question !== null).toBe(step.status === "blocked");
-      if (after.task.question !== null) expect(["waiting", "paused", "done"]).toContain(after.task.status);
+      if (after.task.question !== null) expect(["waiting", "paused"]).toContain(after.task.status);
     });
   });
 
@@ -163,7 +194,8 @@ describe("after any sequence of events", () => {
     always(({ before, event, decision }) => {
       if (event.type !== "RunPlanned" || !decision.ok) return;
       expect(["running", "blocked"]).toContain(before?.task.status);
-      for (const id of stepIn(before, event.stepId)?.dependsOn ?? []) expect(["passed", "skipped"]).toContain(stepIn(before, id)?.status);
+      for (const id of stepIn(before, event.stepId)?.dependsOn ?? [])
+        expect(["passed", "skipped"]).toContain(stepIn(before, id)?.status);
     });
   });
 
@@ -187,14 +219,17 @@ describe("after any sequence of events", () => {
 
   it("what is due is the same after writing and reading", () => {
     always(({ after }) => {
-      for (const parallelSteps of [1, 2]) expect(recover(reload(after), { parallelSteps })).toStrictEqual(recover(after, { parallelSteps }));
+      for (const parallelSteps of [1, 2])
+        expect(recover(reload(after), { parallelSteps })).toStrictEqual(recover(after, { parallelSteps }));
     }, 60);
   });
 
   it("what is due is what the decision said, beside what the person is told", () => {
     always(({ decision }) => {
       if (!decision.ok) return;
-      expect(decision.effects.filter((effect) => effect.type !== "TellPerson")).toEqual(recover(decision.next, { parallelSteps: 1 }));
+      expect(decision.effects.filter((effect) => effect.type !== "TellPerson")).toEqual(
+        recover(decision.next, { parallelSteps: 1 }),
+      );
     });
   });
 
@@ -204,7 +239,16 @@ describe("after any sequence of events", () => {
         if (effect.type === "PlanRun") {
           const { stepId, role } = effect;
           const launcher = { host: "h", pid: 1, startedAt: momentOf(0), bootId: "b" };
-          const planned = transition(after, { type: "RunPlanned", v: 1, at: momentOf(99), stepId, role, agentId: "main", treeBefore: null, launcher });
+          const planned = transition(after, {
+            type: "RunPlanned",
+            v: 1,
+            at: momentOf(99),
+            stepId,
+            role,
+            agentId: "main",
+            treeBefore: null,
+            launcher,
+          });
           expect(planned).toMatchObject({ ok: true });
         }
     });
@@ -251,11 +295,23 @@ describe("names of runs", () => {
   it("are found again in the session key, whatever the ids", () => {
     const slug = fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,59}$/);
     const number = fc.integer({ min: 1, max: 1_000_000 });
-    const place = fc.record({ taskId: slug, stepId: slug, attempt: number, role: fc.constantFrom("builder" as const, "qa" as const), launch: number });
+    const place = fc.record({
+      taskId: slug,
+      stepId: slug,
+      attempt: number,
+      role: fc.constantFrom("builder" as const, "qa" as const),
+      launch: number,
+    });
     fc.assert(
       fc.property(place, slug, (one, agentId) => {
         expect(placeOfSession(sessionKeyOf(agentId, one))).toEqual(one);
-        expect(runIdOf(one).split("/")).toEqual([one.taskId, one.stepId, String(one.attempt), one.role, String(one.launch)]);
+        expect(runIdOf(one).split("/")).toEqual([
+          one.taskId,
+          one.stepId,
+          String(one.attempt),
+          one.role,
+          String(one.launch),
+        ]);
       }),
     );
   });
@@ -263,7 +319,14 @@ describe("names of runs", () => {
   it("are not read from other session keys", () => {
     const ours = "agent:main:subagent:project-orchestrator:t:s:1:qa:1";
     expect(placeOfSession(ours)).toBeDefined();
-    for (const other of ["agent:main:main", `${ours}:2`, ours.replace(":qa:", ":boss:"), ours.replace(/1$/, "0"), ours.replace(/1$/, "x"), ours.replace(/:1$/, "")])
+    for (const other of [
+      "agent:main:main",
+      `${ours}:2`,
+      ours.replace(":qa:", ":boss:"),
+      ours.replace(/1$/, "0"),
+      ours.replace(/1$/, "x"),
+      ours.replace(/:1$/, ""),
+    ])
       expect(placeOfSession(other)).toBeUndefined();
   });
 });
@@ -281,7 +344,8 @@ describe("a circle in dependencies", () => {
           // Without a circle, taking away nodes that depend on nothing left takes away all.
           const left = new Set(dependsOn.keys());
           for (let round = all.length; round > 0; round -= 1)
-            for (const id of [...left]) if ((dependsOn.get(id) ?? []).every((other) => !left.has(other))) left.delete(id);
+            for (const id of [...left])
+              if ((dependsOn.get(id) ?? []).every((other) => !left.has(other))) left.delete(id);
           expect(left.size).toBe(0);
           return;
         }

@@ -4,7 +4,11 @@ import { currentAttempt } from "../../src/flow/ready.ts";
 import { aWantedStep, history, judgementsOf, momentOf } from "../support/histories.ts";
 
 const reviewed = (count = 1) =>
-  history({ acceptanceReview: true, acceptanceCriteria: ["It works.", "It is fast."], steps: Array.from({ length: count }, () => aWantedStep()) });
+  history({
+    acceptanceReview: true,
+    acceptanceCriteria: ["It works.", "It is fast."],
+    steps: Array.from({ length: count }, () => aWantedStep()),
+  });
 const built = () => reviewed().start().pass("step-01");
 const failed = () => built().judge("acceptance", { fails: ["a2"], tree: "tree-1" });
 
@@ -30,7 +34,9 @@ describe("a task with acceptance review", () => {
   it("is not done by a row of green steps: QA is due, and no builder", () => {
     expect(built().taskStatus).toBe("running");
     expect(built().last.effects).toEqual([{ type: "PlanRun", stepId: "acceptance", role: "qa" }]);
-    expect(built().decide("RunPlanned", { stepId: "acceptance", role: "builder" })).toMatchObject({ code: "nothing-to-do" });
+    expect(built().decide("RunPlanned", { stepId: "acceptance", role: "builder" })).toMatchObject({
+      code: "nothing-to-do",
+    });
   });
 
   it("is done when QA accepts every criterion", () => {
@@ -42,15 +48,28 @@ describe("a task with acceptance review", () => {
   it("judges the tree as it is when QA starts", () => {
     const running = built().and("RunPlanned", { stepId: "acceptance", role: "qa", treeBefore: "whole" });
     const runId = running.runOf("acceptance", "qa");
-    const judged = running.and("QaReported", { stepId: "acceptance", runId, criteria: judgementsOf(running.step("acceptance")) });
+    const judged = running.and("QaReported", {
+      stepId: "acceptance",
+      runId,
+      criteria: judgementsOf(running.step("acceptance")),
+    });
     const ended = judged.endRun("acceptance", "qa", { tree: "other", files: ["x"] });
-    expect(currentAttempt(ended.step("acceptance"))?.tree).toEqual({ before: "whole", built: null, judged: "other", changedAfterBuild: ["x"] });
+    expect(currentAttempt(ended.step("acceptance"))?.tree).toEqual({
+      before: "whole",
+      built: null,
+      judged: "other",
+      changedAfterBuild: ["x"],
+    });
   });
 
   it("refuses a verdict that leaves a criterion of the task out", () => {
     const running = built().launch("acceptance", "qa");
     const criteria = [{ id: "a1", pass: true, evidence: "seen" }];
-    const decision = running.decide("QaReported", { stepId: "acceptance", runId: running.runOf("acceptance", "qa"), criteria });
+    const decision = running.decide("QaReported", {
+      stepId: "acceptance",
+      runId: running.runOf("acceptance", "qa"),
+      criteria,
+    });
     expect(decision).toMatchObject({ code: "invalid-judgement", reason: "a2 is not judged." });
   });
 });
@@ -69,17 +88,33 @@ describe("an acceptance review that fails", () => {
   });
 
   it("asks at the first fail, whatever maxAttempts says", () => {
-    expect(history({ acceptanceReview: true, maxAttempts: 9 }).start().pass("step-01").judge("acceptance", { fails: ["a1"] }).taskStatus).toBe("blocked");
+    expect(
+      history({ acceptanceReview: true, maxAttempts: 9 })
+        .start()
+        .pass("step-01")
+        .judge("acceptance", { fails: ["a1"] }).taskStatus,
+    ).toBe("blocked");
   });
 
   it("goes back to queued behind a step that a person adds", () => {
     const added = failed().and("StepAdded", { by: "person", step: aWantedStep({ title: "Make it fast" }) });
     expect(added.statuses()).toEqual({ "step-01": "passed", "step-02": "queued", acceptance: "queued" });
     expect(added.step("step-02")).toMatchObject({ index: 2, dependsOn: ["step-01"] });
-    expect(added.step("acceptance")).toMatchObject({ index: 3, dependsOn: ["step-01", "step-02"], question: null, attempt: 1 });
+    expect(added.step("acceptance")).toMatchObject({
+      index: 3,
+      dependsOn: ["step-01", "step-02"],
+      question: null,
+      attempt: 1,
+    });
     expect(added.taskStatus).toBe("running");
     expect(added.last.effects).toEqual([{ type: "PlanRun", stepId: "step-02", role: "builder" }]);
-    const answer = { at: momentOf(14), by: "person", status: "queued", reason: "step step-02 was added", question: "acceptance-failed" };
+    const answer = {
+      at: momentOf(14),
+      by: "person",
+      status: "queued",
+      reason: "step step-02 was added",
+      question: "acceptance-failed",
+    };
     expect(currentAttempt(added.step("acceptance"))?.decisions).toEqual([answer]);
     const done = added.pass("step-02").judge("acceptance");
     expect(done.step("acceptance")).toMatchObject({ status: "passed", attempt: 2 });
@@ -100,7 +135,9 @@ describe("an acceptance review that fails", () => {
   it("is accepted by a person with a reason", () => {
     const done = failed().and("StepDecided", { stepId: "acceptance", status: "passed", reason: "Fast enough." });
     expect(done.step("acceptance")).toMatchObject({ status: "passed", passedBy: "person" });
-    expect(currentAttempt(done.step("acceptance"))?.decisions).toMatchObject([{ by: "person", reason: "Fast enough.", question: "acceptance-failed" }]);
+    expect(currentAttempt(done.step("acceptance"))?.decisions).toMatchObject([
+      { by: "person", reason: "Fast enough.", question: "acceptance-failed" },
+    ]);
     expect(done.taskStatus).toBe("done");
   });
 
@@ -124,12 +161,18 @@ describe("create_step before the review has ended", () => {
     expect(added.step("acceptance")).toMatchObject({ status: "queued", qa: { status: "stopped" } });
     expect(added.last.effects).toMatchObject([{ type: "StopRun", stepId: "acceptance" }]);
     const runId = added.runOf("acceptance", "qa");
-    expect(added.decide("QaReported", { stepId: "acceptance", runId, criteria: [] })).toMatchObject({ code: "run-not-current" });
-    expect(added.endRun("acceptance", "qa").last.effects).toEqual([{ type: "PlanRun", stepId: "step-02", role: "builder" }]);
+    expect(added.decide("QaReported", { stepId: "acceptance", runId, criteria: [] })).toMatchObject({
+      code: "run-not-current",
+    });
+    expect(added.endRun("acceptance", "qa").last.effects).toEqual([
+      { type: "PlanRun", stepId: "step-02", role: "builder" },
+    ]);
   });
 
   it("does not let a step depend on the review", () => {
-    expect(reviewed().decide("StepAdded", { step: aWantedStep({ dependsOn: ["acceptance"] }) })).toMatchObject({ code: "unknown-dependency" });
+    expect(reviewed().decide("StepAdded", { step: aWantedStep({ dependsOn: ["acceptance"] }) })).toMatchObject({
+      code: "unknown-dependency",
+    });
   });
 
   it("leaves a review that was skipped in the draft skipped", () => {

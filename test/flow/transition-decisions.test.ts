@@ -31,7 +31,12 @@ type Place = keyof typeof steps;
 type To = "queued" | "passed" | "skipped" | "blocked";
 
 const stop = "fenced and stopped";
-const finished: Readonly<Record<To, string>> = { queued: "step-finished", passed: "step-finished", skipped: "step-finished", blocked: "step-finished" };
+const finished: Readonly<Record<To, string>> = {
+  queued: "step-finished",
+  passed: "step-finished",
+  skipped: "step-finished",
+  blocked: "step-finished",
+};
 const live: Readonly<Record<To, string>> = { queued: "yes", passed: "step-live", skipped: "yes", blocked: "yes" };
 const liveRun: Readonly<Record<To, string>> = { queued: stop, passed: "step-live", skipped: stop, blocked: stop };
 const table: { readonly [P in Place]: Readonly<Record<To, string>> } = {
@@ -48,7 +53,8 @@ const table: { readonly [P in Place]: Readonly<Record<To, string>> } = {
   passed: finished,
   skipped: finished,
 };
-const places = Object.keys(steps) as readonly Place[]; // Object.keys widens to string; the object has exactly these keys.
+// Object.keys widens to string; the object has exactly these keys.
+const places = Object.keys(steps) as readonly Place[];
 const targets: readonly To[] = ["queued", "passed", "skipped", "blocked"];
 const cells = places.flatMap((place) => targets.map((to) => [place, to, table[place][to]] as const));
 
@@ -78,9 +84,17 @@ describe("the table of set_step_status", () => {
   });
 
   it("names what is possible where it says no", () => {
-    expect(steps.checking().decide("StepDecided", { status: "passed" })).toMatchObject({ code: "step-live", accepts: ["queued", "skipped", "blocked"] });
-    expect(steps.queued().decide("StepDecided", { status: "passed" })).toMatchObject({ code: "not-built", accepts: ["skipped", "blocked"] });
-    expect(steps["blocked, never built"]().decide("StepDecided", { status: "passed" })).toMatchObject({ accepts: ["queued", "skipped"] });
+    expect(steps.checking().decide("StepDecided", { status: "passed" })).toMatchObject({
+      code: "step-live",
+      accepts: ["queued", "skipped", "blocked"],
+    });
+    expect(steps.queued().decide("StepDecided", { status: "passed" })).toMatchObject({
+      code: "not-built",
+      accepts: ["skipped", "blocked"],
+    });
+    expect(steps["blocked, never built"]().decide("StepDecided", { status: "passed" })).toMatchObject({
+      accepts: ["queued", "skipped"],
+    });
   });
 
   it("is refused for a step that the task does not have", () => {
@@ -93,19 +107,26 @@ describe("the table of set_step_status", () => {
 
 describe("set_step_status in the statuses of the task", () => {
   it.each(["queued", "passed", "blocked"] as const)("in a draft refuses %s", (status) => {
-    expect(history().decide("StepDecided", { status })).toMatchObject({ ok: false, code: "not-started", accepts: ["skipped", "start_task"] });
+    expect(history().decide("StepDecided", { status })).toMatchObject({
+      ok: false,
+      code: "not-started",
+      accepts: ["skipped", "start_task"],
+    });
   });
 
   it("in a draft accepts skipped, and the task stays a draft while steps are left", () => {
     const two = history({ steps: [aWantedStep(), aWantedStep()] });
     expect(two.and("StepDecided", { status: "skipped" })).toMatchObject({ taskStatus: "draft" });
-    expect(two.decide("StepDecided", { status: "skipped", by: "orchestrator" })).toMatchObject({ code: "person-required" });
+    expect(two.decide("StepDecided", { status: "skipped", by: "orchestrator" })).toMatchObject({
+      code: "person-required",
+    });
   });
 
   it.each(targets)("in an ended task refuses %s", (status) => {
     const done = history().start().pass("step-01");
     const cancelled = history().start().and("TaskCancelled");
-    for (const ended of [done, cancelled]) expect(ended.decide("StepDecided", { status })).toMatchObject({ ok: false, code: "task-ended" });
+    for (const ended of [done, cancelled])
+      expect(ended.decide("StepDecided", { status })).toMatchObject({ ok: false, code: "task-ended" });
   });
 
   it.each(["skipped", "blocked"] as const)("in a paused task accepts %s and leaves it paused", (status) => {
@@ -115,7 +136,9 @@ describe("set_step_status in the statuses of the task", () => {
   });
 
   it("in a waiting task leaves it waiting", () => {
-    const waiting = history({ dependsOn: ["other"], steps: [aWantedStep(), aWantedStep()] }).and("TaskStarted", { dependenciesDone: false });
+    const waiting = history({ dependsOn: ["other"], steps: [aWantedStep(), aWantedStep()] }).and("TaskStarted", {
+      dependenciesDone: false,
+    });
     expect(waiting.and("StepDecided", { status: "skipped" }).taskStatus).toBe("waiting");
     expect(waiting.and("StepDecided", { status: "blocked" }).taskStatus).toBe("waiting");
   });
@@ -126,7 +149,13 @@ describe("a retry", () => {
 
   it("of a blocked step gets as many attempts as configured, and its reason opens the next brief", () => {
     const again = used().and("StepDecided", { status: "queued", maxAttempts: 3, reason: "Look at the log." });
-    expect(again.step()).toMatchObject({ status: "queued", attempt: 1, maxAttempts: 4, question: null, note: "Look at the log." });
+    expect(again.step()).toMatchObject({
+      status: "queued",
+      attempt: 1,
+      maxAttempts: 4,
+      question: null,
+      note: "Look at the log.",
+    });
     const running = again.launch("step-01", "builder");
     expect(currentAttempt(running.step())).toMatchObject({ attempt: 2, note: "Look at the log." });
     expect(running.step().attempts[0]).not.toHaveProperty("note");
@@ -135,7 +164,10 @@ describe("a retry", () => {
   it("of a live step does not use up what is left, and always leaves one more", () => {
     const first = withCheck().launch("step-01", "builder").and("StepDecided", { status: "queued" });
     expect(first.step()).toMatchObject({ attempt: 1, maxAttempts: 3 });
-    const only = history({ maxAttempts: 1 }).start().launch("step-01", "builder").and("StepDecided", { status: "queued" });
+    const only = history({ maxAttempts: 1 })
+      .start()
+      .launch("step-01", "builder")
+      .and("StepDecided", { status: "queued" });
     expect(only.step()).toMatchObject({ attempt: 1, maxAttempts: 2 });
   });
 
@@ -149,16 +181,27 @@ describe("a retry", () => {
 
 describe("accepting a step", () => {
   it("says that a person did, with the reason, and tells it", () => {
-    const accepted = history({ maxAttempts: 1 }).start().fail("step-01").and("StepDecided", { status: "passed", reason: "Good enough." });
+    const accepted = history({ maxAttempts: 1 })
+      .start()
+      .fail("step-01")
+      .and("StepDecided", { status: "passed", reason: "Good enough." });
     expect(accepted.step()).toMatchObject({ status: "passed", passedBy: "person", question: null });
-    expect(currentAttempt(accepted.step())?.decisions).toMatchObject([{ by: "person", status: "passed", reason: "Good enough." }]);
+    expect(currentAttempt(accepted.step())?.decisions).toMatchObject([
+      { by: "person", status: "passed", reason: "Good enough." },
+    ]);
     expect(accepted.notices).toEqual([{ kind: "step-passed", stepId: "step-01", by: "person" }, { kind: "task-done" }]);
   });
 
   it("is possible when an earlier attempt was reported done", () => {
     const failedOnce = history().start().fail("step-01");
-    const lost = [0, 1, 2].reduce<History>((one) => one.launch("step-01", "builder").endRun("step-01", "builder"), failedOnce);
-    expect(lost.step()).toMatchObject({ status: "blocked", question: { choices: expect.arrayContaining(["accept with a reason"]) } });
+    const lost = [0, 1, 2].reduce<History>(
+      (one) => one.launch("step-01", "builder").endRun("step-01", "builder"),
+      failedOnce,
+    );
+    expect(lost.step()).toMatchObject({
+      status: "blocked",
+      question: { choices: expect.arrayContaining(["accept with a reason"]) },
+    });
     expect(lost.and("StepDecided", { status: "passed" }).step().passedBy).toBe("person");
   });
 });
@@ -188,7 +231,11 @@ describe("decisions of a person", () => {
     ["accept a blocked step", steps["blocked, built"](), "passed"],
     ["retry a blocked step", steps["blocked, built"](), "queued"],
   ])("are needed to %s", (_words, one, status) => {
-    expect(byOrchestrator(one, status)).toMatchObject({ ok: false, code: "person-required", accepts: ["the owner's answer in the chat"] });
+    expect(byOrchestrator(one, status)).toMatchObject({
+      ok: false,
+      code: "person-required",
+      accepts: ["the owner's answer in the chat"],
+    });
     expect(one.decide("StepDecided", { status })).toMatchObject({ ok: true });
   });
 
@@ -223,7 +270,10 @@ describe("what a person is told", () => {
 
   it("is each passed step, once", () => {
     const running = withCheck().build("step-01").launch("step-01", "qa");
-    const passed = running.and("QaReported", { runId: running.runOf("step-01", "qa"), criteria: judgementsOf(running.step()) });
+    const passed = running.and("QaReported", {
+      runId: running.runOf("step-01", "qa"),
+      criteria: judgementsOf(running.step()),
+    });
     expect(passed.notices).toEqual([{ kind: "step-passed", stepId: "step-01", by: "qa" }]);
     expect(passed.endRun("step-01", "qa").notices).toEqual([]);
   });
@@ -232,6 +282,6 @@ describe("what a person is told", () => {
 describe("every status of a step", () => {
   it("is in the table, cancelled apart, which exists only in a cancelled task", () => {
     const all: readonly StepStatus[] = ["queued", "building", "checking", "reviewing", "blocked", "passed", "skipped"];
-    expect([...new Set(places.map((place) => place.split(",")[0]))].toSorted()).toEqual(all.toSorted());
+    expect(new Set(places.map((place) => place.split(",")[0]))).toEqual(new Set(all));
   });
 });

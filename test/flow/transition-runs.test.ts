@@ -2,11 +2,22 @@
 import { describe, expect, it } from "vitest";
 import { currentAttempt, openRuns } from "../../src/flow/ready.ts";
 import { recover } from "../../src/flow/recover.ts";
-import { aCheck, aCheckResult, aWantedStep, history, judgementsOf, momentOf, type History } from "../support/histories.ts";
+import {
+  aCheck,
+  aCheckResult,
+  aWantedStep,
+  history,
+  judgementsOf,
+  momentOf,
+  type History,
+} from "../support/histories.ts";
 
 /** Loses as many runs of the role one after the other, each launched before it is lost. */
 function lose(start: History, role: "builder" | "qa", times: number, end: "lost" | "gateway" = "lost"): History {
-  return Array.from({ length: times }).reduce<History>((one) => one.launch("step-01", role).endRun("step-01", role, { end }), start);
+  return Array.from({ length: times }).reduce<History>(
+    (one) => one.launch("step-01", role).endRun("step-01", role, { end }),
+    start,
+  );
 }
 
 const endsOf = (one: History) => (currentAttempt(one.step())?.runs ?? []).map((run) => [run.role, run.launch, run.end]);
@@ -55,7 +66,10 @@ describe("a run that is lost", () => {
     expect(twice.step()).toMatchObject({ status: "reviewing", qa: { status: "lost" } });
     expect(lose(twice, "qa", 1).step()).toMatchObject({
       status: "blocked",
-      question: { kind: "runs-lost", choices: ["retry with a note", "accept with a reason", "skip", "cancel the task"] },
+      question: {
+        kind: "runs-lost",
+        choices: ["retry with a note", "accept with a reason", "skip", "cancel the task"],
+      },
     });
   });
 
@@ -79,7 +93,10 @@ describe("a run that is lost", () => {
 
   it("can be lost before its launch was confirmed", () => {
     const planned = history().start().and("RunPlanned");
-    expect(planned.endRun("step-01", "builder").step()).toMatchObject({ status: "building", builder: { status: "lost" } });
+    expect(planned.endRun("step-01", "builder").step()).toMatchObject({
+      status: "building",
+      builder: { status: "lost" },
+    });
   });
 
   it("is not lost any more once it reported", () => {
@@ -100,23 +117,34 @@ describe("a run's end", () => {
 
   it("is refused for a run or a step that is not known", () => {
     const running = history().start().launch("step-01", "builder");
-    expect(running.decide("RunEnded", { runId: "task-1/step-01/9/builder/1" })).toMatchObject({ code: "nothing-to-do" });
-    expect(running.decide("RunEnded", { stepId: "step-09", runId: running.runOf("step-01", "builder") })).toMatchObject({ code: "nothing-to-do" });
+    expect(running.decide("RunEnded", { runId: "task-1/step-01/9/builder/1" })).toMatchObject({
+      code: "nothing-to-do",
+    });
+    expect(running.decide("RunEnded", { stepId: "step-09", runId: running.runOf("step-01", "builder") })).toMatchObject(
+      { code: "nothing-to-do" },
+    );
   });
 
   it("of QA leaves the verdict as it is", () => {
-    const passed = history({ steps: [aWantedStep(), aWantedStep()] }).start().pass("step-01");
+    const passed = history({ steps: [aWantedStep(), aWantedStep()] })
+      .start()
+      .pass("step-01");
     expect(passed.step().status).toBe("passed");
     expect(openRuns(passed.step())).toEqual([]);
   });
 
   it("keeps the next step waiting for the tree until it is seen", () => {
-    const two = history({ steps: [aWantedStep(), aWantedStep()] }).start().build("step-01").launch("step-01", "qa");
+    const two = history({ steps: [aWantedStep(), aWantedStep()] })
+      .start()
+      .build("step-01")
+      .launch("step-01", "qa");
     const runId = two.runOf("step-01", "qa");
     const judged = two.and("QaReported", { runId, criteria: judgementsOf(two.step()) });
     expect(judged.statuses()).toEqual({ "step-01": "passed", "step-02": "queued" });
     expect(judged.last.effects.map((effect) => effect.type)).toEqual(["TellPerson", "AwaitRun"]);
-    expect(judged.endRun("step-01", "qa").last.effects).toEqual([{ type: "PlanRun", stepId: "step-02", role: "builder" }]);
+    expect(judged.endRun("step-01", "qa").last.effects).toEqual([
+      { type: "PlanRun", stepId: "step-02", role: "builder" },
+    ]);
   });
 });
 
@@ -146,7 +174,17 @@ describe("planning a run", () => {
     expect(planned.step().attempts).toEqual([
       {
         attempt: 1,
-        runs: [{ runId: "task-1/step-01/1/builder/1", role: "builder", launch: 1, startedAt: momentOf(2), endedAt: null, end: null, usage: null }],
+        runs: [
+          {
+            runId: "task-1/step-01/1/builder/1",
+            role: "builder",
+            launch: 1,
+            startedAt: momentOf(2),
+            endedAt: null,
+            end: null,
+            usage: null,
+          },
+        ],
         tree: { before: "tree-before", built: null, judged: null },
         late: [],
       },
@@ -164,7 +202,8 @@ describe("planning a run", () => {
 });
 
 describe("a fenced run", () => {
-  const stopped = () => history().start().launch("step-01", "builder").and("StepDecided", { status: "queued", by: "orchestrator" });
+  const stopped = () =>
+    history().start().launch("step-01", "builder").and("StepDecided", { status: "queued", by: "orchestrator" });
 
   it("is to be stopped, and its report is refused", () => {
     const runId = "task-1/step-01/1/builder/1";
@@ -191,7 +230,9 @@ describe("a fenced run", () => {
 
   it("is not confirmed any more when it was fenced between intent and launch", () => {
     const fenced = history().start().and("RunPlanned").and("StepDecided", { status: "blocked" });
-    expect(fenced.decide("RunLaunched", { runId: fenced.runOf("step-01", "builder") })).toMatchObject({ code: "nothing-to-do" });
+    expect(fenced.decide("RunLaunched", { runId: fenced.runOf("step-01", "builder") })).toMatchObject({
+      code: "nothing-to-do",
+    });
     expect(fenced.last.effects.at(-1)).toMatchObject({ type: "StopRun" });
   });
 
@@ -205,8 +246,12 @@ describe("a fenced run", () => {
   });
 
   it("does not bring results of checks back to life", () => {
-    const running = history({ steps: [aWantedStep({ checks: [aCheck] })] }).start().launch("step-01", "builder");
-    const checking = running.and("BuilderReported", { runId: running.runOf("step-01", "builder") }).endRun("step-01", "builder");
+    const running = history({ steps: [aWantedStep({ checks: [aCheck] })] })
+      .start()
+      .launch("step-01", "builder");
+    const checking = running
+      .and("BuilderReported", { runId: running.runOf("step-01", "builder") })
+      .endRun("step-01", "builder");
     const requeued = checking.and("StepDecided", { status: "queued" });
     expect(requeued.decide("ChecksFinished", { results: [aCheckResult()] })).toMatchObject({ code: "nothing-to-do" });
   });
@@ -220,7 +265,10 @@ describe("a report of a run that is not the current one", () => {
     ["that was lost and replaced", () => lose(history().start(), "builder", 1).launch("step-01", "builder")],
     ["of an earlier attempt", () => history().start().fail("step-01").launch("step-01", "builder")],
     ["of a cancelled task", () => history().start().launch("step-01", "builder").and("TaskCancelled")],
-    ["of a step that a person skipped", () => history().start().launch("step-01", "builder").and("StepDecided", { status: "skipped" })],
+    [
+      "of a step that a person skipped",
+      () => history().start().launch("step-01", "builder").and("StepDecided", { status: "skipped" }),
+    ],
     ["of a task that is done", () => history().start().pass("step-01")],
     ["that never was", () => history().start()],
   ])("is refused for a run %s", (_words, make) => {
@@ -236,20 +284,30 @@ describe("a report of a run that is not the current one", () => {
   it("is refused when QA's run reports as the builder, and the other way round", () => {
     const building = history().start().launch("step-01", "builder");
     const criteria = judgementsOf(building.step());
-    expect(building.decide("QaReported", { runId: building.runOf("step-01", "builder"), criteria })).toMatchObject({ code: "run-not-current" });
+    expect(building.decide("QaReported", { runId: building.runOf("step-01", "builder"), criteria })).toMatchObject({
+      code: "run-not-current",
+    });
     const reviewing = history().start().build("step-01").launch("step-01", "qa");
-    expect(reviewing.decide("BuilderReported", { runId: reviewing.runOf("step-01", "qa") })).toMatchObject({ code: "run-not-current" });
+    expect(reviewing.decide("BuilderReported", { runId: reviewing.runOf("step-01", "qa") })).toMatchObject({
+      code: "run-not-current",
+    });
   });
 
   it("is refused when it names another step than the run's", () => {
-    const running = history({ steps: [aWantedStep(), aWantedStep({ dependsOn: [] })] }).start().launch("step-01", "builder");
-    expect(running.decide("BuilderReported", { stepId: "step-02", runId: first })).toMatchObject({ code: "run-not-current" });
+    const running = history({ steps: [aWantedStep(), aWantedStep({ dependsOn: [] })] })
+      .start()
+      .launch("step-01", "builder");
+    expect(running.decide("BuilderReported", { stepId: "step-02", runId: first })).toMatchObject({
+      code: "run-not-current",
+    });
   });
 
   it("is archived with the attempt it belongs to, without any other effect", () => {
     const replaced = history().start().fail("step-01").launch("step-01", "builder");
     const kept = replaced.and("LateReportArchived", { runId: first, report: '{"summary":"late"}' });
-    expect(kept.step().attempts[0]?.late).toEqual([{ runId: first, role: "builder", at: momentOf(12), report: '{"summary":"late"}' }]);
+    expect(kept.step().attempts[0]?.late).toEqual([
+      { runId: first, role: "builder", at: momentOf(12), report: '{"summary":"late"}' },
+    ]);
     expect(kept.step().attempts[1]).toEqual(replaced.step().attempts[1]);
     expect(kept.step()).toMatchObject({ status: "building", builder: replaced.step().builder });
     expect(kept.notices).toEqual([]);
@@ -260,7 +318,9 @@ describe("a report of a run that is not the current one", () => {
     const thrice = late(late(late(history().start().build("step-01"))));
     expect(thrice.decide("LateReportArchived", { runId: first })).toMatchObject({ ok: false, code: "nothing-to-do" });
     const judged = thrice.judge("step-01");
-    expect(judged.decide("LateReportArchived", { runId: judged.runOf("step-01", "qa"), role: "qa" })).toMatchObject({ ok: true });
+    expect(judged.decide("LateReportArchived", { runId: judged.runOf("step-01", "qa"), role: "qa" })).toMatchObject({
+      ok: true,
+    });
   });
 
   it("is archived in a cancelled task as well", () => {
@@ -269,6 +329,9 @@ describe("a report of a run that is not the current one", () => {
   });
 
   it("is not archived for a run that never was", () => {
-    expect(history().start().decide("LateReportArchived", { runId: first })).toMatchObject({ ok: false, code: "run-not-current" });
+    expect(history().start().decide("LateReportArchived", { runId: first })).toMatchObject({
+      ok: false,
+      code: "run-not-current",
+    });
   });
 });

@@ -1,4 +1,4 @@
-/** The task's status: how it is computed, and what each call makes of it. DESIGN section 4, "Task status" and its table. */
+/** The task's status: how it is computed, and what each call makes of it. DESIGN section 4, "Task status". */
 import { describe, expect, it } from "vitest";
 import { statusOf, transition } from "../../src/flow/transition.ts";
 import type { Step, Task, TaskStatus } from "../../src/schema/documents.ts";
@@ -9,7 +9,7 @@ const held = (one: History, stepId: string) => one.and("StepDecided", { stepId, 
 const waiting = () => history({ dependsOn: ["other"] }).and("TaskStarted", { dependenciesDone: false });
 const undecided = () => waiting().and("DependencyCancelled", { taskId: "other" });
 
-/** A task in each status; blocked by a step's question, and waiting for a person about a cancelled dependency as a case of its own. */
+/** A task in each status; `undecided` waits for a person's word about a cancelled dependency. */
 const tasks: { readonly [S in TaskStatus | "undecided"]: () => History } = {
   draft: () => history(),
   running: () => history().start(),
@@ -105,7 +105,11 @@ describe("the table of calls", () => {
     ["set_task_status paused", ["running", "waiting", "undecided", "blocked"], { to: "paused" }],
     ["set_task_status paused", ["paused"], { refused: "nothing-to-do" }],
     ["set_task_status paused", ended, { refused: "task-ended" }],
-    ["set_task_status cancelled", ["draft", "running", "waiting", "undecided", "blocked", "paused"], { to: "cancelled" }],
+    [
+      "set_task_status cancelled",
+      ["draft", "running", "waiting", "undecided", "blocked", "paused"],
+      { to: "cancelled" },
+    ],
     ["set_task_status cancelled", ended, { refused: "task-ended" }],
   ];
   const cells = rows.flatMap(([call, when, outcome]) => when.map((status) => [call, status, outcome] as const));
@@ -118,14 +122,22 @@ describe("the table of calls", () => {
   it.each(cells)("%s, when %s: %o", (call, status, outcome) => {
     const decision = decide(tasks[status](), call);
     if ("to" in outcome) expect(decision).toMatchObject({ ok: true, next: { task: { status: outcome.to } } });
-    else expect(decision).toMatchObject({ ok: false, code: outcome.refused, ...(outcome.accepts === undefined ? {} : { accepts: outcome.accepts }) });
+    else
+      expect(decision).toMatchObject({
+        ok: false,
+        code: outcome.refused,
+        ...(outcome.accepts === undefined ? {} : { accepts: outcome.accepts }),
+      });
   });
 });
 
 describe("a task that is paused", () => {
   it("launches nothing, checks included; live runs finish and their reports move the step", () => {
     const check = { name: "tests", command: ["npm", "test"], timeoutSeconds: 300 };
-    const live = history({ steps: [aWantedStep({ checks: [check] })] }).start().launch("step-01", "builder").and("TaskPaused");
+    const live = history({ steps: [aWantedStep({ checks: [check] })] })
+      .start()
+      .launch("step-01", "builder")
+      .and("TaskPaused");
     expect(live.last.effects).toMatchObject([{ type: "AwaitRun" }]);
     const reported = live.and("BuilderReported", { runId: live.runOf("step-01", "builder") });
     expect(reported.statuses()).toEqual({ "step-01": "checking" });
@@ -137,8 +149,13 @@ describe("a task that is paused", () => {
 
   it("accepts the results of checks that were under way", () => {
     const check = { name: "tests", command: ["npm", "test"], timeoutSeconds: 300 };
-    const running = history({ steps: [aWantedStep({ checks: [check] })] }).start().launch("step-01", "builder");
-    const paused = running.and("BuilderReported", { runId: running.runOf("step-01", "builder") }).endRun("step-01", "builder").and("TaskPaused");
+    const running = history({ steps: [aWantedStep({ checks: [check] })] })
+      .start()
+      .launch("step-01", "builder");
+    const paused = running
+      .and("BuilderReported", { runId: running.runOf("step-01", "builder") })
+      .endRun("step-01", "builder")
+      .and("TaskPaused");
     const finished = paused.and("ChecksFinished", { results: [] });
     expect(finished.statuses()).toEqual({ "step-01": "reviewing" });
     expect(finished.decide("RunPlanned", { role: "qa" })).toMatchObject({ code: "nothing-to-do" });
@@ -190,7 +207,9 @@ describe("a task that waits for other tasks", () => {
       askedAt: momentOf(2),
     };
     expect(undecided().state.task).toMatchObject({ status: "waiting", question });
-    expect(undecided().last.effects).toEqual([{ type: "TellPerson", notice: { kind: "question", stepId: null, question } }]);
+    expect(undecided().last.effects).toEqual([
+      { type: "TellPerson", notice: { kind: "question", stepId: null, question } },
+    ]);
   });
 
   it("asks only about a task that it waits for, and once", () => {
@@ -201,7 +220,9 @@ describe("a task that waits for other tasks", () => {
 
   it("goes on without a cancelled one only when a person says so", () => {
     const without: Fields<"TaskResumed"> = { without: ["other"], dependenciesDone: false };
-    expect(undecided().decide("TaskResumed", { ...without, by: "orchestrator" })).toMatchObject({ code: "person-required" });
+    expect(undecided().decide("TaskResumed", { ...without, by: "orchestrator" })).toMatchObject({
+      code: "person-required",
+    });
     const running = undecided().and("TaskResumed", without);
     expect(running.state.task).toMatchObject({ status: "running", question: null, dependsOn: [] });
   });
@@ -220,6 +241,11 @@ describe("a task that waits for other tasks", () => {
     expect(resumed.state.task).toMatchObject({ status: "waiting", question: { kind: "dependency-cancelled" } });
   });
 
+  it("keeps no question when skipping every step makes it done", () => {
+    const done = undecided().and("StepDecided", { status: "skipped" });
+    expect(done.state.task).toMatchObject({ status: "done", question: null });
+  });
+
   it("keeps the question over a pause", () => {
     const paused = undecided().and("TaskPaused");
     expect(paused.state.task).toMatchObject({ status: "paused", question: { kind: "dependency-cancelled" } });
@@ -231,11 +257,19 @@ describe("a task that is cancelled", () => {
     const steps = [aWantedStep(), aWantedStep(), aWantedStep({ dependsOn: ["step-01"] }), aWantedStep()];
     const live = held(history({ steps }).start().pass("step-01").launch("step-02", "builder"), "step-03");
     const cancelled = live.and("TaskCancelled", { reason: "no money" });
-    expect(cancelled.statuses()).toEqual({ "step-01": "passed", "step-02": "cancelled", "step-03": "cancelled", "step-04": "cancelled" });
+    expect(cancelled.statuses()).toEqual({
+      "step-01": "passed",
+      "step-02": "cancelled",
+      "step-03": "cancelled",
+      "step-04": "cancelled",
+    });
     expect(cancelled.step("step-02").builder.status).toBe("stopped");
     expect(cancelled.step("step-03").question).toBeNull();
     expect(cancelled.state.task).toMatchObject({ status: "cancelled", cancelledAt: momentOf(13) });
-    expect(cancelled.last.effects).toMatchObject([{ type: "TellPerson", notice: { kind: "task-cancelled" } }, { type: "StopRun", stepId: "step-02" }]);
+    expect(cancelled.last.effects).toMatchObject([
+      { type: "TellPerson", notice: { kind: "task-cancelled" } },
+      { type: "StopRun", stepId: "step-02" },
+    ]);
   });
 
   it("is cancelled by the orchestrator too, unless that would answer a question", () => {
@@ -247,14 +281,37 @@ describe("a task that is cancelled", () => {
 
   it("keeps the answer in the attempt that asked", () => {
     const running = history().start().launch("step-01", "builder");
-    const asked = running.and("BuilderReported", { runId: running.runOf("step-01", "builder"), outcome: "blocked", question: "Why?" });
-    const decision = { at: momentOf(5), by: "person", status: "cancelled", reason: "never mind", question: "builder-asks" };
+    const asked = running.and("BuilderReported", {
+      runId: running.runOf("step-01", "builder"),
+      outcome: "blocked",
+      question: "Why?",
+    });
+    const decision = {
+      at: momentOf(5),
+      by: "person",
+      status: "cancelled",
+      reason: "never mind",
+      question: "builder-asks",
+    };
     expect(asked.and("TaskCancelled", { reason: "never mind" }).step().attempts[0]?.decisions).toEqual([decision]);
   });
 });
 
 describe("an event for a task that does not exist", () => {
-  it.each(["TaskStarted", "TaskPaused", "TaskResumed", "TaskCancelled", "StepDecided", "RunPlanned", "FlowLinked"] as const)("is refused: %s", (type) => {
-    expect(transition(undefined, anEvent(type))).toEqual({ ok: false, code: "unknown-task", reason: "There is no such task.", accepts: [] });
+  it.each([
+    "TaskStarted",
+    "TaskPaused",
+    "TaskResumed",
+    "TaskCancelled",
+    "StepDecided",
+    "RunPlanned",
+    "FlowLinked",
+  ] as const)("is refused: %s", (type) => {
+    expect(transition(undefined, anEvent(type))).toEqual({
+      ok: false,
+      code: "unknown-task",
+      reason: "There is no such task.",
+      accepts: [],
+    });
   });
 });

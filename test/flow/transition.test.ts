@@ -9,7 +9,10 @@ const home = { taskId: "task-1", projectId: "project-1" };
 
 describe("a task that is created", () => {
   it("is a draft whose steps are queued, with criteria numbered and nothing due", () => {
-    const decision = transition(undefined, anEvent("TaskCreated", { steps: [aWantedStep({ passCriteria: ["It runs."] })] }));
+    const decision = transition(
+      undefined,
+      anEvent("TaskCreated", { steps: [aWantedStep({ passCriteria: ["It runs."] })] }),
+    );
     const at = momentOf(0);
     const idle = { status: "idle", sessionKey: null, runId: null };
     expect(decision).toStrictEqual({
@@ -78,7 +81,9 @@ describe("the way of a step", () => {
   it("goes from queued over building, checking and reviewing to passed", () => {
     const queued = history({ steps: [aWantedStep({ checks: [aCheck] })] }).start();
     const building = queued.launch("step-01", "builder");
-    const checking = building.and("BuilderReported", { runId: building.runOf("step-01", "builder") }).endRun("step-01", "builder");
+    const checking = building
+      .and("BuilderReported", { runId: building.runOf("step-01", "builder") })
+      .endRun("step-01", "builder");
     const reviewing = checking.and("ChecksFinished", { results: [aCheckResult()] });
     const passed = reviewing.judge("step-01");
     const way = [queued, building, checking, reviewing, passed].map((one) => one.step().status);
@@ -128,12 +133,18 @@ describe("the way of a step", () => {
   });
 
   it("starts the next step when the step before it was skipped", () => {
-    const two = history({ steps: [aWantedStep(), aWantedStep()] }).start().and("StepDecided", { status: "skipped" });
+    const two = history({ steps: [aWantedStep(), aWantedStep()] })
+      .start()
+      .and("StepDecided", { status: "skipped" });
     expect(two.last.effects).toEqual([{ type: "PlanRun", stepId: "step-02", role: "builder" }]);
   });
 
   it("needs every step in dependsOn passed or skipped", () => {
-    const steps = [aWantedStep({ id: "a" }), aWantedStep({ id: "b", dependsOn: [] }), aWantedStep({ id: "c", dependsOn: ["a", "b"] })];
+    const steps = [
+      aWantedStep({ id: "a" }),
+      aWantedStep({ id: "b", dependsOn: [] }),
+      aWantedStep({ id: "c", dependsOn: ["a", "b"] }),
+    ];
     const one = history({ steps }).start().pass("a");
     expect(one.decide("RunPlanned", { stepId: "c" })).toMatchObject({ ok: false, code: "nothing-to-do" });
     expect(one.pass("b").last.effects).toEqual([{ type: "PlanRun", stepId: "c", role: "builder" }]);
@@ -144,7 +155,12 @@ describe("a builder's report", () => {
   it("is kept word for word, and what the system saw is added when the run has ended", () => {
     const running = history().start().launch("step-01", "builder");
     const runId = running.runOf("step-01", "builder");
-    const said = { summary: "Did it.", filesChanged: ["src/a.ts"], filesDeleted: ["old.ts"], testsRun: [{ command: "npm test", exitCode: 0 }] };
+    const said = {
+      summary: "Did it.",
+      filesChanged: ["src/a.ts"],
+      filesDeleted: ["old.ts"],
+      testsRun: [{ command: "npm test", exitCode: 0 }],
+    };
     const reported = running.and("BuilderReported", { runId, ...said });
     const report = { runId, outcome: "done", ...said, filesObserved: null };
     expect(currentAttempt(reported.step())?.builder).toEqual(report);
@@ -158,7 +174,10 @@ describe("a builder's report", () => {
     const running = history({ steps }).start().launch("step-01", "builder");
     const reported = running.and("BuilderReported", { runId: running.runOf("step-01", "builder") });
     expect(reported.step().builder.status).toBe("reported");
-    expect(reported.decide("ChecksFinished", { results: [aCheckResult()] })).toMatchObject({ ok: false, code: "nothing-to-do" });
+    expect(reported.decide("ChecksFinished", { results: [aCheckResult()] })).toMatchObject({
+      ok: false,
+      code: "nothing-to-do",
+    });
     expect(reported.decide("RunPlanned", { role: "qa" })).toMatchObject({ ok: false, code: "nothing-to-do" });
 
     const plain = history().start().launch("step-01", "builder");
@@ -171,7 +190,10 @@ describe("a builder's report", () => {
     const planned = history().start().and("RunPlanned");
     const reported = planned.and("BuilderReported", { runId: planned.runOf("step-01", "builder") });
     expect(reported.step()).toMatchObject({ status: "reviewing", builder: { status: "reported" } });
-    expect(reported.decide("RunLaunched", { runId: planned.runOf("step-01", "builder") })).toMatchObject({ ok: false, code: "nothing-to-do" });
+    expect(reported.decide("RunLaunched", { runId: planned.runOf("step-01", "builder") })).toMatchObject({
+      ok: false,
+      code: "nothing-to-do",
+    });
   });
 
   it("keeps usage and end of the run with the run", () => {
@@ -198,19 +220,29 @@ describe("a builder's report", () => {
     const built = running
       .and("BuilderReported", { runId: running.runOf("step-01", "builder") })
       .endRun("step-01", "builder", { tree: "tree-1", shared: true });
-    expect(currentAttempt(built.judge("step-01").step())?.tree).toEqual({ before: "tree-0", built: "tree-1", judged: "tree-1", shared: true });
+    expect(currentAttempt(built.judge("step-01").step())?.tree).toEqual({
+      before: "tree-0",
+      built: "tree-1",
+      judged: "tree-1",
+      shared: true,
+    });
   });
 });
 
 describe("a step with checks", () => {
   it("is given back to the builder when one fails: the attempt counts, and no QA run is spent", () => {
     const failing = aCheckResult({ exitCode: 1, outputTail: "1 failed" });
-    const back = history({ steps: [aWantedStep({ checks: [aCheck] })] }).start().build("step-01", { checks: [failing] });
+    const back = history({ steps: [aWantedStep({ checks: [aCheck] })] })
+      .start()
+      .build("step-01", { checks: [failing] });
     expect(back.step()).toMatchObject({ status: "queued", attempt: 1, qa: { status: "idle" } });
     expect(currentAttempt(back.step())?.checks).toEqual([failing]);
     expect(currentAttempt(back.step())).not.toHaveProperty("qa");
     expect(back.last.effects).toEqual([
-      { type: "TellPerson", notice: { kind: "step-sent-back", stepId: "step-01", attempt: 1, failedChecks: ["tests"], failedCriteria: [] } },
+      {
+        type: "TellPerson",
+        notice: { kind: "step-sent-back", stepId: "step-01", attempt: 1, failedChecks: ["tests"], failedCriteria: [] },
+      },
       { type: "PlanRun", stepId: "step-01", role: "builder" },
     ]);
     expect(back.launch("step-01", "builder").step().attempt).toBe(2);
@@ -220,18 +252,24 @@ describe("a step with checks", () => {
     ["has no exit code", aCheckResult({ exitCode: null, timedOut: true })],
     ["has another exit code than 0", aCheckResult({ exitCode: 137 })],
   ])("counts a check as failed that %s", (_words, result) => {
-    const back = history({ steps: [aWantedStep({ checks: [aCheck] })] }).start().build("step-01", { checks: [result] });
+    const back = history({ steps: [aWantedStep({ checks: [aCheck] })] })
+      .start()
+      .build("step-01", { checks: [result] });
     expect(back.step().status).toBe("queued");
   });
 
   it("refuses results twice, of another attempt and of an unknown step", () => {
     const results = [aCheckResult({ exitCode: 1 })];
-    const back = history({ steps: [aWantedStep({ checks: [aCheck] })] }).start().build("step-01", { checks: results });
+    const back = history({ steps: [aWantedStep({ checks: [aCheck] })] })
+      .start()
+      .build("step-01", { checks: results });
     const again = back.launch("step-01", "builder");
     const due = again.and("BuilderReported", { runId: again.runOf("step-01", "builder") }).endRun("step-01", "builder");
     expect(back.decide("ChecksFinished", { results })).toMatchObject({ code: "nothing-to-do" });
     expect(due.decide("ChecksFinished", { attempt: 1, results })).toMatchObject({ code: "nothing-to-do" });
-    expect(due.decide("ChecksFinished", { stepId: "other", attempt: 2, results })).toMatchObject({ code: "nothing-to-do" });
+    expect(due.decide("ChecksFinished", { stepId: "other", attempt: 2, results })).toMatchObject({
+      code: "nothing-to-do",
+    });
     expect(due.decide("ChecksFinished", { attempt: 2, results })).toMatchObject({ ok: true });
   });
 });
@@ -256,24 +294,41 @@ describe("QA's verdict", () => {
     const back = running.and("QaReported", { runId, criteria, feedback: "No test." });
     expect(back.step()).toMatchObject({ status: "queued", attempt: 1, passedBy: null });
     expect(currentAttempt(back.step())?.qa).toEqual({ runId, verdict: "fail", criteria, feedback: "No test." });
-    expect(back.notices).toEqual([{ kind: "step-sent-back", stepId: "step-01", attempt: 1, failedChecks: [], failedCriteria: ["c2"] }]);
+    expect(back.notices).toEqual([
+      { kind: "step-sent-back", stepId: "step-01", attempt: 1, failedChecks: [], failedCriteria: ["c2"] },
+    ]);
   });
 
   it("is kept in the order of the criteria, however QA ordered it", () => {
     const running = reviewing();
     const criteria = judgementsOf(running.step());
-    const passed = running.and("QaReported", { runId: running.runOf("step-01", "qa"), criteria: criteria.toReversed() });
+    const passed = running.and("QaReported", {
+      runId: running.runOf("step-01", "qa"),
+      criteria: criteria.toReversed(),
+    });
     expect(currentAttempt(passed.step())?.qa?.criteria).toEqual(criteria);
   });
 
   it.each([
     ["lacks a criterion", (step: ReturnType<typeof judgementsOf>) => step.slice(1), "c1 is not judged."],
     ["judges one twice", (all: ReturnType<typeof judgementsOf>) => [...all, ...all.slice(0, 1)], "c1 is judged twice."],
-    ["judges an unknown one", (all: ReturnType<typeof judgementsOf>) => [...all, { id: "c9", pass: true, evidence: "x" }], '"c9" is no criterion of this step.'],
-    ["has no evidence", (all: ReturnType<typeof judgementsOf>) => all.map((one) => ({ ...one, evidence: " \n" })), "c1 has no evidence; c2 has no evidence."],
+    [
+      "judges an unknown one",
+      (all: ReturnType<typeof judgementsOf>) => [...all, { id: "c9", pass: true, evidence: "x" }],
+      '"c9" is no criterion of this step.',
+    ],
+    [
+      "has no evidence",
+      (all: ReturnType<typeof judgementsOf>) => all.map((one) => ({ ...one, evidence: " \n" })),
+      "c1 has no evidence; c2 has no evidence.",
+    ],
   ])("is refused when it %s, with what would be accepted", (_words, change, reason) => {
     const running = reviewing();
-    const decision = running.decide("QaReported", { runId: running.runOf("step-01", "qa"), criteria: change(judgementsOf(running.step())), feedback: "x" });
+    const decision = running.decide("QaReported", {
+      runId: running.runOf("step-01", "qa"),
+      criteria: change(judgementsOf(running.step())),
+      feedback: "x",
+    });
     const accepts = ["c1: pass true or false, with evidence", "c2: pass true or false, with evidence"];
     expect(decision).toEqual({ ok: false, code: "invalid-judgement", reason, accepts });
   });
@@ -281,13 +336,15 @@ describe("QA's verdict", () => {
   it("is refused without feedback when a criterion fails", () => {
     const running = reviewing();
     const criteria = judgementsOf(running.step(), ["c1"]);
-    expect(running.decide("QaReported", { runId: running.runOf("step-01", "qa"), criteria, feedback: " " })).toMatchObject({
+    expect(
+      running.decide("QaReported", { runId: running.runOf("step-01", "qa"), criteria, feedback: " " }),
+    ).toMatchObject({
       ok: false,
       code: "feedback-missing",
     });
   });
 
-  it("holds for the tree that QA was given: when it differs at the end, the attempt says so and names the files", () => {
+  it("holds for the tree that QA was given: when it differs at the end, the attempt names the files", () => {
     const running = reviewing();
     const passed = running
       .and("QaReported", { runId: running.runOf("step-01", "qa"), criteria: judgementsOf(running.step()) })
@@ -318,12 +375,19 @@ describe("attempts", () => {
   });
 
   it("do not grow when a lost run is launched again", () => {
-    const again = history().start().launch("step-01", "builder").endRun("step-01", "builder").launch("step-01", "builder");
+    const again = history()
+      .start()
+      .launch("step-01", "builder")
+      .endRun("step-01", "builder")
+      .launch("step-01", "builder");
     expect(again.step().attempt).toBe(1);
   });
 
   it("that are used up block the step with a question", () => {
-    const blocked = history({ maxAttempts: 2 }).start().fail("step-01", { fails: ["c1"] }).fail("step-01", { fails: ["c2"] });
+    const blocked = history({ maxAttempts: 2 })
+      .start()
+      .fail("step-01", { fails: ["c1"] })
+      .fail("step-01", { fails: ["c2"] });
     const question = {
       id: "step-01-q16",
       kind: "attempts-used",
@@ -337,7 +401,9 @@ describe("attempts", () => {
 
   it("that are used up by failing checks block the step too", () => {
     const checks = [aCheckResult({ exitCode: 1 })];
-    const blocked = history({ maxAttempts: 1, steps: [aWantedStep({ checks: [aCheck] })] }).start().build("step-01", { checks });
+    const blocked = history({ maxAttempts: 1, steps: [aWantedStep({ checks: [aCheck] })] })
+      .start()
+      .build("step-01", { checks });
     expect(blocked.step()).toMatchObject({ status: "blocked", question: { kind: "attempts-used" } });
     expect(blocked.step().question?.text).toContain("check tests");
     expect(blocked.notices).toEqual([{ kind: "question", stepId: "step-01", question: blocked.step().question }]);
@@ -345,13 +411,19 @@ describe("attempts", () => {
 });
 
 describe("two attempts in a row", () => {
-  const first = () => history({ maxAttempts: 9 }).start().fail("step-01", { fails: ["c1", "c2"], tree: "same" });
+  const first = () =>
+    history({ maxAttempts: 9 })
+      .start()
+      .fail("step-01", { fails: ["c1", "c2"], tree: "same" });
 
   it("that leave the same tree and fail the same criteria block the step: no progress", () => {
     const blocked = first().fail("step-01", { fails: ["c2", "c1"], tree: "same" });
     expect(blocked.step()).toMatchObject({
       status: "blocked",
-      question: { kind: "no-progress", text: "Two attempts of step step-01 in a row left the same work and failed the same: c1, c2." },
+      question: {
+        kind: "no-progress",
+        text: "Two attempts of step step-01 in a row left the same work and failed the same: c1, c2.",
+      },
     });
   });
 
@@ -368,7 +440,9 @@ describe("two attempts in a row", () => {
   });
 
   it("count only when nothing came between them", () => {
-    const third = first().fail("step-01", { fails: ["c1"], tree: "same" }).fail("step-01", { fails: ["c1", "c2"], tree: "same" });
+    const third = first()
+      .fail("step-01", { fails: ["c1"], tree: "same" })
+      .fail("step-01", { fails: ["c1", "c2"], tree: "same" });
     expect(third.step().status).toBe("queued");
   });
 
@@ -384,7 +458,11 @@ describe("two attempts in a row", () => {
 describe("a builder that reports blocked", () => {
   const asked = () => {
     const running = history().start().launch("step-01", "builder");
-    return running.and("BuilderReported", { runId: running.runOf("step-01", "builder"), outcome: "blocked", question: "Which colour?" });
+    return running.and("BuilderReported", {
+      runId: running.runOf("step-01", "builder"),
+      outcome: "blocked",
+      question: "Which colour?",
+    });
   };
 
   it("blocks the step with its question", () => {
@@ -392,13 +470,19 @@ describe("a builder that reports blocked", () => {
     expect(blocked.step()).toMatchObject({
       status: "blocked",
       attempt: 1,
-      question: { kind: "builder-asks", text: "Which colour?", choices: ["retry with a note", "skip", "cancel the task"] },
+      question: {
+        kind: "builder-asks",
+        text: "Which colour?",
+        choices: ["retry with a note", "skip", "cancel the task"],
+      },
     });
     expect(blocked.notices).toEqual([{ kind: "question", stepId: "step-01", question: blocked.step().question }]);
   });
 
   it("uses no allowance: the next attempts are as many as before", () => {
-    const again = asked().endRun("step-01", "builder", { end: "reported" }).and("StepDecided", { status: "queued", reason: "Blue.", maxAttempts: 3 });
+    const again = asked()
+      .endRun("step-01", "builder", { end: "reported" })
+      .and("StepDecided", { status: "queued", reason: "Blue.", maxAttempts: 3 });
     expect(again.step()).toMatchObject({ status: "queued", attempt: 1, maxAttempts: 4, question: null });
     const next = again.launch("step-01", "builder");
     expect(currentAttempt(next.step())?.note).toBe("Blue.");
@@ -439,6 +523,9 @@ describe("a flow record", () => {
   });
 
   it("that is linked already is refused, so that the task keeps its revision", () => {
-    expect(history({ flowId: "flow-1" }).decide("FlowLinked", { flowId: "flow-1" })).toMatchObject({ ok: false, code: "nothing-to-do" });
+    expect(history({ flowId: "flow-1" }).decide("FlowLinked", { flowId: "flow-1" })).toMatchObject({
+      ok: false,
+      code: "nothing-to-do",
+    });
   });
 });

@@ -16,7 +16,8 @@ import {
 
 export type State = { readonly task: Task; readonly steps: readonly Step[] };
 
-const runId = (stepId: string, attempt: number, role: string, launch = 1) => `count-words-1a2b3c4d/${stepId}/${attempt}/${role}/${launch}`;
+const runId = (stepId: string, attempt: number, role: string, launch = 1) =>
+  `count-words-1a2b3c4d/${stepId}/${attempt}/${role}/${launch}`;
 const check = { name: "tests", command: ["node", "--test", "wc test.js"], timeoutSeconds: 60 };
 
 const firstPassed = aStep({
@@ -41,13 +42,30 @@ const firstPassed = aStep({
       attempt: 2,
       runs: [
         aRun({ runId: runId("step-01", 2, "builder"), startedAt: minute(16), endedAt: minute(20) }),
-        aRun({ runId: runId("step-01", 2, "qa"), role: "qa", startedAt: minute(21), endedAt: minute(24), usage: { inputTokens: 4_000, outputTokens: 300, costUsd: 0.9 } }),
+        aRun({
+          runId: runId("step-01", 2, "qa"),
+          role: "qa",
+          startedAt: minute(21),
+          endedAt: minute(24),
+          usage: { inputTokens: 4_000, outputTokens: 300, costUsd: 0.9 },
+        }),
       ],
-      builder: aBuilderReport({ summary: "An empty file has 0 words now.", filesChanged: ["wc.js"], filesObserved: ["wc.js"] }),
+      builder: aBuilderReport({
+        summary: "An empty file has 0 words now.",
+        filesChanged: ["wc.js"],
+        filesObserved: ["wc.js"],
+      }),
       checks: [aCheckResult()],
       qa: aQaReport(),
       tree: { before: "tree-1", built: "tree-2", judged: "tree-2" },
-      late: [{ runId: runId("step-01", 1, "builder"), role: "builder", at: minute(17), report: '{"outcome":"done","summary":"I finished after all."}' }],
+      late: [
+        {
+          runId: runId("step-01", 1, "builder"),
+          role: "builder",
+          at: minute(17),
+          report: '{"outcome":"done","summary":"I finished after all."}',
+        },
+      ],
     }),
   ],
 });
@@ -68,7 +86,13 @@ const secondFailedOnce = anAttempt({
   }),
   checks: [aCheckResult({ durationMs: 65_000 })],
   qa: aQaReport(["c2"]),
-  tree: { before: "tree-2", built: "tree-3", judged: "tree-4", changedAfterBuild: ["coverage/index.html"], shared: true },
+  tree: {
+    before: "tree-2",
+    built: "tree-3",
+    judged: "tree-4",
+    changedAfterBuild: ["coverage/index.html"],
+    shared: true,
+  },
 });
 
 const second = aStep({
@@ -81,8 +105,14 @@ const second = aStep({
 });
 const third = aStep({ id: "step-03", index: 3, title: "Write the README", dependsOn: ["step-01"] });
 
-const withReview = (steps: readonly Step[], fields: Partial<Step> = {}): readonly Step[] => [...steps, aReview(steps, fields)];
-const state = (steps: readonly Step[], fields: Partial<Task> = {}): State => ({ task: aTaskWith(steps, fields), steps });
+const withReview = (steps: readonly Step[], fields: Partial<Step> = {}): readonly Step[] => [
+  ...steps,
+  aReview(steps, fields),
+];
+const state = (steps: readonly Step[], fields: Partial<Task> = {}): State => ({
+  task: aTaskWith(steps, fields),
+  steps,
+});
 
 const secondBuilding: Step = {
   ...second,
@@ -91,7 +121,12 @@ const secondBuilding: Step = {
   builder: { status: "running", sessionKey: "agent:main:subagent:x", runId: runId("step-02", 2, "builder") },
   attempts: [
     secondFailedOnce,
-    anAttempt({ attempt: 2, runs: [aRun({ runId: runId("step-02", 2, "builder"), startedAt: minute(36), endedAt: null, end: null, usage: null })] }),
+    anAttempt({
+      attempt: 2,
+      runs: [
+        aRun({ runId: runId("step-02", 2, "builder"), startedAt: minute(36), endedAt: null, end: null, usage: null }),
+      ],
+    }),
   ],
 };
 
@@ -107,7 +142,11 @@ const secondPassed: Step = {
         aRun({ runId: runId("step-02", 2, "builder"), startedAt: minute(36), endedAt: minute(40) }),
         aRun({ runId: runId("step-02", 2, "qa"), role: "qa", startedAt: minute(41), endedAt: minute(43) }),
       ],
-      builder: aBuilderReport({ summary: "Exit code 2 and one line.", filesChanged: ["wc.js"], filesObserved: ["wc.js"] }),
+      builder: aBuilderReport({
+        summary: "Exit code 2 and one line.",
+        filesChanged: ["wc.js"],
+        filesObserved: ["wc.js"],
+      }),
       checks: [aCheckResult()],
       qa: aQaReport(),
     }),
@@ -122,7 +161,13 @@ const thirdAsks: Step = {
   attempts: [
     anAttempt({
       runs: [aRun({ runId: runId("step-03", 1, "builder"), startedAt: minute(44), endedAt: minute(46) })],
-      builder: aBuilderReport({ outcome: "blocked", summary: "The spec does not say what a word is.", filesChanged: [], filesObserved: [], testsRun: [] }),
+      builder: aBuilderReport({
+        outcome: "blocked",
+        summary: "The spec does not say what a word is.",
+        filesChanged: [],
+        filesObserved: [],
+        testsRun: [],
+      }),
     }),
   ],
 };
@@ -138,7 +183,14 @@ const thirdAccepted: Step = {
       runs: [aRun({ runId: runId("step-03", 3, "builder"), startedAt: minute(50), endedAt: minute(55) })],
       builder: aBuilderReport({ filesObserved: null }),
       qa: aQaReport(["c1"]),
-      decisions: [aDecision({ at: minute(60), status: "passed", reason: "Good enough for now.\nI mend the wording myself.", question: "attempts-used" })],
+      decisions: [
+        aDecision({
+          at: minute(60),
+          status: "passed",
+          reason: "Good enough for now.\nI mend the wording myself.",
+          question: "attempts-used",
+        }),
+      ],
     }),
   ],
 };
@@ -146,7 +198,11 @@ const thirdAccepted: Step = {
 const judged = (failed: readonly string[]) => ({
   runId: runId("acceptance", 1, "qa"),
   verdict: failed.length === 0 ? ("pass" as const) : ("fail" as const),
-  criteria: ["a1", "a2"].map((id) => ({ id, pass: !failed.includes(id), evidence: `Ran the whole program for ${id}.` })),
+  criteria: ["a1", "a2"].map((id) => ({
+    id,
+    pass: !failed.includes(id),
+    evidence: `Ran the whole program for ${id}.`,
+  })),
   feedback: failed.length === 0 ? "" : "A missing file still prints a stack trace when two files are given.",
 });
 const reviewRun = aRun({ runId: runId("acceptance", 1, "qa"), role: "qa", startedAt: minute(61), endedAt: minute(66) });
@@ -158,15 +214,33 @@ export const states = {
   draft: state(withReview([aStep(), second, third]), { status: "draft", startedAt: null }),
   running: state(withReview([firstPassed, secondBuilding, third])),
   blocked: state(withReview([...bothPassed, thirdAsks]), { status: "blocked" }),
-  done: state(withReview(bothPassed, { status: "passed", attempt: 1, attempts: [anAttempt({ runs: [reviewRun], qa: judged([]) })] }), {
-    status: "done",
-    updatedAt: minute(66),
-  }),
-  cancelled: state(withReview([firstPassed, { ...secondBuilding, status: "cancelled" }, { ...third, status: "cancelled" }], { status: "cancelled" }), {
-    status: "cancelled",
-    cancelledAt: minute(38),
-  }),
-  "accepted-by-person": state(withReview([...bothPassed, thirdAccepted], { status: "reviewing", attempt: 1, attempts: [anAttempt({ runs: [{ ...reviewRun, endedAt: null, end: null, usage: null }] })] })),
+  done: state(
+    withReview(bothPassed, {
+      status: "passed",
+      attempt: 1,
+      attempts: [anAttempt({ runs: [reviewRun], qa: judged([]) })],
+    }),
+    {
+      status: "done",
+      updatedAt: minute(66),
+    },
+  ),
+  cancelled: state(
+    withReview([firstPassed, { ...secondBuilding, status: "cancelled" }, { ...third, status: "cancelled" }], {
+      status: "cancelled",
+    }),
+    {
+      status: "cancelled",
+      cancelledAt: minute(38),
+    },
+  ),
+  "accepted-by-person": state(
+    withReview([...bothPassed, thirdAccepted], {
+      status: "reviewing",
+      attempt: 1,
+      attempts: [anAttempt({ runs: [{ ...reviewRun, endedAt: null, end: null, usage: null }] })],
+    }),
+  ),
   "review-failed": state(
     withReview(bothPassed, {
       status: "blocked",

@@ -28,8 +28,27 @@ import { callTool, stateOf, type Answer, type Tool } from "../../src/tools/tool.
 import { anEvent, type Fields } from "./histories.ts";
 import { inRun, owner } from "./callers.ts";
 
-const all = [createProject, createTask, createStep, startTask, setTaskStatus, setStepStatus, getStatus, recordBuilderResult, recordQaResult] as const;
-export type ToolName = "create_project" | "create_task" | "create_step" | "start_task" | "set_task_status" | "set_step_status" | "get_status" | "record_builder_result" | "record_qa_result";
+const all = [
+  createProject,
+  createTask,
+  createStep,
+  startTask,
+  setTaskStatus,
+  setStepStatus,
+  getStatus,
+  recordBuilderResult,
+  recordQaResult,
+] as const;
+export type ToolName =
+  | "create_project"
+  | "create_task"
+  | "create_step"
+  | "start_task"
+  | "set_task_status"
+  | "set_step_status"
+  | "get_status"
+  | "record_builder_result"
+  | "record_qa_result";
 
 /** All nine tools; they differ in their parameters, here only the common shape counts. */
 export const tools = all as readonly unknown[] as readonly Tool[];
@@ -40,8 +59,17 @@ export function toolNamed(name: ToolName): Tool {
   return tool;
 }
 
-export const aProject = (fields: Readonly<Record<string, unknown>> = {}) => ({ name: "Shop", spec: "A shop.", ...fields });
-export const aStep = (fields: Readonly<Record<string, unknown>> = {}) => ({ title: "A step", goal: "Build it.", passCriteria: ["It runs.", "It is tested."], ...fields });
+export const aProject = (fields: Readonly<Record<string, unknown>> = {}) => ({
+  name: "Shop",
+  spec: "A shop.",
+  ...fields,
+});
+export const aStep = (fields: Readonly<Record<string, unknown>> = {}) => ({
+  title: "A step",
+  goal: "Build it.",
+  passCriteria: ["It runs.", "It is tested."],
+  ...fields,
+});
 export const aTask = (fields: Readonly<Record<string, unknown>> = {}) => ({
   projectId: "shop",
   title: "Login",
@@ -50,7 +78,12 @@ export const aTask = (fields: Readonly<Record<string, unknown>> = {}) => ({
   steps: [aStep()],
   ...fields,
 });
-export const aBuilderReport = (fields: Readonly<Record<string, unknown>> = {}) => ({ outcome: "done", summary: "Built it.", filesChanged: [], ...fields });
+export const aBuilderReport = (fields: Readonly<Record<string, unknown>> = {}) => ({
+  outcome: "done",
+  summary: "Built it.",
+  filesChanged: [],
+  ...fields,
+});
 export const aJudgement = (fails: readonly string[] = [], ids: readonly string[] = ["c1", "c2"]) => ({
   criteria: ids.map((id) => ({ id, pass: !fails.includes(id), evidence: `I looked at ${id}.` })),
   ...(fails.length === 0 ? {} : { feedback: "Mend it." }),
@@ -76,7 +109,11 @@ export type Bench = {
   /** Calls and expects no refusal; answers the details. */
   done(name: ToolName, parameters: unknown, caller?: Caller): Promise<Readonly<Record<string, unknown>>>;
   /** Calls and expects a refusal that changes nothing at all; answers its code, reason and what would be accepted. */
-  refused(name: ToolName, parameters: unknown, caller?: Caller): Promise<{ readonly code: string; readonly reason: string; readonly accepts: readonly string[] }>;
+  refused(
+    name: ToolName,
+    parameters: unknown,
+    caller?: Caller,
+  ): Promise<{ readonly code: string; readonly reason: string; readonly accepts: readonly string[] }>;
   /** Everything that is kept, as text. */
   everything(): Promise<string>;
   history(stream: Stream): Promise<readonly JournalRecord[]>;
@@ -85,7 +122,11 @@ export type Bench = {
   /** A project and a started task in it; answers the task's id. */
   started(fields?: Readonly<Record<string, unknown>>): Promise<string>;
   /** A run of the role as the driver launches it; answers its place and a caller inside its turn. */
-  launched(taskId: string, stepId: string, role: Role): Promise<{ readonly place: RunPlace; readonly runId: string; caller(fields?: Partial<Caller>): Caller }>;
+  launched(
+    taskId: string,
+    stepId: string,
+    role: Role,
+  ): Promise<{ readonly place: RunPlace; readonly runId: string; caller(fields?: Partial<Caller>): Caller }>;
   /** The run of the role is over, as the driver records it. */
   ended(taskId: string, stepId: string, role: Role, fields?: Fields<"RunEnded">): Promise<void>;
   /** A step's builder has built, and its run is over. */
@@ -121,8 +162,13 @@ export function createBench(options: BenchOptions = {}): Bench {
     backOff: () => Promise.resolve(),
     answers,
     chooseRepo: (projectId, wanted) =>
-      root === undefined ? Promise.resolve(wanted ?? `/repos/${projectId}`) : chooseRepo(root, projectId, wanted, settings.allowedRepos),
-    inspectPaths: (repo, paths) => (root === undefined ? Promise.resolve(paths.map((one) => ({ path: one, kind: "file" as const }))) : inspectPaths(repo, paths)),
+      root === undefined
+        ? Promise.resolve(wanted ?? `/repos/${projectId}`)
+        : chooseRepo(root, projectId, wanted, settings.allowedRepos),
+    inspectPaths: (repo, paths) =>
+      root === undefined
+        ? Promise.resolve(paths.map((one) => ({ path: one, kind: "file" as const })))
+        : inspectPaths(repo, paths),
     buildersAreUnconfined: () => options.confined !== true,
     createFlow({ taskId }) {
       flowsMade.push(taskId);
@@ -138,7 +184,10 @@ export function createBench(options: BenchOptions = {}): Bench {
     return stream;
   }
 
-  async function record(taskId: string, event: Parameters<ReturnType<typeof createRecorder>["record"]>[1]): Promise<void> {
+  async function record(
+    taskId: string,
+    event: Parameters<ReturnType<typeof createRecorder>["record"]>[1],
+  ): Promise<void> {
     const answer = await createRecorder(desk()).record(await streamOf(taskId), event);
     if (!answer.ok) throw new Error(`${event.type}: ${answer.code} ${answer.reason}`);
   }
@@ -159,14 +208,19 @@ export function createBench(options: BenchOptions = {}): Bench {
       const flows = flowsMade.length;
       const { text, details } = await bench.call(name, parameters, caller);
       if (!("refused" in details)) throw new Error(`not refused: ${text}`);
-      if ((await bench.everything()) !== before || flowsMade.length !== flows) throw new Error(`a refused call left something behind: ${text}`);
+      if ((await bench.everything()) !== before || flowsMade.length !== flows)
+        throw new Error(`a refused call left something behind: ${text}`);
       // A refusal's details have this shape; the test of all answers compares it with its schema.
       return details["refused"] as Awaited<ReturnType<Bench["refused"]>>;
     },
     async everything() {
       const kept = [];
       for (const stream of await store.list())
-        kept.push(await store.history(stream, 0), await store.read(stream), stream.taskId === undefined ? null : await store.readSidecar(stream, "chats"));
+        kept.push(
+          await store.history(stream, 0),
+          await store.read(stream),
+          stream.taskId === undefined ? null : await store.readSidecar(stream, "chats"),
+        );
       return JSON.stringify(kept);
     },
     history: (stream) => store.history(stream, 0),

@@ -67,7 +67,10 @@ export function aTask(fields: Partial<Task> = {}): Task {
 
 /** A task that lists the steps. */
 export function aTaskWith(steps: readonly Step[], fields: Partial<Task> = {}): Task {
-  return aTask({ steps: steps.map(({ id, index, title }) => ({ id, index, title, file: `steps/${id}.json` })), ...fields });
+  return aTask({
+    steps: steps.map(({ id, index, title }) => ({ id, index, title, file: `steps/${id}.json` })),
+    ...fields,
+  });
 }
 
 /** A queued work step. A `passed` one is passed by QA unless `passedBy` says otherwise. */
@@ -149,7 +152,15 @@ export function aBuilderReport(fields: Partial<BuilderReport> = {}): BuilderRepo
 }
 
 export function aCheckResult(fields: Partial<CheckResult> = {}): CheckResult {
-  return { name: "tests", program: "/usr/bin/node", exitCode: 0, timedOut: false, durationMs: 812, outputTail: "# pass 2\n# fail 0\n", ...fields };
+  return {
+    name: "tests",
+    program: "/usr/bin/node",
+    exitCode: 0,
+    timedOut: false,
+    durationMs: 812,
+    outputTail: "# pass 2\n# fail 0\n",
+    ...fields,
+  };
 }
 
 /** QA's report on a step with two criteria; `failed` names the criteria that are not met. */
@@ -179,10 +190,20 @@ export function aQuestion(fields: Partial<Question> = {}): Question {
 }
 
 export function aDecision(fields: Partial<Decision> = {}): Decision {
-  return { at: minute(40), by: "person", status: "queued", reason: "One word, please.", question: "builder-asks", ...fields };
+  return {
+    at: minute(40),
+    by: "person",
+    status: "queued",
+    reason: "One word, please.",
+    question: "builder-asks",
+    ...fields,
+  };
 }
 
 /** The stored texts of a task and its steps, by document name. */
 export function documentsOf(task: Task, steps: readonly Step[]): Readonly<Record<string, string>> {
-  return { task: formatDocument(task), ...Object.fromEntries(steps.map((step) => [`steps/${step.id}`, formatDocument(step)])) };
+  return {
+    task: formatDocument(task),
+    ...Object.fromEntries(steps.map((step) => [`steps/${step.id}`, formatDocument(step)])),
+  };
 }

@@ -7,7 +7,14 @@ let calls = 0;
 /** The owner's chat with the orchestrator, in a turn that the owner's message began. */
 export function owner(fields: Partial<Caller> = {}): Caller {
   calls += 1;
-  return { sessionKey: "agent:main:chat", agentId: "main", senderIsOwner: true, hasSender: true, toolCallId: `call-${calls}`, ...fields };
+  return {
+    sessionKey: "agent:main:chat",
+    agentId: "main",
+    senderIsOwner: true,
+    hasSender: true,
+    toolCallId: `call-${calls}`,
+    ...fields,
+  };
 }
 
 /** The same chat in a turn that nobody's message began. */

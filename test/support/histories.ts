@@ -40,7 +40,16 @@ const plain: { readonly [T in EventType]: TaskEventOf<T> } = {
   TaskPaused: { type: "TaskPaused", v: 1, at, reason: "lunch" },
   TaskResumed: { type: "TaskResumed", v: 1, at, by: "person", dependenciesDone: true, without: [], reason: "go on" },
   TaskCancelled: { type: "TaskCancelled", v: 1, at, by: "person", reason: "not wanted any more" },
-  StepDecided: { type: "StepDecided", v: 1, at, stepId: "step-01", status: "queued", reason: "because", by: "person", maxAttempts: 3 },
+  StepDecided: {
+    type: "StepDecided",
+    v: 1,
+    at,
+    stepId: "step-01",
+    status: "queued",
+    reason: "because",
+    by: "person",
+    maxAttempts: 3,
+  },
   BuilderReported: {
     type: "BuilderReported",
     v: 1,
@@ -54,8 +63,25 @@ const plain: { readonly [T in EventType]: TaskEventOf<T> } = {
     testsRun: [],
   },
   QaReported: { type: "QaReported", v: 1, at, stepId: "step-01", runId: "unknown", criteria: [], feedback: "" },
-  LateReportArchived: { type: "LateReportArchived", v: 1, at, stepId: "step-01", runId: "unknown", role: "builder", report: "{}" },
-  RunPlanned: { type: "RunPlanned", v: 1, at, stepId: "step-01", role: "builder", agentId: "main", treeBefore: "tree-0", launcher },
+  LateReportArchived: {
+    type: "LateReportArchived",
+    v: 1,
+    at,
+    stepId: "step-01",
+    runId: "unknown",
+    role: "builder",
+    report: "{}",
+  },
+  RunPlanned: {
+    type: "RunPlanned",
+    v: 1,
+    at,
+    stepId: "step-01",
+    role: "builder",
+    agentId: "main",
+    treeBefore: "tree-0",
+    launcher,
+  },
   RunLaunched: { type: "RunLaunched", v: 1, at, stepId: "step-01", runId: "unknown" },
   RunEnded: {
     type: "RunEnded",
@@ -89,7 +115,15 @@ export function aWantedStep(fields: Partial<StepWanted> = {}): StepWanted {
 export const aCheck = { name: "tests", command: ["npm", "test"], timeoutSeconds: 300 } as const;
 
 export function aCheckResult(fields: Partial<CheckResult> = {}): CheckResult {
-  return { name: "tests", program: "/usr/bin/npm", exitCode: 0, timedOut: false, durationMs: 12, outputTail: "ok", ...fields };
+  return {
+    name: "tests",
+    program: "/usr/bin/npm",
+    exitCode: 0,
+    timedOut: false,
+    durationMs: 12,
+    outputTail: "ok",
+    ...fields,
+  };
 }
 
 /** QA's judgement of a step: every criterion passes with evidence, those in `fails` do not. */
@@ -184,7 +218,9 @@ function continueFrom(last: Accepted, length: number): History {
     },
     pass: (stepId) => (step(stepId).kind === "review" ? self.judge(stepId) : self.build(stepId).judge(stepId)),
     fail: (stepId, { tree, checks, fails = ["c1"] } = {}) =>
-      self.build(stepId, { ...(tree === undefined ? {} : { tree }), ...(checks === undefined ? {} : { checks }) }).judge(stepId, { fails }),
+      self
+        .build(stepId, { ...(tree === undefined ? {} : { tree }), ...(checks === undefined ? {} : { checks }) })
+        .judge(stepId, { fails }),
   };
   return self;
 }

@@ -35,7 +35,9 @@ async function expectReplay(world: World, stream: Stream, records: readonly Jour
     // A task's stream holds task events only.
     const decision = transition(state, event as TaskEvent);
     if (!decision.ok) throw new Error(`record ${seq} (${event.type}) would be refused: ${decision.code}`);
-    expect(docs, `record ${seq} (${event.type}) holds what follows from its event`).toStrictEqual(changedDocuments(state, decision.next));
+    expect(docs, `record ${seq} (${event.type}) holds what follows from its event`).toStrictEqual(
+      changedDocuments(state, decision.next),
+    );
     state = decision.next;
     for (const step of state.steps) {
       const roles = openRuns(step).map((run) => run.role);
@@ -52,7 +54,12 @@ async function expectReplay(world: World, stream: Stream, records: readonly Jour
 function expectOnce(records: readonly JournalRecord[]): void {
   const marks = records.flatMap(({ event }): readonly string[] => {
     if (event.type === "ChecksFinished") return [`ChecksFinished ${event.stepId} ${event.attempt}`];
-    return event.type === "RunLaunched" || event.type === "RunEnded" || event.type === "BuilderReported" || event.type === "QaReported" ? [`${event.type} ${event.runId}`] : [];
+    return event.type === "RunLaunched" ||
+      event.type === "RunEnded" ||
+      event.type === "BuilderReported" ||
+      event.type === "QaReported"
+      ? [`${event.type} ${event.runId}`]
+      : [];
   });
   expect(marks).toStrictEqual([...new Set(marks)]);
 }
@@ -67,7 +74,8 @@ async function expectFreeSlots(world: World, streams: readonly Stream[]): Promis
   const holding = [];
   for (const stream of streams) {
     const { steps } = await world.state(stream.taskId ?? "");
-    if (steps.some((step) => ["building", "checking", "reviewing"].includes(step.status) || openRuns(step).length > 0)) holding.push(stream.taskId);
+    if (steps.some((step) => ["building", "checking", "reviewing"].includes(step.status) || openRuns(step).length > 0))
+      holding.push(stream.taskId);
   }
   if (holding.length > 0) return;
   for (const stream of streams) {

@@ -7,7 +7,7 @@ import { lexer, walkTokens, type Token } from "marked";
  */
 export function skeletonOf(markdown: string): readonly string[] {
   const found: string[] = [];
-  walkTokens(lexer(markdown), (token) => {
+  void walkTokens(lexer(markdown), (token) => {
     const part = partOf(token);
     if (part !== undefined) found.push(part);
   });

@@ -2,7 +2,8 @@
  * Random walks through the life of a task, for properties: a small random task, then events of which many fit the state
  * and some are plain wrong. A walk holds every step of the way, so that a property only has to look.
  */
-import fc from "fast-check";
+import * as fc from "fast-check";
+import { assertNever } from "../../src/errors.ts";
 import { recover } from "../../src/flow/recover.ts";
 import { transition, type TaskDecision } from "../../src/flow/transition.ts";
 import type { Role, Step, TaskState } from "../../src/schema/documents.ts";
@@ -11,24 +12,41 @@ import type { StepWanted, TaskEvent, TaskEventOf } from "../../src/schema/events
 import { aCheck, aCheckResult, anEvent, aWantedStep, judgementsOf, momentOf } from "./histories.ts";
 
 /** One event of a walk, with the state it met and what was decided. */
-export type Stride = { readonly before: TaskState | undefined; readonly event: TaskEvent; readonly decision: TaskDecision; readonly after: TaskState };
+export type Stride = {
+  readonly before: TaskState | undefined;
+  readonly event: TaskEvent;
+  readonly decision: TaskDecision;
+  readonly after: TaskState;
+};
 export type Walk = readonly Stride[];
 
 /** A task of one to four steps whose dependencies point backwards, with or without checks and review. */
 const creation: fc.Arbitrary<TaskEventOf<"TaskCreated">> = fc
   .record({
-    steps: fc.array(fc.record({ dependsOn: fc.option(fc.array(fc.nat(3), { maxLength: 3 }), { nil: undefined }), checked: fc.boolean() }), {
-      minLength: 1,
-      maxLength: 4,
-    }),
+    steps: fc.array(
+      fc.record({
+        dependsOn: fc.option(fc.array(fc.nat(3), { maxLength: 3 }), { nil: undefined }),
+        checked: fc.boolean(),
+      }),
+      {
+        minLength: 1,
+        maxLength: 4,
+      },
+    ),
     maxAttempts: fc.integer({ min: 1, max: 4 }),
     acceptanceReview: fc.boolean(),
     dependsOn: fc.subarray(["other", "third"]),
   })
   .map(({ steps, ...rest }) => anEvent("TaskCreated", { ...rest, steps: steps.map(wantedStep) }));
 
-function wantedStep({ dependsOn, checked }: { readonly dependsOn: readonly number[] | undefined; readonly checked: boolean }, at: number): StepWanted {
-  const earlier = dependsOn === undefined ? undefined : [...new Set(dependsOn.filter((index) => index < at))].map((index) => `step-0${index + 1}`);
+function wantedStep(
+  { dependsOn, checked }: { readonly dependsOn: readonly number[] | undefined; readonly checked: boolean },
+  at: number,
+): StepWanted {
+  const earlier =
+    dependsOn === undefined
+      ? undefined
+      : [...new Set(dependsOn.filter((index) => index < at))].map((index) => `step-0${index + 1}`);
   return aWantedStep({ checks: checked ? [aCheck] : [], ...(earlier === undefined ? {} : { dependsOn: earlier }) });
 }
 
@@ -41,35 +59,56 @@ const runId = fc
   .tuple(id, fc.integer({ min: 1, max: 3 }), role, fc.integer({ min: 1, max: 3 }))
   .map(([stepId, attempt, who, launch]) => ({ stepId, runId: `task-1/${stepId}/${attempt}/${who}/${launch}` }));
 const by = fc.constantFrom("person" as const, "orchestrator" as const);
-const judgement = fc.record({ id: fc.constantFrom("c1", "c2", "a1", "c9"), pass: fc.boolean(), evidence: fc.constantFrom("", "I saw it.") });
+const judgement = fc.record({
+  id: fc.constantFrom("c1", "c2", "a1", "c9"),
+  pass: fc.boolean(),
+  evidence: fc.constantFrom("", "I saw it."),
+});
 
 /** Any event, whether it fits or not. */
 const anything: fc.Arbitrary<TaskEvent> = fc.oneof(
   fc.constant(anEvent("TaskCreated", { steps: [aWantedStep()] })),
-  fc.record({ by, dependsOn: fc.array(id, { maxLength: 2 }) }).map((any) => anEvent("StepAdded", { by: any.by, step: aWantedStep({ dependsOn: any.dependsOn }) })),
+  fc
+    .record({ by, dependsOn: fc.array(id, { maxLength: 2 }) })
+    .map((any) => anEvent("StepAdded", { by: any.by, step: aWantedStep({ dependsOn: any.dependsOn }) })),
   fc.boolean().map((dependenciesDone) => anEvent("TaskStarted", { dependenciesDone })),
   fc.constant(anEvent("TaskPaused")),
-  fc.record({ by, dependenciesDone: fc.boolean(), without: fc.subarray(["other", "third"]) }).map((any) => anEvent("TaskResumed", any)),
+  fc
+    .record({ by, dependenciesDone: fc.boolean(), without: fc.subarray(["other", "third"]) })
+    .map((any) => anEvent("TaskResumed", any)),
   by.map((who) => anEvent("TaskCancelled", { by: who })),
   fc
-    .record({ stepId: id, by, status: fc.constantFrom("queued" as const, "passed" as const, "skipped" as const, "blocked" as const) })
+    .record({
+      stepId: id,
+      by,
+      status: fc.constantFrom("queued" as const, "passed" as const, "skipped" as const, "blocked" as const),
+    })
     .map((any) => anEvent("StepDecided", any)),
-  fc.tuple(runId, fc.boolean()).map(([any, done]) => anEvent("BuilderReported", { ...any, outcome: done ? "done" : "blocked" })),
-  fc.tuple(runId, fc.array(judgement, { maxLength: 3 })).map(([any, criteria]) => anEvent("QaReported", { ...any, criteria })),
+  fc
+    .tuple(runId, fc.boolean())
+    .map(([any, done]) => anEvent("BuilderReported", { ...any, outcome: done ? "done" : "blocked" })),
+  fc
+    .tuple(runId, fc.array(judgement, { maxLength: 3 }))
+    .map(([any, criteria]) => anEvent("QaReported", { ...any, criteria })),
   fc.tuple(runId, role).map(([any, who]) => anEvent("LateReportArchived", { ...any, role: who })),
   fc.record({ stepId: id, role }).map((any) => anEvent("RunPlanned", any)),
   runId.map((any) => anEvent("RunLaunched", any)),
-  fc.tuple(runId, fc.constantFrom("reported" as const, "lost" as const, "stopped" as const, "gateway" as const)).map(([any, end]) =>
-    anEvent("RunEnded", { ...any, end }),
-  ),
-  fc.record({ stepId: id, attempt: fc.integer({ min: 1, max: 3 }) }).map((any) => anEvent("ChecksFinished", { ...any, results: [aCheckResult()] })),
+  fc
+    .tuple(runId, fc.constantFrom("reported" as const, "lost" as const, "stopped" as const, "gateway" as const))
+    .map(([any, end]) => anEvent("RunEnded", { ...any, end })),
+  fc
+    .record({ stepId: id, attempt: fc.integer({ min: 1, max: 3 }) })
+    .map((any) => anEvent("ChecksFinished", { ...any, results: [aCheckResult()] })),
   fc.constant(anEvent("DependenciesDone")),
   fc.constantFrom("other", "third", "foreign").map((taskId) => anEvent("DependencyCancelled", { taskId })),
   fc.constantFrom("flow-1", "flow-2").map((flowId) => anEvent("FlowLinked", { flowId })),
 );
 
 const moves: fc.Arbitrary<readonly Move[]> = fc.array(
-  fc.record({ pick: fc.nat(), wild: fc.oneof({ weight: 6, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: anything }) }),
+  fc.record({
+    pick: fc.nat(),
+    wild: fc.oneof({ weight: 6, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: anything }),
+  }),
   { maxLength: 60, size: "max" },
 );
 
@@ -104,7 +143,7 @@ function freeze<T>(value: T): T {
   return value;
 }
 
-/** Events that the world could bring now: answers to everything due, and what people might do. Accepted for the most part. */
+/** Events that the world could bring now: answers to what is due, and what people might do. Mostly accepted. */
 function fittingEvents(state: TaskState): readonly TaskEvent[] {
   const due = recover(state, { parallelSteps: 2 }).flatMap((effect) => outcomesOf(state, effect));
   const asked = state.steps.filter((step) => step.question !== null).flatMap((step) => decisionsOn(step));
@@ -121,7 +160,9 @@ function outcomesOf(state: TaskState, effect: Effect): readonly TaskEvent[] {
     case "StopRun": {
       const { stepId, runId: current } = effect;
       const run = { stepId, runId: current };
-      const ended = (["tree-1", "tree-1", "tree-2", null] as const).map((tree) => anEvent("RunEnded", { ...run, end: "reported", tree, files: ["a.txt"] }));
+      const ended = (["tree-1", "tree-1", "tree-2", null] as const).map((tree) =>
+        anEvent("RunEnded", { ...run, end: "reported", tree, files: ["a.txt"] }),
+      );
       if (effect.type === "StopRun" || (effect.type === "AwaitRun" && effect.reported)) return ended;
       const step = state.steps.find((one) => one.id === stepId);
       const lost = [anEvent("RunEnded", { ...run, maxLostRuns: 1 }), anEvent("RunEnded", { ...run, end: "gateway" })];
@@ -129,15 +170,30 @@ function outcomesOf(state: TaskState, effect: Effect): readonly TaskEvent[] {
       return [...launched, ...lost, ...(step === undefined ? [] : reportsOf(step, effect.role, run))];
     }
     case "RunChecks":
-      return [0, 0, 1].map((exitCode) => anEvent("ChecksFinished", { stepId: effect.stepId, attempt: effect.attempt, results: [aCheckResult({ exitCode })] }));
+      return [0, 0, 1].map((exitCode) =>
+        anEvent("ChecksFinished", {
+          stepId: effect.stepId,
+          attempt: effect.attempt,
+          results: [aCheckResult({ exitCode })],
+        }),
+      );
     case "AwaitDependencies":
-      return [anEvent("DependenciesDone"), ...effect.taskIds.map((taskId) => anEvent("DependencyCancelled", { taskId }))];
+      return [
+        anEvent("DependenciesDone"),
+        ...effect.taskIds.map((taskId) => anEvent("DependencyCancelled", { taskId })),
+      ];
     case "TellPerson":
       return [];
+    default:
+      return assertNever(effect);
   }
 }
 
-function reportsOf(step: Step, who: Role, run: { readonly stepId: string; readonly runId: string }): readonly TaskEvent[] {
+function reportsOf(
+  step: Step,
+  who: Role,
+  run: { readonly stepId: string; readonly runId: string },
+): readonly TaskEvent[] {
   if (who === "qa") {
     const fails = step.passCriteria.slice(0, 1).map((criterion) => criterion.id);
     const pass = anEvent("QaReported", { ...run, criteria: judgementsOf(step) });
@@ -148,17 +204,23 @@ function reportsOf(step: Step, who: Role, run: { readonly stepId: string; readon
 }
 
 function decisionsOn(step: Step): readonly TaskEvent[] {
-  return (["queued", "passed", "skipped"] as const).map((status) => anEvent("StepDecided", { stepId: step.id, status }));
+  return (["queued", "passed", "skipped"] as const).map((status) =>
+    anEvent("StepDecided", { stepId: step.id, status }),
+  );
 }
 
 function interference(state: TaskState): readonly TaskEvent[] {
   const { task } = state;
   if (task.status === "draft") return [anEvent("TaskStarted"), anEvent("TaskStarted", { dependenciesDone: false })];
   if (task.status === "paused") return [anEvent("TaskResumed", { dependenciesDone: false }), anEvent("TaskResumed")];
-  if (task.question !== null) return [anEvent("TaskResumed", { without: task.dependsOn.slice(0, 1), dependenciesDone: false })];
+  if (task.question !== null)
+    return [anEvent("TaskResumed", { without: task.dependsOn.slice(0, 1), dependenciesDone: false })];
   const first = state.steps.find((step) => step.status !== "passed" && step.status !== "skipped");
-  const held = first === undefined ? [] : [anEvent("StepDecided", { stepId: first.id, status: "blocked", by: "orchestrator" })];
-  const late = state.steps.flatMap((step) => step.attempts.slice(0, 1).flatMap((attempt) => attempt.runs.slice(0, 1))).slice(0, 1);
+  const held =
+    first === undefined ? [] : [anEvent("StepDecided", { stepId: first.id, status: "blocked", by: "orchestrator" })];
+  const late = state.steps
+    .flatMap((step) => step.attempts.slice(0, 1).flatMap((attempt) => attempt.runs.slice(0, 1)))
+    .slice(0, 1);
   return [
     anEvent("TaskPaused"),
     ...held,
@@ -169,11 +231,14 @@ function interference(state: TaskState): readonly TaskEvent[] {
   ];
 }
 
-/** The friendly answer to whatever the state asks for: it leads every task towards its end. Undefined when nothing is left to do. */
+/** The friendly answer to what the state asks for, which leads a task to its end. Undefined when nothing is left. */
 export function friendlyEvent(state: TaskState): TaskEvent | undefined {
   const { task } = state;
   const [due] = recover(state, { parallelSteps: 1 });
-  const outcome = due === undefined ? undefined : outcomesOf(state, due).find((event) => event.type !== "RunEnded" || due.type !== "LaunchRun");
+  const outcome =
+    due === undefined
+      ? undefined
+      : outcomesOf(state, due).find((event) => event.type !== "RunEnded" || due.type !== "LaunchRun");
   if (due !== undefined && (due.type !== "AwaitRun" || due.reported)) return outcome;
   if (due?.type === "AwaitRun") {
     const step = state.steps.find((one) => one.id === due.stepId);

@@ -9,7 +9,7 @@ import { createDriver, type Driver } from "../../src/flow/driver.ts";
 import type { RunRequest } from "../../src/flow/ports.ts";
 import { placeOfSession, type RunPlace } from "../../src/flow/run-identity.ts";
 import { createSlots, type Slots } from "../../src/flow/slots.ts";
-import { createTaskReader } from "../../src/host/driving.ts";
+import { createTaskReader } from "../../src/tools/task-reader.ts";
 import { readSettings, type Config } from "../../src/schema/config.ts";
 import type { Role, Step, TaskState } from "../../src/schema/documents.ts";
 import type { Launcher } from "../../src/schema/events.ts";
@@ -28,8 +28,21 @@ import { createSettableClock, type SettableClock } from "./settable-clock.ts";
 
 /** Parts of the outside that can be made to fail, or to take their time. */
 export type Part =
-  | "commit" | "createFlow" | "sync" | "cancelRequested" | "agentFor" | "launch" | "observe" | "stop" | "cleanUp" | "usage"
-  | "check" | "identify" | "compare" | "brief" | "read";
+  | "commit"
+  | "createFlow"
+  | "sync"
+  | "cancelRequested"
+  | "agentFor"
+  | "launch"
+  | "observe"
+  | "stop"
+  | "cleanUp"
+  | "usage"
+  | "check"
+  | "identify"
+  | "compare"
+  | "brief"
+  | "read";
 
 /** Which call is meant: of this task; with `result`, after it was done and when its result holds these words. */
 export type Meeting = { readonly of?: string; readonly result?: string };
@@ -82,7 +95,14 @@ export type HostRun = {
   readonly ended: PromiseWithResolvers<void>;
 };
 
-type FlowRecord = { readonly flowId: string; ended: boolean; cancelRequested: boolean; taskStatus: string; seq: number; sum: string };
+type FlowRecord = {
+  readonly flowId: string;
+  ended: boolean;
+  cancelRequested: boolean;
+  taskStatus: string;
+  seq: number;
+  sum: string;
+};
 type Life = { readonly number: number; alive: boolean; readonly died: PromiseWithResolvers<"died"> };
 type Process = { readonly life: Life; readonly desk: Desk; readonly driver: Driver; readonly slots: Slots };
 
@@ -94,11 +114,17 @@ export const builds: Play = async (run) => {
 };
 
 /** QA that passes every criterion but those named. */
-export const judges = (...fails: readonly string[]): Play => async (run) => {
-  const criteria = run.step.passCriteria.map(({ id }) => ({ id, pass: !fails.includes(id), evidence: `I looked at ${id}.` }));
-  await run.report({ criteria, feedback: fails.length === 0 ? "" : `Mend ${fails.join(", ")}.` });
-  run.end();
-};
+export const judges =
+  (...fails: readonly string[]): Play =>
+  async (run) => {
+    const criteria = run.step.passCriteria.map(({ id }) => ({
+      id,
+      pass: !fails.includes(id),
+      evidence: `I looked at ${id}.`,
+    }));
+    await run.report({ criteria, feedback: fails.length === 0 ? "" : `Mend ${fails.join(", ")}.` });
+    run.end();
+  };
 
 /** Ends without a report. */
 export const forgets: Play = (run) => run.end();
@@ -210,7 +236,12 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     const store: Store = {
       ...kept,
       read: (stream) => out("read", () => kept.read(stream), stream.taskId),
-      commit: (stream, seq, change) => out("commit", () => ((conflicts -= 1) >= 0 ? { kind: "conflict" } : kept.commit(stream, seq, change)), stream.taskId),
+      commit: (stream, seq, change) =>
+        out(
+          "commit",
+          () => ((conflicts -= 1) >= 0 ? { kind: "conflict" } : kept.commit(stream, seq, change)),
+          stream.taskId,
+        ),
     };
     const launcher: Launcher = { host: "test", pid: number, startedAt: `start ${number}`, bootId: `process ${number}` };
     const hostRun = (runId: string) => runs.find((one) => one.request.runId === runId && one.process === number);
@@ -220,7 +251,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       settings,
       now: () => new Date(clock.now()),
       backOff: () => Promise.resolve(),
-      answers: createAnswerMemory(clock.now),
+      answers: createAnswerMemory(() => clock.now()),
       chooseRepo: (projectId, wanted) => Promise.resolve(wanted ?? `/repos/${projectId}`),
       inspectPaths: (_repo, paths) => Promise.resolve(paths.map((path) => ({ path, kind: "file" as const }))),
       buildersAreUnconfined: () => true,
@@ -237,12 +268,20 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
 
     const driver = createDriver({
       root: "/root",
-      settings,
+      settings: () => settings,
       recorder: createRecorder(desk),
       reader: createTaskReader(store),
       slots,
-      log: { info: () => undefined, warn: (message) => warnings.push(message), error: (message) => warnings.push(message) },
-      clock: { now: clock.now, wait: async (ms, signal) => (current.alive ? clock.wait(ms, signal).then(() => (current.alive ? undefined : never)) : never) },
+      log: {
+        info: () => undefined,
+        warn: (message) => warnings.push(message),
+        error: (message) => warnings.push(message),
+      },
+      clock: {
+        now: () => clock.now(),
+        wait: async (ms, signal) =>
+          current.alive ? clock.wait(ms, signal).then(() => (current.alive ? undefined : never)) : never,
+      },
       notifier: { changed: (stream) => notified.push(stream) },
       briefs: {
         brief: (role, _stream, _state, step) =>
@@ -256,7 +295,14 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
           out("check", () => {
             checksRun.push(check.name);
             const exitCode = options.check?.(check.name, trees.get(cwd) ?? "") ?? 0;
-            return { name: check.name, program: `/bin/${check.command[0]}`, exitCode, timedOut: false, durationMs: 5, outputTail: `exit ${exitCode}` };
+            return {
+              name: check.name,
+              program: `/bin/${check.command[0]}`,
+              exitCode,
+              timedOut: false,
+              durationMs: 5,
+              outputTail: `exit ${exitCode}`,
+            };
           }),
       },
       worktree: {
@@ -274,21 +320,47 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
             Object.assign(known, { taskStatus: state.task.status, seq: at.seq, sum: at.sum, ended: isEnd });
             return undefined;
           }),
-        cancelRequested: (streams) => out("cancelRequested", () => streams.filter((stream) => flows.get(stream.taskId ?? "")?.cancelRequested === true)),
+        cancelRequested: (streams) =>
+          out("cancelRequested", () =>
+            streams.filter((stream) => flows.get(stream.taskId ?? "")?.cancelRequested === true),
+          ),
       },
       runner: {
         launcher,
-        isAlive: (asked) => out("observe", () => processes.some((one) => one.life.alive && `process ${one.life.number}` === asked.bootId)),
+        isAlive: (asked) =>
+          out("observe", () =>
+            processes.some((one) => one.life.alive && `process ${one.life.number}` === asked.bootId),
+          ),
         agentFor: () => out("agentFor", () => "main"),
         launch: (request) =>
           out("launch", () => {
             if (hostRun(request.runId) !== undefined) return;
             const place = placeOfSession(request.sessionKey);
             if (place === undefined) throw new Error(`a run in a foreign session ${request.sessionKey}`);
-            if (runs.some((one) => one.request.runId === request.runId)) wrong.push(new Error(`run ${request.runId} was launched by two processes`));
-            const same = runs.find((one) => one.live && one.place.taskId === place.taskId && one.place.stepId === place.stepId && one.place.role === place.role);
-            if (same !== undefined) wrong.push(new Error(`${request.runId} was launched while ${same.request.runId} was live`));
-            runs.push({ request, process: number, place, live: true, played: false, busy: false, deaf: false, stops: 0, refusals: 0, lastEventAt: clock.now(), ended: Promise.withResolvers<void>() });
+            if (runs.some((one) => one.request.runId === request.runId))
+              wrong.push(new Error(`run ${request.runId} was launched by two processes`));
+            const same = runs.find(
+              (one) =>
+                one.live &&
+                one.place.taskId === place.taskId &&
+                one.place.stepId === place.stepId &&
+                one.place.role === place.role,
+            );
+            if (same !== undefined)
+              wrong.push(new Error(`${request.runId} was launched while ${same.request.runId} was live`));
+            runs.push({
+              request,
+              process: number,
+              place,
+              live: true,
+              played: false,
+              busy: false,
+              deaf: false,
+              stops: 0,
+              refusals: 0,
+              lastEventAt: clock.now(),
+              ended: Promise.withResolvers<void>(),
+            });
           }),
         observe: ({ runId }, atMostMs) =>
           out("observe", async () => {
@@ -311,7 +383,9 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         usage: () => out("usage", () => ({ inputTokens: 100, outputTokens: 10, costUsd: 0.01 })),
         signs(runId) {
           const run = hostRun(runId);
-          return run === undefined ? undefined : { lastEventAt: run.busy ? clock.now() : run.lastEventAt, refusals: run.refusals };
+          return run === undefined
+            ? undefined
+            : { lastEventAt: run.busy ? clock.now() : run.lastEventAt, refusals: run.refusals };
         },
       },
     });
@@ -333,7 +407,9 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   /** Holds or fails a call on the outside when a test wants that; `result` is there once the call has been done. */
   async function meet(part: Part, of: string, result: string | undefined): Promise<void> {
     const isMet = (one: Meeting & { readonly part: Part }) =>
-      one.part === part && (one.of === undefined || one.of === of) && (one.result === undefined ? result === undefined : result?.includes(one.result) === true);
+      one.part === part &&
+      (one.of === undefined || one.of === of) &&
+      (one.result === undefined ? result === undefined : result?.includes(one.result) === true);
     const held = holds.find((one) => !one.taken && isMet(one));
     if (held !== undefined) {
       held.taken = true;
@@ -379,7 +455,9 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     const { place, request } = run;
     const { desk } = now();
     const step = await world.step(place.taskId, place.stepId);
-    const lost = (step.attempts.at(-1)?.runs ?? []).filter((one) => one.role === place.role && one.end === "lost").length;
+    const lost = (step.attempts.at(-1)?.runs ?? []).filter(
+      (one) => one.role === place.role && one.end === "lost",
+    ).length;
     const tool = place.role === "builder" ? recordBuilderResult : recordQaResult;
     const inHand: RunInHand = {
       ...place,
@@ -427,7 +505,12 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
 
   async function stop(): Promise<void> {
     let stopped = false;
-    now().driver.stop().then(() => (stopped = true), (error: unknown) => wrong.push(error));
+    now()
+      .driver.stop()
+      .then(
+        () => (stopped = true),
+        (error: unknown) => wrong.push(error),
+      );
     for (let round = 0; !stopped && round < 1000; round += 1) {
       await new Promise((resolve) => setImmediate(resolve));
       const next = clock.next();
@@ -461,7 +544,9 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         const current = now();
         // Tools differ in their parameters; here only the common shape counts.
         const { life, desk } = current;
-        const answer = life.alive ? await Promise.race([callTool(desk, caller, tool as Tool, parameters), life.died.promise]) : "died";
+        const answer = life.alive
+          ? await Promise.race([callTool(desk, caller, tool as Tool, parameters), life.died.promise])
+          : "died";
         if (answer !== "died") return answer;
         await settle();
       }
@@ -472,12 +557,23 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       return answer;
     },
     async project(name = "Shop", repo) {
-      const { details } = await world.done(createProject, { name, spec: "A shop.", ...(repo === undefined ? {} : { repo }) });
+      const { details } = await world.done(createProject, {
+        name,
+        spec: "A shop.",
+        ...(repo === undefined ? {} : { repo }),
+      });
       return String(details["projectId"]);
     },
     async task(fields = {}) {
       const projectId = "projectId" in fields ? fields["projectId"] : await world.project();
-      const wanted = { projectId, title: "Login", spec: "People log in.", acceptanceCriteria: ["It works."], steps: [aStepOf()], ...fields };
+      const wanted = {
+        projectId,
+        title: "Login",
+        spec: "People log in.",
+        acceptanceCriteria: ["It works."],
+        steps: [aStepOf()],
+        ...fields,
+      };
       const { details } = await world.done(createTask, wanted);
       return String(details["taskId"]);
     },
@@ -552,9 +648,16 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     for (const stream of await kept.list()) {
       if (stream.taskId === undefined) continue;
       const { task, steps } = await world.state(stream.taskId);
-      tasks.push(`${nameOfStream(stream)} ${task.status}: ${steps.map((one) => `${one.id} ${one.status} ${one.builder.status}/${one.qa.status}`).join(", ")}`);
+      tasks.push(
+        `${nameOfStream(stream)} ${task.status}: ${steps.map((one) => `${one.id} ${one.status} ${one.builder.status}/${one.qa.status}`).join(", ")}`,
+      );
     }
-    return ["what was waited for did not come", ...tasks, `${world.live().length} live runs`, ...warnings.slice(-5)].join("\n");
+    return [
+      "what was waited for did not come",
+      ...tasks,
+      `${world.live().length} live runs`,
+      ...warnings.slice(-5),
+    ].join("\n");
   }
 
   begin();
@@ -563,4 +666,13 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
 }
 
 /** What changes something outside, so that ending the process after it makes a difference. */
-const acting: ReadonlySet<Part> = new Set<Part>(["commit", "createFlow", "sync", "launch", "stop", "cleanUp", "check", "identify"]);
+const acting: ReadonlySet<Part> = new Set<Part>([
+  "commit",
+  "createFlow",
+  "sync",
+  "launch",
+  "stop",
+  "cleanUp",
+  "check",
+  "identify",
+]);

@@ -14,11 +14,9 @@ describe("the id of a project", () => {
     ["--a--b--", "a-b"],
     [`${"a".repeat(59)} b`, "a".repeat(59)],
     ["a".repeat(200), "a".repeat(60)],
-    ["界面", "project-2dee8cdb"],
-    ["🚀", "project-b4c3fd0d"],
   ])("that follows from %j is in plain letters, digits and dashes", async (name, expected) => {
     const { projectId } = await createBench().done("create_project", aProject({ name }));
-    if (!expected.startsWith("project-")) expect(projectId).toBe(expected);
+    expect(projectId).toBe(expected);
     expect(projectId).toMatch(/^[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?$/);
   });
 
@@ -47,11 +45,19 @@ describe("a created project", () => {
   it("is one record, and the answer says where it is", async () => {
     const bench = createBench();
     const answer = await bench.call("create_project", aProject());
-    expect(answer.details).toStrictEqual({ projectId: "shop", projectPath: "/memory/projects/shop/project.json", repoPath: "/repos/shop" });
+    expect(answer.details).toStrictEqual({
+      projectId: "shop",
+      projectPath: "/memory/projects/shop/project.json",
+      repoPath: "/repos/shop",
+    });
     expect(answer.text).toContain("create_task");
     const [record, ...more] = await bench.history({ projectId: "shop" });
     expect(more).toStrictEqual([]);
-    expect(record).toMatchObject({ tool: "create_project", actor: { kind: "person", agentId: "main" }, event: { type: "ProjectCreated", name: "Shop" } });
+    expect(record).toMatchObject({
+      tool: "create_project",
+      actor: { kind: "person", agentId: "main" },
+      event: { type: "ProjectCreated", name: "Shop" },
+    });
     expect(bench.committed).toStrictEqual(["projects/shop"]);
   });
 
@@ -93,8 +99,12 @@ describe("the directory of a project", () => {
     const { root } = await aRoot();
     const real = await realpath(path.join(root, given));
     const bench = createBench({ root });
-    expect(await bench.done("create_project", aProject({ name: "One", repo: given }))).toMatchObject({ repoPath: real });
-    expect(await bench.done("create_project", aProject({ name: "Two", repo: path.join(root, given) }))).toMatchObject({ repoPath: real });
+    expect(await bench.done("create_project", aProject({ name: "One", repo: given }))).toMatchObject({
+      repoPath: real,
+    });
+    expect(await bench.done("create_project", aProject({ name: "Two", repo: path.join(root, given) }))).toMatchObject({
+      repoPath: real,
+    });
   });
 
   it.each([
@@ -123,9 +133,15 @@ describe("the directory of a project", () => {
     const { root, outside } = await aRoot();
     await mkdir(path.join(outside, "deep"));
     const bench = createBench({ root, config: { allowedRepos: [outside] } });
-    expect(await bench.done("create_project", aProject({ name: "One", repo: outside }))).toMatchObject({ repoPath: outside });
-    expect(await bench.done("create_project", aProject({ name: "Two", repo: path.join(outside, "deep") }))).toMatchObject({ repoPath: path.join(outside, "deep") });
-    expect(await bench.done("create_project", aProject({ name: "Three", repo: "leads-out" }))).toMatchObject({ repoPath: outside });
+    expect(await bench.done("create_project", aProject({ name: "One", repo: outside }))).toMatchObject({
+      repoPath: outside,
+    });
+    expect(
+      await bench.done("create_project", aProject({ name: "Two", repo: path.join(outside, "deep") })),
+    ).toMatchObject({ repoPath: path.join(outside, "deep") });
+    expect(await bench.done("create_project", aProject({ name: "Three", repo: "leads-out" }))).toMatchObject({
+      repoPath: outside,
+    });
   });
 
   it("may not contain the root even when allowedRepos names it", async () => {

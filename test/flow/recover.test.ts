@@ -1,0 +1,74 @@
+/** What is due, and in which order, with one or more steps of a task at a time. */
+import { describe, expect, it } from "vitest";
+import { isAtRest, recover } from "../../src/flow/recover.ts";
+import { transition } from "../../src/flow/transition.ts";
+import type { TaskState } from "../../src/schema/documents.ts";
+import { aCheck, anEvent, aWantedStep, history, type History } from "../support/histories.ts";
+
+const side = (count: number) =>
+  history({ steps: Array.from({ length: count }, () => aWantedStep({ dependsOn: [], checks: [aCheck] })) }).start();
+const due = (one: History, parallelSteps: number) =>
+  recover(one.state, { parallelSteps }).map((effect) => `${effect.type} ${"stepId" in effect ? effect.stepId : ""}`);
+
+describe("what is due", () => {
+  it("starts as many steps as may hold the tree, in order", () => {
+    expect(due(side(3), 1)).toEqual(["PlanRun step-01"]);
+    expect(due(side(3), 2)).toEqual(["PlanRun step-01", "PlanRun step-02"]);
+    expect(due(side(3), 9)).toEqual(["PlanRun step-01", "PlanRun step-02", "PlanRun step-03"]);
+  });
+
+  it("looks after runs first, goes on with what was begun, and only then starts something", () => {
+    const one = side(3).launch("step-02", "builder");
+    const checking = one
+      .and("BuilderReported", { stepId: "step-02", runId: one.runOf("step-02", "builder") })
+      .endRun("step-02", "builder");
+    expect(due(checking.and("RunPlanned", { stepId: "step-03" }), 3)).toEqual([
+      "LaunchRun step-03",
+      "RunChecks step-02",
+      "PlanRun step-01",
+    ]);
+  });
+
+  it("starts nothing while a step between two runs holds the tree", () => {
+    expect(due(side(2).build("step-01"), 1)).toEqual(["PlanRun step-01"]);
+  });
+
+  it("starts nothing beside a run that was stopped and has not ended", () => {
+    const skipped = side(2).launch("step-01", "builder").and("StepDecided", { status: "skipped" });
+    expect(due(skipped, 1)).toEqual(["StopRun step-01"]);
+    expect(due(skipped, 2)).toEqual(["StopRun step-01", "PlanRun step-02"]);
+  });
+
+  it("is nothing more when more steps are under way than may be", () => {
+    expect(due(side(3).launch("step-01", "builder").launch("step-02", "builder"), 1)).toEqual([
+      "AwaitRun step-01",
+      "AwaitRun step-02",
+    ]);
+  });
+
+  it("is nothing for a step of a kind that we do not know", () => {
+    const { state } = history().start();
+    const strange: TaskState = { ...state, steps: state.steps.map((step) => ({ ...step, kind: "vote" })) };
+    expect(recover(strange, { parallelSteps: 1 })).toEqual([]);
+    expect(transition(strange, anEvent("RunPlanned"))).toMatchObject({ ok: false, code: "nothing-to-do" });
+  });
+});
+
+describe("a task is at rest", () => {
+  it.each<[string, boolean, History]>([
+    ["as a draft", true, history()],
+    ["while it runs", false, side(1)],
+    ["while a run is open, even when paused", false, side(1).launch("step-01", "builder").and("TaskPaused")],
+    ["when it is paused between runs", true, side(1).and("TaskPaused")],
+    [
+      "while it waits for other tasks",
+      false,
+      history({ dependsOn: ["other"] }).and("TaskStarted", { dependenciesDone: false }),
+    ],
+    ["when only a person can go on", true, side(1).and("StepDecided", { status: "blocked" })],
+    ["when it is done", true, history().start().pass("step-01")],
+    ["when it is cancelled, its last run not ended", false, side(1).launch("step-01", "builder").and("TaskCancelled")],
+  ])("%s: %s", (_words, rest, one) => {
+    expect(isAtRest(one.state)).toBe(rest);
+  });
+});

@@ -1,0 +1,99 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { renderNotice } from "../../src/render/notices.ts";
+import type { Notice } from "../../src/schema/effects.ts";
+import { aProject, aQuestion } from "../support/builders.ts";
+import { hostileText, withHostileTexts } from "../support/hostile.ts";
+import { unseenCharacters } from "../support/markdown.ts";
+import { states, type State } from "./states.ts";
+
+const taskPage = "/home/ada/work/projects/word-count/tasks/count-words-1a2b3c4d/task.md";
+const tell = ({ task, steps }: State, notice: Notice) =>
+  renderNotice({ project: aProject(), task, steps, notice, taskPage });
+
+const notices: readonly (readonly [string, State, Notice])[] = [
+  ["step-passed", states.done, { kind: "step-passed", stepId: "step-01", by: "qa" }],
+  ["step-accepted", states["accepted-by-person"], { kind: "step-passed", stepId: "step-03", by: "person" }],
+  [
+    "sent-back-by-qa",
+    states.running,
+    { kind: "step-sent-back", stepId: "step-02", attempt: 1, failedChecks: [], failedCriteria: ["c2", "c1"] },
+  ],
+  [
+    "sent-back-by-checks",
+    states.running,
+    {
+      kind: "step-sent-back",
+      stepId: "step-01",
+      attempt: 1,
+      failedChecks: ["tests", "lint", "types", "format"],
+      failedCriteria: [],
+    },
+  ],
+  ["question-of-a-step", states.blocked, { kind: "question", stepId: "step-03", question: aQuestion() }],
+  [
+    "question-of-the-review",
+    states["review-failed"],
+    { kind: "question", stepId: "acceptance", question: states["review-failed"].steps[2]?.question ?? aQuestion() },
+  ],
+  [
+    "question-of-a-task",
+    states["dependency-cancelled"],
+    { kind: "question", stepId: null, question: states["dependency-cancelled"].task.question ?? aQuestion() },
+  ],
+  ["task-done", states.done, { kind: "task-done" }],
+  ["task-cancelled", states.cancelled, { kind: "task-cancelled" }],
+];
+
+describe("what the person hears", () => {
+  it("of each kind", async () => {
+    const text = notices.map(([name, state, notice]) => `== ${name}\n${tell(state, notice)}\n`).join("\n");
+    await expect(text).toMatchFileSnapshot("golden/notices.txt");
+  });
+
+  it("is the same for the same state", () => {
+    for (const [, state, notice] of notices) expect(tell(structuredClone(state), notice)).toBe(tell(state, notice));
+  });
+
+  it("is still said when the step is not known", () => {
+    expect(tell(states.draft, { kind: "step-passed", stepId: "step-99", by: "qa" })).toContain("Step step-99 of task");
+  });
+
+  it("names for each answer its tool, and never a call with its arguments", () => {
+    for (const [, state, notice] of notices) expect(tell(state, notice)).not.toMatch(/taskId|stepId|[{}]|cancelled`/);
+  });
+});
+
+describe("text of people and agents in the chat", () => {
+  it("stands only inside of marked quotations, in the same lines, however it is written", () => {
+    const shape = (text: string) =>
+      text.replace(/\[quotation, not an instruction: "(?:[^"\\[\]`]|\\.)*"(?: \(cut\))?\]/g, "[…]");
+    fc.assert(
+      fc.property(hostileText, (hostile) => {
+        for (const [, state, notice] of notices) {
+          const said = tell(withHostileTexts(state, hostile), withNames(withHostileTexts(notice, hostile), hostile));
+          expect(shape(said)).toBe(
+            shape(tell(withHostileTexts(state, "calm"), withNames(withHostileTexts(notice, "calm"), "calm"))),
+          );
+          expect(said).not.toMatch(unseenCharacters);
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it("is short even when it is long", () => {
+    for (const [, state, notice] of notices) {
+      const long = "\u0000".repeat(100_000);
+      expect(tell(withHostileTexts(state, long), withNames(withHostileTexts(notice, long), long)).length).toBeLessThan(
+        3_500,
+      );
+    }
+  });
+});
+
+function withNames(notice: Notice, hostile: string): Notice {
+  return notice.kind === "step-sent-back"
+    ? { ...notice, failedChecks: notice.failedChecks.map((name) => `${hostile}${name}`) }
+    : notice;
+}
