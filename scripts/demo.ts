@@ -3,7 +3,8 @@
 // it does is done for real. Ends with 0 only when the task is done and the program's own tests pass.
 
 import { spawnSync } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -51,7 +52,12 @@ type Ends = (() => Promise<void>)[];
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
-    options: { keep: { type: "boolean" }, repaired: { type: "boolean" }, installed: { type: "string" }, help: { type: "boolean" } },
+    options: {
+      keep: { type: "boolean" },
+      repaired: { type: "boolean" },
+      installed: { type: "string" },
+      help: { type: "boolean" },
+    },
   });
   if (values.help === true) {
     process.stdout.write(help);
@@ -89,9 +95,10 @@ async function openWorld(terminal: Terminal, { keep, repaired, installed }: Opti
   };
   const base = await mkdtemp(join(tmpdir(), "orchestrator-demo-"));
   const home = join(base, "home");
-  ends.push(async () => {
+  // The last thing of all: a gateway that is still starting ends only with this process.
+  process.once("exit", () => {
     if (keep) terminal.line("kept", base);
-    else await rm(base, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+    else rmSync(base, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   });
   if (installed === undefined) {
     settingUp("packing the plugin");
@@ -113,7 +120,12 @@ async function openWorld(terminal: Terminal, { keep, repaired, installed }: Opti
   ends.push(() => model.stop());
 
   settingUp("starting an OpenClaw gateway");
-  const gateway = await startGateway({ home, modelUrl: model.url, pluginConfig: { checks: { allow: ["node"] } }, keep });
+  const gateway = await startGateway({
+    home,
+    modelUrl: model.url,
+    pluginConfig: { checks: { allow: ["node"] } },
+    keep,
+  });
   ends.push(() => gateway.dispose());
   const client = await gateway.connect();
   return { terminal, progress, model, gateway, client };
@@ -121,27 +133,27 @@ async function openWorld(terminal: Terminal, { keep, repaired, installed }: Opti
 
 // --- the chat
 
-/** The whole conversation, from the first message to the answer that it is done; returns the task as it is then. */
+/** The conversation, from the first message to the answer that it is done; returns the task as it is then. */
 async function converse({ terminal, progress, client }: World): Promise<TaskOnDisk> {
-  let heard = 0;
-  let hearing: Promise<boolean> = Promise.resolve(false);
-  /** Prints what the orchestrator has said since the last look into the chat; true when there was something. */
-  const hear = async (): Promise<boolean> => {
+  let heard: readonly string[] = [];
+  let hearing: Promise<readonly string[]> = Promise.resolve(heard);
+  const hearNow = async (): Promise<readonly string[]> => {
     const messages = await client.history();
     const texts = messages.flatMap(({ role, text }) => (role === "assistant" && text !== "" ? [text] : []));
-    for (const text of texts.slice(heard)) terminal.line("orchestrator", text, "bold");
-    const isNews = texts.length > heard;
-    heard = texts.length;
-    return isNews;
+    for (const text of texts.slice(heard.length)) terminal.line("orchestrator", text, "bold");
+    return (heard = texts);
   };
-  const hearInTurn = (): Promise<boolean> => (hearing = hearing.catch(() => false).then(hear));
+  /** Prints what the orchestrator has said since the last look into the chat; returns all of it. One look at a time. */
+  const hear = (): Promise<readonly string[]> => (hearing = hearing.catch(() => heard).then(hearNow));
   const say = async (text: string): Promise<void> => {
     const [first, ...more] = text.split("\n");
     terminal.line("you", more.length === 0 ? text : `${String(first)}\n(${countWords(more.length, "line")})`, "bold");
     terminal.waiting("the orchestrator thinks");
+    const before = (await hear()).length;
     const reply = await client.chat(text);
-    if (reply.state !== "final") throw new Error(`the orchestrator did not answer: ${reply.state} ${reply.error ?? ""}`);
-    await until("the answer to be in the chat", hearInTurn);
+    if (reply.state !== "final")
+      throw new Error(`the orchestrator did not answer: ${reply.state} ${reply.error ?? ""}`);
+    await until("the answer to be in the chat", async () => (await hear()).length > before);
     terminal.waiting("");
   };
 
@@ -151,13 +163,16 @@ async function converse({ terminal, progress, client }: World): Promise<TaskOnDi
   terminal.waiting("builder and QA are at work");
   // The host sends no message for a turn that nobody's message began; it says that there was one.
   const stopListening = client.on(({ event }) => {
-    if (event === "heartbeat") hearInTurn().catch(() => false); // The next one shows what this one missed.
+    if (event === "heartbeat") hear().catch(() => heard); // The next look shows what this one missed.
   });
   const ended = await until("the task to end", async () => findEnded(await progress.look()), { limitMs, everyMs: 100 });
   const question = [ended.task, ...ended.steps].find((one) => one.question !== null)?.question;
-  if (ended.task.status !== "done") throw new Error(`the task is ${ended.task.status}: ${question?.text ?? "no question is open"}`);
+  if (ended.task.status !== "done")
+    throw new Error(`the task is ${ended.task.status}: ${question?.text ?? "no question is open"}`);
   terminal.plain("");
-  await until("the orchestrator to say that it is done", async () => (await hearInTurn(), wasTold(await client.history())));
+  await until("the orchestrator to say that it is done", async () =>
+    (await hear()).some((text) => text.includes("The task is done.")),
+  );
   stopListening();
   await say(person.end);
   return ended;
@@ -169,28 +184,28 @@ function findEnded(found: TaskOnDisk | undefined): TaskOnDisk | undefined {
   return ["done", "cancelled", "blocked"].includes(found.task.status) ? found : undefined;
 }
 
-function wasTold(messages: readonly { readonly role: string; readonly text: string }[]): boolean {
-  return messages.some(({ role, text }) => role === "assistant" && text.includes("The task is done."));
-}
-
 // --- what can go wrong
 
 /** Never returns; throws when the gateway is gone, when an agent's script has failed, or when it takes too long. */
 async function watchOver({ terminal, gateway, model }: World): Promise<never> {
-  const endOfLog = async (): Promise<string> => `the end of the gateway's log:\n${(await gateway.logs()).slice(-2_000)}`;
+  const endOfLog = async (): Promise<string> =>
+    `the end of the gateway's log:\n${(await gateway.logs()).slice(-2_000)}`;
   for (;;) {
     await pause(250);
     const [failure] = model.failures();
     if (failure !== undefined) throw failure;
-    if (!isAlive(gateway.pid)) throw new Error(`the gateway (pid ${String(gateway.pid)}) ended by itself; ${await endOfLog()}`);
-    if (terminal.elapsedMs() > limitMs) throw new Error(`not done after ${durationWords(limitMs)}; ${await endOfLog()}`);
+    if (!isAlive(gateway.pid))
+      throw new Error(`the gateway (pid ${String(gateway.pid)}) ended by itself; ${await endOfLog()}`);
+    if (terminal.elapsedMs() > limitMs)
+      throw new Error(`not done after ${durationWords(limitMs)}; ${await endOfLog()}`);
   }
 }
 
+/** A second signal must not interrupt the clean-up that the first one caused, so the listeners stay. */
 function untilSignal(): Promise<never> {
   return new Promise((_resolve, reject) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-      process.once(signal, () => {
+      process.on(signal, () => {
         reject(new Error(`ended by ${signal}`));
       });
   });
@@ -208,7 +223,11 @@ function isAlive(pid: number): boolean {
 // --- the end
 
 /** Shows the task's page and where the others are, and runs the tests of what was built; throws when they fail. */
-async function showResult(terminal: Terminal, { project, task, steps, folder }: TaskOnDisk, { keep }: Options): Promise<void> {
+async function showResult(
+  terminal: Terminal,
+  { project, task, steps, folder }: TaskOnDisk,
+  { keep }: Options,
+): Promise<void> {
   const page = join(folder, "task.md");
   terminal.heading(page);
   terminal.plain(`\n${await readFile(page, "utf8")}`);
@@ -218,11 +237,16 @@ async function showResult(terminal: Terminal, { project, task, steps, folder }: 
   terminal.plain(`  The task      ${page}`);
   for (const step of steps) terminal.plain(`  ${step.id.padEnd(12)}  ${join(folder, "steps", `${step.id}.md`)}`);
   terminal.plain(`  The program   ${project.repo}`);
-  terminal.plain(keep ? "" : "  (They are in a temporary folder that is removed now: `npm start -- --keep` leaves it.)\n");
+  terminal.plain(
+    keep ? "" : "  (They are in a temporary folder that is removed now: `npm start -- --keep` leaves it.)\n",
+  );
 
   const { NODE_TEST_CONTEXT: _, ...env } = process.env; // Inside somebody's `node --test` it would make the tests do nothing.
   const tests = spawnSync(process.execPath, ["--test"], { cwd: project.repo, env, encoding: "utf8", timeout: 60_000 });
-  if (tests.status !== 0) throw new Error(`the tests of the program failed (exit code ${String(tests.status)}):\n${tests.stdout}${tests.stderr}`);
+  if (tests.status !== 0)
+    throw new Error(
+      `the tests of the program failed (exit code ${String(tests.status)}):\n${tests.stdout}${tests.stderr}`,
+    );
   terminal.line("✔ tests", `\`node --test\` in the program's folder: exit code 0, ${gistOf(tests.stdout)}`, "green");
   const attempts = steps.reduce((sum, { attempt }) => sum + attempt, 0);
   const runs = runsOf(steps);

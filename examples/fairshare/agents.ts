@@ -41,7 +41,10 @@ function play(turn: Turn, repaired: boolean): Answer {
 }
 
 const call = (name: string, args: object): Answer => ({ calls: [{ name, args }] });
-const exec = (command: string, workdir: string): ScriptedCall => ({ name: "exec", args: { command, workdir, yieldMs: 120_000 } });
+const exec = (command: string, workdir: string): ScriptedCall => ({
+  name: "exec",
+  args: { command, workdir, yieldMs: 120_000 },
+});
 
 /** About four characters are one token, and what the model was sent before is read from its cache. */
 function usageOf(turn: Turn, answer: Answer) {
@@ -61,9 +64,11 @@ function orchestrate(turn: Turn): Answer {
     const [, name = "", spec = ""] = /called "(.+?)".*?word for word:\s*([^]*)$/.exec(turn.user) ?? [];
     return call("create_project", { name, spec });
   }
-  if (turn.user.startsWith("Plan ")) return call("create_task", { projectId: found(turn, /^Project (\S+) is made/m), ...task });
+  if (turn.user.startsWith("Plan "))
+    return call("create_task", { projectId: found(turn, /^Project (\S+) is made/m), ...task });
   if (turn.user.endsWith("Start it.")) return call("start_task", { taskId: found(turn, /^Task (\S+) is a draft/m) });
-  if (turn.user.startsWith("Is it done?")) return call("get_status", { taskId: found(turn, /^Task (\S+) is a draft/m), verify: true });
+  if (turn.user.startsWith("Is it done?"))
+    return call("get_status", { taskId: found(turn, /^Task (\S+) is a draft/m), verify: true });
   throw new Error(`the orchestrator has no answer to: ${turn.user.slice(0, 200)}`);
 }
 
@@ -79,7 +84,8 @@ function tell(report: string): string {
   const title = /Its title: \[quotation[^"]*"(.*?)"\]/.exec(report)?.[1] ?? "A step";
   const progress = /\d+ of \d+ steps finished/.exec(report)?.[0] ?? "";
   if (/^Step \S+ of task \S+ passed/.test(first)) return `"${title}" has passed QA; ${progress}.`;
-  if (/goes back to its builder/.test(first)) return `"${title}" did not pass (${second.replace(/^Why: |\.$/g, "")}). Its builder has the findings and tries again.`;
+  if (/goes back to its builder/.test(first))
+    return `"${title}" did not pass (${second.replace(/^Why: |\.$/g, "")}). Its builder has the findings and tries again.`;
   if (/^Task \S+ is done/.test(first)) return `The task is done. ${second} ${third}`;
   return report;
 }
@@ -91,7 +97,14 @@ function passOn({ name, text = "" }: ToolResult): string {
     case "create_project":
       return `The project is made; the work will be in ${/happens in (\S+?)\.(?:\s|$)/.exec(text)?.[1] ?? "its repository"}. Shall I plan a first task?`;
     case "create_task":
-      return ["My plan:", ...task.steps.map((step, index) => `${String(index + 1)}. ${step.title}: ${step.passCriteria.length} criteria, checked by its tests`), "Then QA judges the whole. Shall I start it?"].join("\n");
+      return [
+        "My plan:",
+        ...task.steps.map(
+          (step, index) =>
+            `${String(index + 1)}. ${step.title}: ${step.passCriteria.length} criteria, checked by its tests`,
+        ),
+        "Then QA judges the whole. Shall I start it?",
+      ].join("\n");
     case "start_task":
       return "It is started. I will tell you how each step goes.";
     case "get_status":
@@ -109,7 +122,9 @@ function sayStatus(text: string): string {
 
 /** An id that a tool has told in this conversation, the latest one. */
 function found(turn: Turn, pattern: RegExp): string {
-  const texts = turn.messages.flatMap((message) => (message.role === "tool" && typeof message.content === "string" ? [message.content] : []));
+  const texts = turn.messages.flatMap((message) =>
+    message.role === "tool" && typeof message.content === "string" ? [message.content] : [],
+  );
   const id = texts.map((text) => pattern.exec(text)?.[1]).findLast((match) => match !== undefined);
   if (id === undefined) throw new Error(`no tool has told ${String(pattern)} in this conversation`);
   return id;
@@ -121,11 +136,10 @@ function found(turn: Turn, pattern: RegExp): string {
 const slip = {
   file: "src/shares.mjs",
   right: [
-    "  const left = cents % people.length;",
+    "  const left = cents % people.length; // The first ones take one each, so that nothing is lost.",
     "  return people.map((who, index) => ({ who, cents: Math.floor(cents / people.length) + (index < left ? 1 : 0) }));",
   ].join("\n"),
   wrong: "  return people.map((who) => ({ who, cents: Math.round(cents / people.length) }));",
-  comment: { right: "/** The cents split evenly; those that are left over go to the first people, one each, so that nothing is lost. */", wrong: "/** The cents split evenly. */" },
   /** The test that would have shown it. */
   test: "test/uneven.test.mjs",
 };
@@ -139,7 +153,9 @@ function build(turn: Turn, repaired: boolean): Answer {
   const tests = turn.results.at(-1);
   const exitCode = exitCodeOf(tests);
   if (exitCode !== 0) throw new Error(`the builder's tests failed:\n${tests?.text ?? ""}`);
-  const filesChanged = [...new Set(acts.flatMap(({ name, args }) => (name !== "read" && "path" in args ? [String(args.path)] : [])))];
+  const filesChanged = [
+    ...new Set(acts.flatMap(({ name, args }) => (name !== "read" && "path" in args ? [String(args.path)] : []))),
+  ];
   return call("record_builder_result", {
     outcome: "done",
     summary: `Made ${filesChanged.join(", ")}. All tests pass: ${gistOf(tests?.text ?? "")}.`,
@@ -153,14 +169,17 @@ function planOf(stepId: string, brief: string, repaired: boolean): readonly Scri
   const files = filesOf(stepId);
   if (stepId !== "step-02" || repaired) return files.map(write);
   const right = files.find(({ path }) => path === slip.file)?.content ?? "";
-  const wrong = right.replace(slip.right, slip.wrong).replace(slip.comment.right, slip.comment.wrong);
-  if (wrong.includes(slip.right)) throw new Error(`${slip.file} does not hold what the slip gets wrong`);
-  if (!/adds? up to 9\.99/.test(brief)) return files.flatMap(({ path, content }) => (path === slip.test ? [] : [write({ path, content: path === slip.file ? wrong : content })]));
-  const edits = [
-    { oldText: slip.comment.wrong, newText: slip.comment.right },
-    { oldText: slip.wrong, newText: slip.right },
+  const wrong = right.replace(slip.right, slip.wrong);
+  if (wrong === right) throw new Error(`${slip.file} does not hold what the slip gets wrong`);
+  if (!/adds? up to 9\.99/.test(brief))
+    return files.flatMap(({ path, content }) =>
+      path === slip.test ? [] : [write({ path, content: path === slip.file ? wrong : content })],
+    );
+  return [
+    { name: "read", args: { path: slip.file } },
+    { name: "edit", args: { path: slip.file, edits: [{ oldText: slip.wrong, newText: slip.right }] } },
+    ...files.filter(({ path }) => path === slip.test).map(write),
   ];
-  return [{ name: "read", args: { path: slip.file } }, { name: "edit", args: { path: slip.file, edits } }, ...files.filter(({ path }) => path === slip.test).map(write)];
 }
 
 interface File {
@@ -202,23 +221,30 @@ const prints =
   (...lines: readonly string[]) =>
   ({ exitCode, output }: Seen): string | undefined =>
     exitCode === 0 && output.trim() === lines.join("\n") ? undefined : `Expected ${lines.join(" / ")} and exit code 0.`;
-const endsWell = ({ exitCode }: Seen): string | undefined => (exitCode === 0 ? undefined : "Expected exit code 0.");
-const amountsIn = (output: string): readonly number[] => [...output.matchAll(/(\d+)\.(\d\d)\b/g)].map(([, whole, cents]) => Number(whole) * 100 + Number(cents));
+const testsPass = ({ exitCode, output }: Seen): string | undefined =>
+  exitCode === 0 && /^pass [1-9]\d*, fail 0$/.test(gistOf(output)) ? undefined : "Expected tests that all pass.";
+const amountsIn = (output: string): readonly number[] =>
+  [...output.matchAll(/(\d+)\.(\d\d)\b/g)].map(([, whole, cents]) => Number(whole) * 100 + Number(cents));
 const addsUpTo =
   (total: number) =>
   ({ exitCode, output }: Seen): string | undefined => {
     const sum = amountsIn(output).reduce((before, amount) => before + amount, 0);
-    return exitCode === 0 && sum === total ? undefined : `This adds up to ${(sum / 100).toFixed(2)}, not to ${(total / 100).toFixed(2)}.`;
+    return exitCode === 0 && sum === total
+      ? undefined
+      : `This adds up to ${(sum / 100).toFixed(2)}, not to ${(total / 100).toFixed(2)}.`;
   };
 
-const tests: Probe = { command: "node --test", problem: endsWell };
+const tests: Probe = { command: "node --test", problem: testsPass };
 
 const probes: Readonly<Record<string, Readonly<Record<string, Probe>>>> = {
   "step-01": {
     c1: { command: fed("total", ...example), problem: prints("total 34.50") },
     c2: {
       command: fed("total", "Ann 30.00", "Ben much"),
-      problem: ({ exitCode, output }) => (exitCode === 1 && /^fairshare: line 2: .*$/.test(output.trim()) ? undefined : "Expected one line about line 2, and exit code 1."),
+      problem: ({ exitCode, output }) =>
+        exitCode === 1 && /^fairshare: line 2: .*$/.test(output.trim())
+          ? undefined
+          : "Expected one line about line 2, and exit code 1.",
     },
     c3: tests,
   },
@@ -228,7 +254,10 @@ const probes: Readonly<Record<string, Readonly<Record<string, Probe>>>> = {
     c3: tests,
   },
   "step-03": {
-    c1: { command: fed("settle", "Ann 30.00", "Ben 0", "Cleo 0"), problem: prints("Ben pays Ann 10.00", "Cleo pays Ann 10.00") },
+    c1: {
+      command: fed("settle", "Ann 30.00", "Ben 0", "Cleo 0"),
+      problem: prints("Ben pays Ann 10.00", "Cleo pays Ann 10.00"),
+    },
     c2: { command: fed("settle", ...uneven), problem: prints("Ben pays Ann 3.33", "Cleo pays Ann 3.33") },
     c3: { command: fed("settle", "Ann 5", "Ben 5"), problem: prints("all even") },
     c4: tests,
@@ -239,8 +268,13 @@ const probes: Readonly<Record<string, Readonly<Record<string, Probe>>>> = {
       problem: prints("total 10.00", "Ann 3.34", "Ben 3.33", "Cleo 3.33", "Ben pays Ann 3.33", "Cleo pays Ann 3.33"),
     },
     a2: {
-      command: ["total", "shares", "settle"].map((command) => `{ ${fed(command, "Ann much")}; echo "exit code $?"; }`).join("; "),
-      problem: ({ output }) => (/^(?:fairshare: line 1: [^\n]*\nexit code 1\n?){3}$/.test(output) ? undefined : "Expected one line and exit code 1 from each."),
+      command: ["total", "shares", "settle"]
+        .map((command) => `{ ${fed(command, "Ann much")}; echo "exit code $?"; }`)
+        .join("; "),
+      problem: ({ output }) =>
+        /^(?:fairshare: line 1: [^\n]*\nexit code 1\n?){3}$/.test(output)
+          ? undefined
+          : "Expected one line and exit code 1 from each.",
     },
     a3: tests,
   },
@@ -282,14 +316,16 @@ function readBrief(brief: string): Brief {
   const stepId = /^# .*?'s brief: (\S+), attempt/m.exec(brief)?.[1];
   const repo = /(?:Work in|The work is in) `(.+?)`\./.exec(brief)?.[1];
   const criteria = [...brief.matchAll(/^Criterion `(\w+)`:$/gm)].map(([, id]) => id ?? "");
-  if (stepId === undefined || repo === undefined || criteria.length === 0) throw new Error(`a brief without step, place or criteria:\n${brief.slice(0, 500)}`);
+  if (stepId === undefined || repo === undefined || criteria.length === 0)
+    throw new Error(`a brief without step, place or criteria:\n${brief.slice(0, 500)}`);
   return { stepId, repo, criteria };
 }
 
-/** The exit code as OpenClaw's exec tells it: nothing is said of 0, and there is none while the command runs. */
+/** The exit code as OpenClaw's exec tells it: nothing is said of 0; undefined when the command runs on or could not run. */
 export function exitCodeOf(result: ToolResult | undefined): number | undefined {
   const text = result?.text;
-  if (result?.name !== "exec" || text === undefined || text.startsWith("Command still running")) return undefined;
+  if (result?.name !== "exec" || text === undefined || /^(?:Command still running|\{"status":"error")/.test(text))
+    return undefined;
   return Number(/\(Command exited with code (\d+)\)\s*$/.exec(text)?.[1] ?? 0);
 }
 
@@ -300,7 +336,9 @@ export function outputOf(result: ToolResult | undefined): string {
 
 /** An output in one line: the numbers of a test run, or its first lines. */
 export function gistOf(output: string): string {
-  const counts = [...output.matchAll(/^(?:#|ℹ) (pass|fail) (\d+)$/gm)].map(([, what, count]) => `${String(what)} ${String(count)}`);
+  const counts = [...output.matchAll(/^(?:#|ℹ) (pass|fail) (\d+)$/gm)].map(
+    ([, what, count]) => `${String(what)} ${String(count)}`,
+  );
   if (counts.length > 0) return counts.join(", ");
   const lines = output.trim().split("\n");
   return lines.length > 6 ? `${lines.slice(0, 6).join(" / ")} / …` : lines.join(" / ");

@@ -7,7 +7,18 @@ import { join } from "node:path";
 import { exitCodeOf, gistOf, outputOf } from "../../examples/fairshare/agents.ts";
 import type { Answer, Turn } from "../../harness/model.ts";
 import { costWords, durationWords, numberWords, spanWords } from "../../src/render/words.ts";
-import { parseProject, parseStep, parseTask, type Attempt, type Criterion, type Project, type Run, type Step, type TaskState } from "../../src/schema/documents.ts";
+import {
+  parseProject,
+  parseStep,
+  parseTask,
+  type Attempt,
+  type Criterion,
+  type Project,
+  type QaReport,
+  type Run,
+  type Step,
+  type TaskState,
+} from "../../src/schema/documents.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** A task with the project that it belongs to, and the folder that holds its files. */
@@ -48,25 +59,44 @@ export function createProgress(terminal: Terminal, projects: string): Progress {
   const sayAttempt = (step: Step, attempt: Attempt, steps: number): void => {
     const key = `${step.id} ${String(attempt.attempt)}`;
     once(key, () => {
-      terminal.heading(`${placeOf(step, steps)}: ${step.title} (attempt ${String(attempt.attempt)} of ${String(step.maxAttempts)})`);
+      terminal.heading(
+        `${placeOf(step, steps)}: ${step.title} (attempt ${String(attempt.attempt)} of ${String(step.maxAttempts)})`,
+      );
     });
-    for (const run of attempt.runs.filter(({ end }) => end !== null)) once(`${run.runId} ended`, () => sayEnd(run));
+    const sayEnds = (role: string): void => {
+      for (const run of attempt.runs)
+        if (run.role === role && run.end !== null) once(`${run.runId} ended`, () => sayEnd(run));
+    };
+    sayEnds("builder");
     for (const check of attempt.checks ?? [])
       once(`${key} ${check.name}`, () => {
-        terminal.line("check", `${check.name}: exit code ${String(check.exitCode)}, ${gistOf(check.outputTail)} (${durationWords(check.durationMs)})`, "cyan");
+        terminal.line(
+          "check",
+          `${check.name}: exit code ${String(check.exitCode)}, ${gistOf(check.outputTail)} (${durationWords(check.durationMs)})`,
+          "cyan",
+        );
       });
     const { qa } = attempt;
-    if (qa === undefined) return;
-    once(`${key} verdict`, () => {
-      const failed = qa.criteria.filter(({ pass }) => !pass);
-      if (failed.length === 0) terminal.line("QA", `passes all ${String(qa.criteria.length)} criteria`, "magenta");
-      for (const { id, evidence } of failed) terminal.line("✖ QA", `fails ${id}: ${textOf(step.passCriteria, id)}\n${evidence}`, "red");
-    });
+    if (qa !== undefined) once(`${key} verdict`, () => sayVerdict(step, qa));
+    sayEnds("qa");
+  };
+  const sayVerdict = (step: Step, { criteria }: QaReport): void => {
+    const failed = criteria.filter(({ pass }) => !pass);
+    if (failed.length === 0) terminal.line("QA", `passes all ${String(criteria.length)} criteria`, "magenta");
+    for (const { id, evidence } of failed)
+      terminal.line("✖ QA", `fails ${id}: ${textOf(step.passCriteria, id)}\n${evidence}`, "red");
   };
   const sayEnd = (run: Run): void => {
     const { usage } = run;
-    const spent = usage === null ? "" : `, ${numberWords(usage.inputTokens + usage.outputTokens)} tokens, ${costWords(usage.costUsd)}`;
-    terminal.line(nameOf(run.role), `is done after ${spanWords(run.startedAt, run.endedAt ?? run.startedAt) ?? "some time"}${spent}`, "dim");
+    const spent =
+      usage === null
+        ? ""
+        : `, ${numberWords(usage.inputTokens + usage.outputTokens)} tokens, ${costWords(usage.costUsd)}`;
+    terminal.line(
+      nameOf(run.role),
+      `is done after ${spanWords(run.startedAt, run.endedAt ?? run.startedAt) ?? "some time"}${spent}`,
+      "dim",
+    );
   };
   const lookNow = async (): Promise<TaskOnDisk | undefined> => {
     const found = await readOnlyTask(projects);
@@ -79,10 +109,12 @@ export function createProgress(terminal: Terminal, projects: string): Progress {
     look,
     acted: async (turn, answer) => {
       if (turn.role !== "builder" && turn.role !== "qa") return;
-      await look();
+      await look().catch(() => undefined); // The next look shows what this one missed.
       const last = turn.results.at(-1);
-      if (last?.name === "exec") terminal.line("", `exit code ${String(exitCodeOf(last))}: ${shorten(gistOf(outputOf(last)))}`);
-      if (last !== undefined && isRefusal(last.text)) terminal.line("", `${last.name} answered: ${last.text ?? ""}`, "red");
+      if (last?.name === "exec")
+        terminal.line("", `exit code ${String(exitCodeOf(last))}: ${shorten(gistOf(outputOf(last)))}`);
+      if (last !== undefined && isRefusal(last.text))
+        terminal.line("", `${last.name} answered: ${last.text ?? ""}`, "red");
       for (const { name, args } of ("calls" in answer ? answer.calls : undefined) ?? [])
         terminal.line(nameOf(turn.role), actWords(name, { ...args }), turn.role === "qa" ? "magenta" : "blue");
     },
@@ -128,5 +160,7 @@ const nameOf = (role: string): string => (role === "qa" ? "QA" : role);
 const isRefusal = (text = ""): boolean => /^(?:Refused|\{"status":"error")/.test(text);
 const placeOf = (step: Step, steps: number): string => `Step ${String(step.index)} of ${String(steps)}`;
 const attemptsOf = ({ attempt }: Step): string => (attempt === 1 ? "1 attempt" : `${String(attempt)} attempts`);
-const timeOf = (step: Step): string => spanWords(step.attempts[0]?.runs[0]?.startedAt ?? "", step.updatedAt) ?? "some time";
-const textOf = (criteria: readonly Criterion[], id: string): string => criteria.find((one) => one.id === id)?.text ?? "";
+const timeOf = (step: Step): string =>
+  spanWords(step.attempts[0]?.runs[0]?.startedAt ?? "", step.updatedAt) ?? "some time";
+const textOf = (criteria: readonly Criterion[], id: string): string =>
+  criteria.find((one) => one.id === id)?.text ?? "";

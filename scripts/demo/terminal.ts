@@ -48,7 +48,10 @@ export function createTerminal(): Terminal {
     line: (who, text, style = "reset") => {
       const [first = "", ...rest] = text.split("\n");
       const indent = " ".repeat(columns.time + 2 + columns.who);
-      const lines = [`${time()}  ${styleText(style, who.padEnd(columns.who))}${first}`, ...rest.map((line) => `${indent}${line}`)];
+      const lines = [
+        `${time()}  ${styleText(style, who.padEnd(columns.who))}${first}`,
+        ...rest.map((line) => `${indent}${line}`),
+      ];
       plain(lines.map((line) => line.trimEnd()).join("\n"));
     },
     heading: (text) => {
@@ -56,6 +59,8 @@ export function createTerminal(): Terminal {
     },
     waiting: (text) => {
       awaited = text;
+      clear();
+      showAwaited();
     },
   };
 }

@@ -14,6 +14,18 @@ export async function endProcessTrees(pids: readonly number[]): Promise<void> {
   for (const pid of all) endOne(pid);
 }
 
+/** The processes in whose environment the variable has that value, whoever started them and whoever their parent is now. Never throws. */
+export async function processesWith(name: string, value: string): Promise<readonly number[]> {
+  const entry = `${name}=${value}`;
+  const found = await Promise.all(
+    (await listedProcesses()).map(async (pid) => {
+      const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
+      return environment.split("\0").includes(entry) ? [pid] : [];
+    }),
+  );
+  return found.flat();
+}
+
 function endOne(pid: number): void {
   for (const target of [-pid, pid]) {
     try {
@@ -26,13 +38,17 @@ function endOne(pid: number): void {
 
 async function childrenOf(): Promise<ReadonlyMap<number, readonly number[]>> {
   const children = new Map<number, number[]>();
-  const names = await readdir("/proc").catch((): string[] => []);
   await Promise.all(
-    names.filter((name) => /^\d+$/.test(name)).map(async (name) => {
-      const stat = await readFile(`/proc/${name}/stat`, "utf8").catch(() => "");
+    (await listedProcesses()).map(async (pid) => {
+      const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
       const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-      if (parent > 0) children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+      if (parent > 0) children.set(parent, [...(children.get(parent) ?? []), pid]);
     }),
   );
   return children;
+}
+
+async function listedProcesses(): Promise<readonly number[]> {
+  const names = await readdir("/proc").catch((): string[] => []);
+  return names.filter((name) => /^\d+$/.test(name)).map(Number);
 }

@@ -63,7 +63,8 @@ async function identifyWithGit(git: string, repo: string, keepIn: string): Promi
   const env = environment(keepIn, repo);
   // Left behind by a process that was killed while it held the lock; in this process the turns exclude each other.
   await rm(path.join(keepIn, "git", "index.lock"), { force: true });
-  await run(git, ["init", "--quiet", "--bare", path.join(keepIn, "git")], { env: environment(keepIn), ...gitOptions });
+  await run(git, ["init", "--quiet", "--bare", "--template=", path.join(keepIn, "git")], { env: environment(keepIn), ...gitOptions });
+  await mkdir(path.join(keepIn, "git", "info"), { recursive: true });
   await writeFile(path.join(keepIn, "git", "info", "exclude"), [...passedOver].map((name) => `${name}/\n`).join(""));
   await run(git, ["-c", "core.bare=false", "-c", "core.autocrlf=false", "add", "--all", "--", "."], { env, cwd: repo, ...gitOptions });
   const { stdout } = await run(git, ["write-tree"], { env, ...gitOptions });

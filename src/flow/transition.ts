@@ -644,9 +644,14 @@ export function noticesOf(before: TaskState | undefined, next: TaskState, event:
   return [
     ...ofSteps,
     ...(asked === undefined ? [] : [{ kind: "question" as const, stepId: null, question: asked }]),
-    ...(ended === "done" ? [{ kind: "task-done" as const }] : []),
+    ...(isOver(next) && (before === undefined || !isOver(before)) ? [{ kind: "task-done" as const }] : []),
     ...(ended === "cancelled" ? [{ kind: "task-cancelled" as const }] : []),
   ];
+}
+
+/** Done, and its last run has ended: only then the sums of tokens and cost are whole. */
+function isOver({ task, steps }: TaskState): boolean {
+  return task.status === "done" && steps.every((step) => openRuns(step).length === 0);
 }
 
 function sentBack(step: Step): Notice {

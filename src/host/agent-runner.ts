@@ -4,7 +4,7 @@
  */
 import { OrchestratorError } from "../errors.ts";
 import { isAlive } from "../files/launcher.ts";
-import { endProcessTrees } from "../files/process-tree.ts";
+import { endProcessTrees, processesWith } from "../files/process-tree.ts";
 import { judgeRepo } from "../files/paths.ts";
 import type { AgentRunner, RunRequest } from "../flow/ports.ts";
 import type { Settings } from "../schema/config.ts";
@@ -12,7 +12,7 @@ import type { Usage } from "../schema/documents.ts";
 import { readChats } from "../tools/chat-of-task.ts";
 import type { Store } from "../store/store.ts";
 import type { Host } from "./openclaw.ts";
-import { remember, shared } from "./shared.ts";
+import { remember, runVariable, shared } from "./shared.ts";
 
 const toolOfRole = { builder: "record_builder_result", qa: "record_qa_result" } as const;
 
@@ -68,10 +68,10 @@ export function createAgentRunner(host: Host, settings: () => Settings, root: st
 
     async cleanUp({ sessionKey }) {
       const { leftovers, cwdOfSession } = shared();
-      const pids = leftovers.get(sessionKey);
+      const known = leftovers.get(sessionKey) ?? [];
       leftovers.delete(sessionKey);
       cwdOfSession.delete(sessionKey);
-      if (pids !== undefined) await endProcessTrees([...pids]);
+      await endProcessTrees([...known, ...(await processesWith(runVariable, sessionKey))]);
     },
 
     async usage(sessionKey) {

@@ -1,6 +1,6 @@
 /**
  * What the plugin does at the host's hooks: ties tool calls to the run they belong to, closes a run's session once it
- * has reported, guards kept state, keeps secrets out of the shells of runs, and notes signs of life.
+ * has reported, guards kept state, keeps secrets out of the shells of runs and marks them, and notes signs of life.
  */
 import { placeOfSession } from "../flow/run-identity.ts";
 import { seatOf } from "../flow/ready.ts";
@@ -9,7 +9,7 @@ import { agentOf } from "./agent-runner.ts";
 import { findStatePath, isWritingTool, pathsOf } from "./guard.ts";
 import type { Api, Host } from "./openclaw.ts";
 import { openRoots } from "./roots.ts";
-import { noteRefusal, noteSign, remember, shared } from "./shared.ts";
+import { noteRefusal, noteSign, remember, runVariable, shared } from "./shared.ts";
 
 const reportingTools = new Set(["record_builder_result", "record_qa_result"]);
 /** What QA may not use: writing, and starting other sessions. */
@@ -55,7 +55,8 @@ export function registerHooks(api: Api, host: Host): void {
   api.on("resolve_exec_env", (event, ctx) => {
     const sessionKey = event.sessionKey ?? ctx.sessionKey;
     if (sessionKey === undefined || placeOfSession(sessionKey) === undefined) return undefined;
-    return Object.fromEntries(Object.keys(process.env).filter(isSecretName).map((name) => [name, ""]));
+    const blanked = Object.keys(process.env).filter(isSecretName).map((name) => [name, ""]);
+    return { ...Object.fromEntries(blanked), [runVariable]: sessionKey };
   });
 }
 

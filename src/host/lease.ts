@@ -15,8 +15,9 @@ export type Lease = { release(): Promise<void> };
  * taken over at once. `onLost` is called when the lease was taken away; the caller then stops driving.
  */
 export async function takeLease(root: string, launcher: Launcher, onLost: (why: string) => void): Promise<Lease | undefined> {
-  const file = path.join(root, "projects", ".driver.json");
+  const file = path.join(root, "projects", ".driver", "holder.json");
   await mkdir(path.dirname(file), { recursive: true });
+  await writeFile(path.join(path.dirname(file), ".gitignore"), "*\n");
   const lock = `${file}.lock`;
   const holder = await readHolder(file);
   if (holder !== undefined && !isAlive(holder)) await rm(lock, { recursive: true, force: true });

@@ -77,6 +77,8 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal): N
       intent: "immediate",
       reason: "hook:project-orchestrator",
       sessionKey,
+      // To this chat's own last route; the host's default would be the owner's direct chat, wherever that is.
+      heartbeat: { target: "last" },
       ...(agentId === undefined ? {} : { agentId }),
     });
   }

@@ -33,6 +33,9 @@ export type Shared = {
   onRoot?: (root: string) => void;
 };
 
+/** In the environment of every command of a run: its session, by which its processes are found also after a crash of the gateway. */
+export const runVariable = "PROJECT_ORCHESTRATOR_RUN";
+
 const key = Symbol.for("project-orchestrator/1");
 
 /** The shared part of this process; made by whoever asks first. */

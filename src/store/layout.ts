@@ -76,6 +76,7 @@ export function isLitter(fileName: string): boolean {
 export const gitignoreText = [
   "# Written once by project-orchestrator. Documents, pages and journals are meant to be committed; these are not.",
   "/repo/",
+  "/.trees/",
   ".*.json",
   "*.edited-*",
   "*.json.[0-9]*",

@@ -39,6 +39,11 @@ describe("what is due", () => {
     expect(due(skipped, 2)).toEqual(["StopRun step-01", "PlanRun step-02"]);
   });
 
+  it("gives no place to a step that is put back while its stopped run has not ended", () => {
+    const putBack = side(3).launch("step-01", "builder").and("StepDecided", { status: "queued" });
+    expect(due(putBack, 2)).toEqual(["StopRun step-01", "PlanRun step-02"]);
+  });
+
   it("is nothing more when more steps are under way than may be", () => {
     expect(due(side(3).launch("step-01", "builder").launch("step-02", "builder"), 1)).toEqual([
       "AwaitRun step-01",

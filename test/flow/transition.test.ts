@@ -90,7 +90,7 @@ describe("the way of a step", () => {
     expect(way).toEqual(["queued", "building", "checking", "reviewing", "passed"]);
     expect(passed.step()).toMatchObject({ passedBy: "qa", attempt: 1, question: null });
     expect(passed.taskStatus).toBe("done");
-    expect(passed.last.effects).toEqual([]);
+    expect(passed.last.effects).toEqual([{ type: "TellPerson", notice: { kind: "task-done" } }]);
   });
 
   it("asks at each place for exactly what is due", () => {
@@ -284,7 +284,17 @@ describe("QA's verdict", () => {
     const passed = running.and("QaReported", { runId, criteria });
     expect(passed.step()).toMatchObject({ status: "passed", passedBy: "qa", qa: { status: "reported" } });
     expect(currentAttempt(passed.step())?.qa).toEqual({ runId, verdict: "pass", criteria, feedback: "" });
-    expect(passed.notices).toEqual([{ kind: "step-passed", stepId: "step-01", by: "qa" }, { kind: "task-done" }]);
+    expect(passed.notices).toEqual([{ kind: "step-passed", stepId: "step-01", by: "qa" }]);
+  });
+
+  it("is told as the end of the task only when the last run has ended: then the cost is whole", () => {
+    const running = reviewing();
+    const passed = running.and("QaReported", {
+      runId: running.runOf("step-01", "qa"),
+      criteria: judgementsOf(running.step()),
+    });
+    expect(passed.taskStatus).toBe("done");
+    expect(passed.endRun("step-01", "qa").notices).toEqual([{ kind: "task-done" }]);
   });
 
   it("is fail when one criterion fails, and the step goes back with every finding", () => {

@@ -10,7 +10,9 @@ const program = fileURLToPath(new URL("../fairshare.mjs", import.meta.url));
 const fairshare = (input, ...words) => spawnSync(process.execPath, [program, ...words], { input, encoding: "utf8" });
 
 test("the total of some expenses", () => {
-  assert.deepEqual(total(parseExpenses("Ann 30.00 dinner\n\n# a remark\nBen 4.5 ice cream\nCleo 0\n")), ["total 34.50"]);
+  assert.deepEqual(total(parseExpenses("Ann 30.00 dinner\n\n# a remark\nBen 4.5 ice cream\nCleo 0\n")), [
+    "total 34.50",
+  ]);
 });
 
 test("cents are kept whole: ten times 0.10 is 1.00", () => {

@@ -5,9 +5,9 @@ export function peopleIn(expenses) {
   return [...new Set(expenses.map(({ who }) => who))];
 }
 
-/** The cents split evenly; those that are left over go to the first people, one each, so that nothing is lost. */
+/** The cents split evenly, in whole cents, in the order of the people. */
 export function splitEvenly(cents, people) {
-  const left = cents % people.length;
+  const left = cents % people.length; // The first ones take one each, so that nothing is lost.
   return people.map((who, index) => ({ who, cents: Math.floor(cents / people.length) + (index < left ? 1 : 0) }));
 }
 

@@ -5,7 +5,11 @@ import { parseExpenses } from "../src/expenses.mjs";
 import { shares } from "../src/shares.mjs";
 
 test("everybody who appears has an even share", () => {
-  assert.deepEqual(shares(parseExpenses("Ann 30.00 dinner\nBen 4.5\nCleo 0\n")), ["Ann 11.50", "Ben 11.50", "Cleo 11.50"]);
+  assert.deepEqual(shares(parseExpenses("Ann 30.00 dinner\nBen 4.5\nCleo 0\n")), [
+    "Ann 11.50",
+    "Ben 11.50",
+    "Cleo 11.50",
+  ]);
 });
 
 test("a person who paid twice has one share", () => {

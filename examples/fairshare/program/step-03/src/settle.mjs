@@ -4,7 +4,10 @@ import { peopleIn, splitEvenly } from "./shares.mjs";
 /** The payments that make everybody's share come true: who paid too little pays those who paid too much, in order. */
 export function settle(expenses) {
   const paid = (who) => sumOf(expenses.filter((expense) => expense.who === who));
-  const balances = splitEvenly(sumOf(expenses), peopleIn(expenses)).map(({ who, cents }) => ({ who, cents: paid(who) - cents }));
+  const balances = splitEvenly(sumOf(expenses), peopleIn(expenses)).map(({ who, cents }) => ({
+    who,
+    cents: paid(who) - cents,
+  }));
   const creditors = balances.filter(({ cents }) => cents > 0);
   const payments = [];
   for (const debtor of balances.filter(({ cents }) => cents < 0))
