@@ -467,7 +467,8 @@ function reportBuilder(state: TaskState, event: TaskEventOf<"BuilderReported">):
   if (event.outcome === "blocked" && (event.question ?? "").trim() === "")
     return refuse("question-missing", "outcome is blocked, but question is empty.", ["question: one clear question for a person", "outcome done"]);
   const { runId, outcome, summary, filesChanged, filesDeleted, testsRun } = event;
-  const report = { runId, outcome, summary, filesChanged, filesDeleted, filesObserved: null, testsRun };
+  const question = outcome === "blocked" ? { question: event.question ?? "" } : {};
+  const report = { runId, outcome, summary, filesChanged, filesDeleted, filesObserved: null, testsRun, ...question };
   const reported = changeAttempt(withSeat(found.step, "builder", { ...found.seat, status: "reported" }), (attempt) => ({ ...attempt, builder: report }));
   if (outcome === "blocked") return replaceStep(state, block(reported, "builder-asks", event.question ?? "", event.at));
   return replaceStep(state, { ...reported, status: reported.checks.length > 0 ? "checking" : "reviewing" });

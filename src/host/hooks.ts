@@ -9,7 +9,7 @@ import { agentOf } from "./agent-runner.ts";
 import { findStatePath, isWritingTool, pathsOf } from "./guard.ts";
 import type { Api, Host } from "./openclaw.ts";
 import { openRoots } from "./roots.ts";
-import { noteRefusal, noteSign, remember, runVariable, shared } from "./shared.ts";
+import { keyOfToolCall, noteRefusal, noteSign, remember, runVariable, shared } from "./shared.ts";
 
 const reportingTools = new Set(["record_builder_result", "record_qa_result"]);
 /** What QA may not use: writing, and starting other sessions. */
@@ -33,7 +33,11 @@ export function registerHooks(api: Api, host: Host): void {
     const { sessionKey } = ctx;
     const runId = event.runId ?? ctx.runId;
     const callId = event.toolCallId ?? ctx.toolCallId;
-    if (runId !== undefined && callId !== undefined && ownTools.has(event.toolName)) remember(shared().runOfToolCall, callId, runId);
+    if (callId !== undefined && ownTools.has(event.toolName)) {
+      // A call outside of any turn must not inherit the run of an earlier call with its id.
+      if (runId === undefined) shared().runOfToolCall.delete(keyOfToolCall(sessionKey, callId));
+      else remember(shared().runOfToolCall, keyOfToolCall(sessionKey, callId), runId);
+    }
     noteSign(runId, sessionKey, Date.now(), event.toolName);
     const reason = (await refuseInRun(event, sessionKey, runId)) ?? (await refuseStatePath(host, event, sessionKey, ctx.agentId));
     if (reason === undefined) return undefined;

@@ -20,7 +20,7 @@ export type Shared = {
   readonly launcher: Launcher;
   readonly answers: AnswerMemory;
   readonly roots: Map<string, Promise<OpenRoot>>;
-  /** The host's run id of a tool call in progress, by tool call id. */
+  /** The host's run id of a tool call in progress, by session and tool call id: some models count their calls anew in each answer. */
   readonly runOfToolCall: Map<string, string>;
   readonly signs: Map<string, RunSigns>;
   /** Processes that runs left in the background, by session key. */
@@ -51,6 +51,9 @@ export function shared(): Shared {
     cwdOfSession: new Map(),
   });
 }
+
+/** The key of a tool call in `runOfToolCall`. */
+export const keyOfToolCall = (sessionKey: string | undefined, toolCallId: string): string => JSON.stringify([sessionKey ?? "", toolCallId]);
 
 /** Keeps a map from growing without end: the oldest entries go first. */
 export function remember<K, V>(map: Map<K, V>, entryKey: K, value: V, most = 2000): void {

@@ -16,7 +16,7 @@ import { asAnswer, callTool, findTask, mayUse, type Answer, type Tool } from "..
 import { createDesk } from "./desk.ts";
 import type { Api, Host } from "./openclaw.ts";
 import { openRoot, openRoots, rootFor } from "./roots.ts";
-import { noteRefusal, shared, type OpenRoot } from "./shared.ts";
+import { keyOfToolCall, noteRefusal, shared, type OpenRoot } from "./shared.ts";
 
 /** All tools that agents may be offered, in the order in which a person meets them. */
 export const tools = [
@@ -59,7 +59,7 @@ function isOffered(host: Host, tool: Tool, context: OpenClawPluginToolContext): 
 
 function callerOf(context: OpenClawPluginToolContext, toolCallId: string): Caller {
   const agentId = context.agentId ?? "main";
-  const runId = shared().runOfToolCall.get(toolCallId);
+  const runId = shared().runOfToolCall.get(keyOfToolCall(context.sessionKey, toolCallId));
   return {
     sessionKey: context.sessionKey ?? `agent:${agentId}:main`,
     agentId,

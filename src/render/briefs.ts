@@ -3,7 +3,7 @@
  * most; when there is more, specs are shortened first and findings last, and what was cut is said with the page that
  * holds the whole. Pure: the same input gives the same bytes.
  */
-import type { Attempt, CheckResult, Project, Step, Task } from "../schema/documents.ts";
+import type { Attempt, BuilderReport, CheckResult, Project, Step, Task } from "../schema/documents.ts";
 import { fitTexts, type Fitted, type Group } from "./fit.ts";
 import { visible } from "./quote.ts";
 import { loadTemplate } from "./templates.ts";
@@ -192,8 +192,13 @@ function findingsOf(attempt: Attempt): Findings {
     })),
     feedback: attempt.qa === undefined || attempt.qa.feedback.trim() === "" ? [] : [attempt.qa.feedback],
     note: attempt.note === undefined ? [] : [attempt.note],
-    summary: attempt.builder === undefined ? [] : [attempt.builder.summary],
+    summary: attempt.builder === undefined ? [] : [summaryOf(attempt.builder)],
   };
+}
+
+/** The builder's summary, with the question that it stopped with. */
+function summaryOf({ summary, question }: BuilderReport): string {
+  return question === undefined ? summary : `${summary}\n\nIts question to a person: ${question}`;
 }
 
 // ---- QA's

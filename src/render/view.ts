@@ -352,6 +352,7 @@ function viewAttempt(attempt: Attempt) {
         : {
             outcome: builder.outcome === "done" ? "done" : "blocked: it has a question for a person",
             summary: builder.summary,
+            question: builder.question ?? null,
             ...compareFiles(attempt),
             tests: builder.testsRun,
           },

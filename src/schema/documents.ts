@@ -106,6 +106,8 @@ export const BuilderReport = object({
   filesDeleted: Type.Array(text()),
   filesObserved: Type.Union([Type.Array(text()), Type.Null()]),
   testsRun: Type.Array(TestRun),
+  /** What it asked when it reported blocked; stays after the answer. */
+  question: Type.Optional(text()),
 });
 export type BuilderReport = Immutable<Static<typeof BuilderReport>>;
 

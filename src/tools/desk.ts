@@ -53,14 +53,17 @@ export type LiveView = {
   remarks(): readonly string[];
 };
 
-/** The answers of the last ten minutes by call id; `run` does the work once and gives every repetition the same answer. */
-export type AnswerMemory = { once<T>(callId: string, run: () => Promise<T>): Promise<T> };
+/**
+ * The answers of the last ten minutes by call id; `run` does the work once and gives every repetition the same answer. One
+ * that is not `kept` is shared by calls at the same time only: some models use a call's id again for another call.
+ */
+export type AnswerMemory = { once<T>(callId: string, run: () => Promise<T>, isKept: (answer: T) => boolean): Promise<T> };
 
 /** Makes an empty memory that forgets an answer `keepMs` after it was given. */
 export function createAnswerMemory(now: () => number, keepMs = 10 * 60_000): AnswerMemory {
   const kept = new Map<string, { readonly at: number; readonly answer: Promise<unknown> }>();
   return {
-    once<T>(callId: string, run: () => Promise<T>): Promise<T> {
+    once<T>(callId: string, run: () => Promise<T>, isKept: (answer: T) => boolean): Promise<T> {
       const time = now();
       for (const [id, entry] of kept) {
         if (time - entry.at < keepMs) break;
@@ -71,7 +74,8 @@ export function createAnswerMemory(now: () => number, keepMs = 10 * 60_000): Ans
       if (known !== undefined) return known.answer as Promise<T>;
       const answer = run();
       kept.set(callId, { at: time, answer });
-      answer.catch(() => kept.delete(callId));
+      const forget = () => kept.get(callId)?.answer === answer && kept.delete(callId);
+      answer.then((given) => isKept(given) || forget(), forget);
       return answer;
     },
   };

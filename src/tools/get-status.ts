@@ -21,6 +21,7 @@ export const getStatus = defineTool({
   description: "Where projects, tasks and steps stand, what waits for what, and what to do next. Without ids: all projects.",
   audience: "orchestrator",
   parameters: GetStatusParameters,
+  readsOnly: true,
   async run({ projectId, taskId, stepId, verify }, { desk }) {
     if (stepId !== undefined && taskId === undefined)
       return refuse("invalid-parameters", "stepId is given without taskId.", ["taskId and stepId together"]);

@@ -41,7 +41,7 @@ export async function recordReport(
     // Kept beside the refusal; when it cannot be kept (three are, or the run was never ours) the refusal stands alone.
     await changeTask(desk, stream, {
       tool,
-      callId: "",
+      callId: `${callId}-late`,
       actor: actorOf(caller),
       toEvent: () => ({ type: "LateReportArchived", v: 1, at: desk.now().toISOString(), stepId: place.stepId, runId, role, report: shorten(report) }),
     });

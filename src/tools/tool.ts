@@ -24,6 +24,8 @@ export type Tool<T extends TSchema = TSchema> = {
   readonly description: string;
   readonly audience: Audience;
   readonly parameters: T;
+  /** True when it changes nothing: then each call looks anew. */
+  readonly readsOnly?: true;
   run(parameters: ParametersOf<T>, call: Call): Promise<Answer | Refusal>;
 };
 
@@ -56,7 +58,8 @@ export async function callTool<T extends TSchema>(desk: Desk, caller: Caller, to
   if (!parsed.ok) return asAnswer(parsed);
   const call: Call = { desk, caller, tool: tool.name, callId: callIdOf(caller, tool.name, raw) };
   try {
-    const result = await desk.answers.once(call.callId, () => tool.run(parsed.value, call));
+    const changed = (result: Answer | Refusal) => "text" in result && tool.readsOnly !== true;
+    const result = await desk.answers.once(call.callId, () => tool.run(parsed.value, call), changed);
     return "text" in result ? result : asAnswer(result);
   } catch (error) {
     if (error instanceof OrchestratorError) return asAnswer(refuse(error.code, error.message));
