@@ -17,7 +17,8 @@ import { beginning, isWanted, readNotices, type Place } from "../tools/outbox.ts
 import type { Api, Host } from "./openclaw.ts";
 import { remember } from "./shared.ts";
 
-type Pending = { readonly text: string; told(): void };
+/** `urgent`: a question, or the end of a task; it is not held up by the host's guard against many wake-ups in a minute. */
+type Pending = { readonly text: string; readonly urgent: boolean; told(): void };
 /** How far a task's journal was read, and the records whose texts are not told yet. */
 type Reading = { place: Place; readonly untold: number[] };
 /** What the prompt of a turn carries; `inCall` once the model was asked with it. */
@@ -85,11 +86,15 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal): N
   const inTurn = new Map<string, Promise<void>>();
   const telling = new Set<string>();
 
+  // What is not told by then is read off the journal again by whoever drives next.
+  signal.addEventListener("abort", () => outbox().pending.clear(), { once: true });
+
   function wake(sessionKey: string): void {
     const agentId = sessionKey.split(":")[1];
+    const urgent = [...(outbox().pending.get(sessionKey) ?? [])].some((one) => one.urgent);
     host.api.runtime.system.requestHeartbeat({
       source: "hook",
-      intent: "immediate",
+      intent: urgent ? "manual" : "immediate",
       reason: "hook:project-orchestrator",
       sessionKey,
       // To this chat's own last route; the host's default would be the owner's direct chat, wherever that is.
@@ -151,6 +156,7 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal): N
       });
       waiting.add({
         text,
+        urgent: notice.kind === "question" || notice.kind === "task-done",
         told() {
           known.untold.splice(known.untold.indexOf(seq), 1);
           inOrder(stream, () => saveTold(stream, known.untold.length === 0 ? known.place.seq : Math.min(...known.untold) - 1));

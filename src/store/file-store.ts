@@ -4,17 +4,15 @@
  * The invariant: a commit is answered only after its record is valid, durable and projected, and an answer of failure is
  * given only when the record can never come alive, or says that nobody can know.
  */
-import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { join, resolve } from "node:path";
 import { OrchestratorError } from "../errors.ts";
 import { formatCursor, readCursor } from "./cursor.ts";
-import { codeOf, isErrorWith, lookAt, nodeDisk, pause, type Disk } from "./disk.ts";
+import { codeOf, lookAt, nodeDisk, pause, type Disk } from "./disk.ts";
+import { createFolders } from "./folders.ts";
 import { formatRecord } from "./journal.ts";
 import { createJournalFile, type JournalFile, type News } from "./journal-file.ts";
 import {
   fileOf,
-  gitignoreText,
-  isId,
-  isLitter,
   placeOf,
   requireDocumentName,
   requireSidecarName,
@@ -61,21 +59,6 @@ const quietRounds = 20;
 const notesKept = 20;
 /** How many earlier states a page that seems edited is compared with. */
 const earlierStates = 50;
-const litterAgeMs = 60_000;
-
-/** Types that `statfs` gives for file systems whose clients emulate appending. */
-const networkFileSystems: ReadonlyMap<number, string> = new Map([
-  [0x6969, "NFS"],
-  [0x517b, "SMB"],
-  [0xff534d42, "SMB"],
-  [0xfe534d42, "SMB"],
-  [0x01021997, "9p"],
-  [0x00c36400, "Ceph"],
-  [0x5346414f, "AFS"],
-  [0x6b414653, "AFS"],
-]);
-/** May be local or not: sshfs, but also the folders that container programs pass on. */
-const fuse = 0x65735546;
 
 /**
  * One stream in memory. Modes: unprojected (`due` is "all": nothing on the disk was compared yet), behind (some names are
@@ -120,7 +103,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   const disk = options.disk ?? nodeDisk;
   const warn = options.warn ?? (() => undefined);
   const maxOpen = options.openStreams ?? 64;
-  refuseNetworkFileSystem();
+  const folders = createFolders(disk, root, now, warn);
+  folders.refuseNetworkFileSystem();
 
   const open = new Map<string, OpenStream>();
   const glances = new Map<string, Glance>();
@@ -136,9 +120,9 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
   async function list(): Promise<readonly Stream[]> {
     requireOpen();
-    return folders(join(root, "projects")).flatMap((projectId): readonly Stream[] => {
+    return folders.projects().flatMap((projectId): readonly Stream[] => {
       const project = { projectId };
-      return [...(isThere(project) ? [project] : []), ...tasksOf(projectId)];
+      return [...(folders.isThere(project) ? [project] : []), ...folders.tasksOf(projectId)];
     });
   }
 
@@ -168,9 +152,9 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       const record = await append(opened, expectedSeq, change);
       if (record === undefined) return { kind: "conflict" };
       await makeDurable(opened, record);
-      const warnings = await settleCommit(opened, project);
+      const { warnings, isFollowed } = await settleCommit(opened, project);
       // Another file may have come into the journal's place meanwhile, and then the change is not in what counts now.
-      if (!opened.journal.holds(record)) return { kind: "conflict" };
+      if (isFollowed && !opened.journal.holds(record)) return { kind: "conflict" };
       return { kind: "committed", seq: record.seq, sum: record.sum, warnings };
     });
   }
@@ -233,9 +217,9 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       if (readOnly !== undefined) return [finding("journal.jsonl", readOnly.reason)];
       opened.due = "all";
       const mendings = await settle(opened, project);
-      const strangers = unknownFiles(opened).map((file) =>
-        finding(file, "is not known to the journal and has no effect"),
-      );
+      const strangers = folders
+        .unknownFiles(opened.stream, opened.journal.reading.documents.keys())
+        .map((file) => finding(file, "is not known to the journal and has no effect"));
       return [...mendings.map(({ file, what, repaired }) => finding(file, what, repaired)), ...strangers];
     });
   }
@@ -246,7 +230,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     requireSidecarName(name);
     const { directory } = placeOf(root, stream);
     try {
-      requireInside(directory, nameOfStream(stream));
+      folders.requireInside(directory, nameOfStream(stream));
       const found = lookAt(disk, join(directory, sidecarFileOf(name)));
       return found.kind === "file" ? (JSON.parse(Buffer.from(found.bytes).toString("utf8")) as unknown) : undefined;
     } catch {
@@ -260,7 +244,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     requireSidecarName(name);
     const { directory } = placeOf(root, stream);
     const file = `${nameOfStream(stream)}/${sidecarFileOf(name)}`;
-    requireInside(directory, nameOfStream(stream));
+    folders.requireInside(directory, nameOfStream(stream));
     try {
       const path = join(directory, sidecarFileOf(name));
       // A value may be kept before the stream's first record, so that the record never stands without it.
@@ -310,7 +294,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     for (let attempt = 1; attempt <= appendTries; attempt += 1) {
       const { record, line } = formatRecord(change, randomId(), expectedSeq + 1, journal.reading.sum);
       beforeCommit(opened, () => {
-        if (expectedSeq === 0) makePlace(opened);
+        if (expectedSeq === 0) folders.make(opened.stream);
         journal.create();
       });
       let failure: unknown;
@@ -335,22 +319,25 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
   async function makeDurable(opened: OpenStream, record: JournalRecord): Promise<void> {
     try {
-      if (record.seq === 1) syncDirectories(opened.place);
+      if (record.seq === 1) folders.sync(opened.stream);
       await opened.journal.makeDurable();
     } catch (error) {
       throw outcomeUnknown(opened, error);
     }
   }
 
-  /** Documents and pages. The change is durable by now, so nothing that happens here takes it back. */
-  async function settleCommit(opened: OpenStream, project: ReadOnly | undefined): Promise<readonly string[]> {
+  /** Documents and pages. The change is durable by now, so nothing that fails here takes it back. */
+  async function settleCommit(
+    opened: OpenStream,
+    project: ReadOnly | undefined,
+  ): Promise<{ readonly warnings: readonly string[]; readonly isFollowed: boolean }> {
     try {
-      return loudOnes(opened, await settle(opened, project));
+      return { warnings: loudOnes(opened, await settle(opened, project)), isFollowed: true };
     } catch (error) {
       opened.due = "all";
       const warning = `${opened.place.name}: documents and pages will be written later (${reasonOf(error)}).`;
       warn(warning);
-      return [warning];
+      return { warnings: [warning], isFollowed: false };
     }
   }
 
@@ -364,7 +351,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     let retry: readonly DocumentName[] = [...opened.projection.staleDocuments];
     opened.pagesDue ||= opened.unrendered || opened.projection.stalePages();
     opened.unrendered = false;
-    if (isOpening) prepareFolder(opened);
+    if (isOpening) folders.tidy(opened.stream);
     try {
       for (let round = 1; round <= quietRounds; round += 1) {
         const all = opened.due === "all";
@@ -451,8 +438,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       return known;
     }
     const place = placeOf(root, stream);
-    requireInside(place.directory, name);
-    requireInside(join(place.directory, "steps"), name);
+    folders.requireInside(place.directory, name);
+    folders.requireInside(join(place.directory, "steps"), name);
     const journal = createJournalFile(disk, stream, place);
     const opened: OpenStream = {
       stream,
@@ -591,7 +578,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   ): Promise<{ readonly signature: string; readonly tasks: readonly TaskOnPage[] }> {
     const tasks: TaskOnPage[] = [];
     const marks: string[] = [];
-    for (const stream of tasksOf(projectId)) {
+    for (const stream of folders.tasksOf(projectId)) {
       let glance: Glance | undefined;
       try {
         glance = await glanceAt(stream);
@@ -604,128 +591,6 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       marks.push(`${stream.taskId} ${glance?.identity} ${glance?.size}`);
     }
     return { signature: marks.join("\n"), tasks };
-  }
-
-  // ---- folders ---------------------------------------------------------------------------------------------------
-
-  /** Names of the folders that may be streams, in a stable order; one that leads outside the root is left out. */
-  function folders(directory: string): readonly string[] {
-    if (!isInside(directory)) return [];
-    const isUsable = (name: string) =>
-      disk.factsOf(join(directory, name))?.kind !== "link" || isInside(join(directory, name));
-    return disk
-      .namesIn(directory)
-      .filter((name) => isId(name) && isUsable(name))
-      .sort();
-  }
-
-  function tasksOf(projectId: string): readonly (Stream & { readonly taskId: string })[] {
-    return folders(join(root, "projects", projectId, "tasks"))
-      .map((taskId) => ({ projectId, taskId }))
-      .filter(isThere);
-  }
-
-  function isThere(stream: Stream): boolean {
-    const facts = disk.factsOf(placeOf(root, stream).journal);
-    return facts !== undefined && facts.size > 0;
-  }
-
-  /** False when the path, or the nearest folder above it that exists, is outside the root. */
-  function isInside(path: string): boolean {
-    const realRoot = disk.realPath(root);
-    for (let existing = path; realRoot !== undefined && existing !== root; existing = dirname(existing)) {
-      const real = disk.realPath(existing);
-      if (real === undefined) {
-        // A link to nothing has no real path, and yet something written through it would end up elsewhere.
-        if (disk.factsOf(existing) !== undefined) return false;
-        continue;
-      }
-      const way = relative(realRoot, real);
-      return way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way);
-    }
-    return true;
-  }
-
-  function requireInside(directory: string, name: string): void {
-    if (isInside(directory)) return;
-    throw new OrchestratorError(
-      "project-copied",
-      `${name} is a link that leads outside the root, so it is not used. Put the folder itself there.`,
-    );
-  }
-
-  function makePlace({ place, stream }: OpenStream): void {
-    disk.makeDirectory(place.directory);
-    requireInside(place.directory, place.name);
-    if (stream.taskId === undefined) ensureGitignore(place.directory);
-  }
-
-  function ensureGitignore(directory: string): void {
-    const path = join(directory, ".gitignore");
-    if (disk.factsOf(path) === undefined) disk.replaceFile(path, Buffer.from(gitignoreText));
-  }
-
-  /** Once per opening: what a crash may have left in the folder. Its failure is nobody's loss. */
-  function prepareFolder({ place, stream }: OpenStream): void {
-    try {
-      for (const directory of [place.directory, join(place.directory, "steps")]) removeLitter(directory);
-      if (stream.taskId === undefined) ensureGitignore(place.directory);
-    } catch (error) {
-      warn(`${place.name}: the folder could not be tidied (${codeOf(error)}).`);
-    }
-  }
-
-  function removeLitter(directory: string): void {
-    for (const name of disk.namesIn(directory).filter(isLitter)) {
-      const path = join(directory, name);
-      const facts = disk.factsOf(path);
-      if (facts?.kind === "file" && now().getTime() - facts.modifiedMs > litterAgeMs) disk.remove(path);
-    }
-  }
-
-  /** A new journal is durable only when the folders on the way to it are. */
-  function syncDirectories({ directory }: Place): void {
-    if (disk.windows) return;
-    const stop = dirname(root);
-    for (let path = directory, depth = 0; depth < 3 && path !== stop; path = dirname(path), depth += 1) {
-      try {
-        disk.syncDirectory(path);
-      } catch (error) {
-        if (!isErrorWith(error, "EINVAL", "ENOTSUP", "EACCES", "EPERM")) throw error;
-      }
-    }
-  }
-
-  /** Documents and pages in the folder that the journal never heard of. */
-  function unknownFiles({ place, stream, journal }: OpenStream): readonly string[] {
-    const known = new Set(
-      [...journal.reading.documents.keys()].flatMap((name) => [fileOf(name, "document"), fileOf(name, "page")]),
-    );
-    const steps =
-      stream.taskId === undefined ? [] : disk.namesIn(join(place.directory, "steps")).map((name) => `steps/${name}`);
-    return [...disk.namesIn(place.directory), ...steps]
-      .filter((file) => /^[^.].*\.(?:json|md)$/.test(file) && !known.has(file))
-      .sort();
-  }
-
-  function refuseNetworkFileSystem(): void {
-    let existing = root;
-    while (disk.factsOf(existing) === undefined && dirname(existing) !== existing) existing = dirname(existing);
-    let type: number;
-    try {
-      type = disk.fileSystemType(existing);
-    } catch {
-      return;
-    }
-    const name = networkFileSystems.get(type);
-    if (name !== undefined) {
-      const message = `The root is on a network file system (${name}), which cannot append safely. Set root to a folder on a local disk.`;
-      throw new OrchestratorError("unsupported-file-system", message);
-    }
-    if (type === fuse)
-      warn(
-        "The root is on a FUSE file system. If that is a network folder, changes of two machines can damage each other.",
-      );
   }
 
   // ---- failures --------------------------------------------------------------------------------------------------

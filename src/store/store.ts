@@ -83,15 +83,14 @@ export type Store = {
   read(stream: Stream): Promise<Snapshot | undefined>;
   /**
    * Appends one record when the stream's last `seq` is `expectedSeq` (0: the stream must not exist yet). Resolves after
-   * the record is durable and documents and pages were written. Throws `not-committed`, `outcome-unknown`, `journal-damaged`.
+   * the record is durable and documents and pages were written. Throws `not-committed`, `outcome-unknown`,
+   * `journal-damaged`, `invalid-id`, `unknown-project` (a task needs its project), and what `readOnly` says.
    */
   commit(stream: Stream, expectedSeq: number, change: Change): Promise<CommitAnswer>;
   /** The records after `afterSeq`, in order. */
   history(stream: Stream, afterSeq: number): Promise<readonly JournalRecord[]>;
   /** Records of all streams that were committed since the cursor (undefined: from the start), and the next cursor. Per stream in order, exactly once. */
-  changes(
-    cursor?: Cursor,
-  ): Promise<{
+  changes(cursor?: Cursor): Promise<{
     readonly records: readonly { readonly stream: Stream; readonly record: JournalRecord }[];
     readonly cursor: Cursor;
   }>;

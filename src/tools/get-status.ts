@@ -304,7 +304,7 @@ function inWords(details: StatusDetails): string {
     ...waitsFor.map((one) => `Waits: ${one.taskId}${one.stepId === undefined ? "" : ` ${one.stepId}`} for ${one.kind} ${one.id}.`),
     ...(verify === undefined
       ? []
-      : [`Verified ${verify.streams} streams: ${verify.findings.length === 0 ? "every file agrees with its journal" : `${verify.findings.length} differences`}.`, ...verify.findings.map((one) => `- ${one.stream} ${one.name}: ${one.what}${one.repaired ? " (repaired)" : ""}`)]),
+      : [`Verified ${verify.streams} ${verify.streams === 1 ? "stream" : "streams"}: ${verify.findings.length === 0 ? "every file agrees with its journal" : `${verify.findings.length} differences`}.`, ...verify.findings.map((one) => `- ${one.stream} ${one.name}: ${one.what}${one.repaired ? " (repaired)" : ""}`)]),
     ...next.map((one) => `Next: ${one}.`.replace(/\.\.$/, ".")),
     ...(truncated ? ["(Cut to fit; ask for one project, task or step to see more.)"] : []),
   ];

@@ -1,7 +1,17 @@
 /** Files that a person, a program or a crash changed behind the store's back: work is kept aside, rubbish is redone quietly. */
-import { cpSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Stream } from "../../src/store/store.ts";
 import {
@@ -374,6 +384,16 @@ describe("a folder", () => {
       await expect(store.writeSidecar(stream, "x", 1)).rejects.toThrow("outside the root");
     }
     expect(readText(elsewhere, task, "journal.jsonl")).toBe(before);
+  });
+
+  it("of steps that leads outside the root is not used either", async () => {
+    const root = await aRootWithTask();
+    rmSync(pathOf(root, task, "steps"), { recursive: true });
+    const elsewhere = aRoot();
+    symlinkSync(elsewhere, pathOf(root, task, "steps"));
+    const store = await aFileStore(root);
+    await expect(store.read(task)).rejects.toThrow("outside the root");
+    expect(readdirSync(elsewhere)).toEqual([]);
   });
 
   it("keeps sidecars, copies, litter and the repository out of version control", async () => {

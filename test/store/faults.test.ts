@@ -287,7 +287,7 @@ describe("a document or page that cannot be written", () => {
     let times = 0;
     faults.behave = ({ name }, proceed, input) => {
       if (name !== "replaceFile" || (times += 1) > 1) return proceed();
-      writeFileSync(String(input[0]), "");
+      return writeFileSync(String(input[0]), "");
     };
     expect(await commitNow(store, task, { task: newText })).toEqual([]);
     expect([times, differences(root, task)]).toEqual([2, []]);

@@ -1,5 +1,5 @@
 /** The format alone: torn tails, racers, flipped bits, and every order in which writers can meet. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { OrchestratorError } from "../../src/errors.ts";
 import {
@@ -159,6 +159,8 @@ describe("one flipped bit", () => {
     const four = next(three.record, "four");
     const torn = next(four.record, "torn", "a Job * of J");
     const five = next(four.record, "five");
+    const six = next(five.record, "six");
+    const seven = next(six.record, "seven");
     const ends = ["\n", "cut"] as const;
     for (const end of ends) {
       const text = [
@@ -167,11 +169,12 @@ describe("one flipped bit", () => {
         `${four.line.slice(0, 60)}${glued.line}\n`,
         ` \n${four.line}\n`,
         `${torn.line} \n${five.line}\n`,
-        end === "cut" ? next(five.record, "six").line.slice(0, 70) : "",
+        `${six.line}\n${seven.line}\n`,
+        end === "cut" ? next(seven.record, "eight").line.slice(0, 70) : "",
       ].join("");
       const bytes = Buffer.from(text);
       const intact = readAll(bytes);
-      expect(intact.seq).toBe(5);
+      expect(intact.seq).toBe(7);
       const whole = JSON.stringify(stateOf(intact));
       let errors = 0;
       for (let bit = 0; bit < bytes.length * 8; bit += 1) {
@@ -185,8 +188,11 @@ describe("one flipped bit", () => {
         }
         bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7));
       }
-      // All of the five records and the loser are guarded; only torn rests may change unnoticed.
-      const guarded = [one, two, loser, three, four, five].reduce((sum, { line }) => sum + (line.length + 1) * 8, 0);
+      // All of the seven records and the loser are guarded; only torn rests may change unnoticed.
+      const guarded = [one, two, loser, three, four, five, six, seven].reduce(
+        (sum, { line }) => sum + (line.length + 1) * 8,
+        0,
+      );
       expect(errors).toBeGreaterThanOrEqual(guarded);
     }
   });

@@ -11,6 +11,7 @@ import {
   differences,
   pathOf,
   readText,
+  systemError,
   task,
   taskText,
   watchedDisk,
@@ -25,7 +26,12 @@ const journalOf = (root: string) => pathOf(root, task, "journal.jsonl");
 function commitOfAnother(root: string, document: string, writesDocument: boolean): void {
   const reading = createReading(task);
   advance(reading, readFileSync(journalOf(root)));
-  const { line } = formatRecord(aChange({ task: document }, "theirs"), `their-${reading.seq}`, reading.seq + 1, reading.sum);
+  const { line } = formatRecord(
+    aChange({ task: document }, "theirs"),
+    `their-${reading.seq}`,
+    reading.seq + 1,
+    reading.sum,
+  );
   writeFileSync(journalOf(root), `${line}\n`, { flag: "a" });
   if (writesDocument) writeFileSync(pathOf(root, task, "task.json"), document);
 }
@@ -51,7 +57,10 @@ describe("another writer's record", () => {
     expect(readText(root, task, "journal.jsonl")).toContain('"callId":"mine"');
     expect((await store.history(task, 0)).map(({ callId }) => callId)).toEqual(["call", "call", "theirs"]);
     expect((await store.read(task))?.documents["task"]).toBe(theirs);
-    expect(await store.commit(task, 3, aChange({ task: mine }, "mine again"))).toMatchObject({ kind: "committed", seq: 4 });
+    expect(await store.commit(task, 3, aChange({ task: mine }, "mine again"))).toMatchObject({
+      kind: "committed",
+      seq: 4,
+    });
     const reopened = await aFileStore(root);
     expect((await reopened.history(task, 2)).map(({ callId }) => callId)).toEqual(["theirs", "mine again"]);
     expect([differences(root, task), asides(root, task)]).toEqual([[], []]);
@@ -66,13 +75,27 @@ describe("another writer's record", () => {
     ["writeAt", false],
     ["truncate", true],
     ["truncate", false],
-  ] as const)("that comes before %s (its document written: %s) is not covered by the older document", async (call, writes) => {
-    const { root, store } = await setup(call, '"mine"', (where) => commitOfAnother(where, theirs, writes));
+  ] as const)(
+    "that comes before %s (its document written: %s) is not covered by the older document",
+    async (call, writes) => {
+      const { root, store } = await setup(call, '"mine"', (where) => commitOfAnother(where, theirs, writes));
+      const answer = await store.commit(task, 2, aChange({ task: mine }, "mine"));
+      expect(answer).toMatchObject({ kind: "committed", seq: 3, warnings: [] });
+      const state = await store.read(task);
+      expect(state).toMatchObject({ seq: 4, documents: { task: theirs } });
+      expect([differences(root, task), asides(root, task)]).toEqual([[], []]);
+    },
+  );
+
+  it("that damages the journal behind a durable change does not take the change back", async () => {
+    const { root, store } = await setup("replaceFile", '"mine"', (where) =>
+      writeFileSync(journalOf(where), "damage\n", { flag: "a" }),
+    );
     const answer = await store.commit(task, 2, aChange({ task: mine }, "mine"));
-    expect(answer).toMatchObject({ kind: "committed", seq: 3, warnings: [] });
-    const state = await store.read(task);
-    expect(state).toMatchObject({ seq: 4, documents: { task: theirs } });
-    expect([differences(root, task), asides(root, task)]).toEqual([[], []]);
+    expect(answer).toMatchObject({ kind: "committed", seq: 3 });
+    expect(answer.kind === "committed" && answer.warnings.join()).toContain("damaged at line 4");
+    await expect(store.read(task)).rejects.toMatchObject({ code: "journal-damaged" });
+    expect(readText(root, task, "task.json")).toBe(mine);
   });
 
   it("that has no newline yet is neither read nor closed over a second time", async () => {
@@ -87,6 +110,29 @@ describe("another writer's record", () => {
     expect((await store.read(task))?.seq).toBe(3);
     expect(after.subarray(0, before.length)).toEqual(before);
     expect(differences(root, task)).toEqual([]);
+  });
+
+  it("is made durable before its document is redone from it; until then the document stays behind", async () => {
+    const root = await aRootWithTask();
+    const order: string[] = [];
+    let fails = true;
+    const disk = watchedDisk(({ name }, proceed) => {
+      if (name === "sync" || name === "replaceFile") order.push(name);
+      return name === "sync" && fails ? Promise.reject(systemError("EIO")) : proceed();
+    });
+    const store = await aFileStore(root, { disk });
+    commitOfAnother(root, theirs, false);
+    expect((await store.read(task))?.warnings.join()).toMatch(
+      /task\.json could not be written yet.*may not be durable/,
+    );
+    expect(order).not.toContain("replaceFile");
+    await expect(store.commit(task, 3, aChange({ task: mine }))).rejects.toMatchObject({ code: "outcome-unknown" });
+    fails = false;
+    order.length = 0;
+    expect((await store.read(task))?.documents["task"]).toBe(theirs);
+    expect(order).toEqual(["sync", "replaceFile"]);
+    expect(await store.commit(task, 3, aChange({ task: mine }))).toMatchObject({ kind: "committed", seq: 4 });
+    expect((await store.read(task))?.warnings).toEqual([]);
   });
 
   it("is read from the tail alone", async () => {
@@ -112,7 +158,9 @@ describe("two stores in one process", () => {
     const stores = [await aFileStore(root), await aFileStore(root)];
     for (let seq = 2; seq < 30; seq += 1) {
       const answers = await Promise.all(
-        stores.map((store, index) => store.commit(task, seq, aChange({ task: taskText({ rev: seq, title: "x".repeat(index * 9) }) }))),
+        stores.map((store, index) =>
+          store.commit(task, seq, aChange({ task: taskText({ rev: seq, title: "x".repeat(index * 9) }) })),
+        ),
       );
       expect(answers.map(({ kind }) => kind).sort()).toEqual(["committed", "conflict"]);
       expect(differences(root, task)).toEqual([]);

@@ -133,7 +133,7 @@ export function recordsIn(stream: Stream, bytes: Uint8Array): readonly JournalRe
 export function differences(
   root: string,
   stream: Stream,
-  tasks: Parameters<RenderPages>[0]["tasks"] = undefined,
+  tasks?: Parameters<RenderPages>[0]["tasks"],
 ): readonly string[] {
   const documents: Record<DocumentName, string> = {};
   for (const { docs } of recordsIn(stream, readFileSync(pathOf(root, stream, "journal.jsonl")))) {

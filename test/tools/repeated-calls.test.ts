@@ -190,11 +190,32 @@ describe("the same call twice", () => {
     expect(await bench.everything()).toBe(before);
   });
 
-  it("of get_status looks anew in another call", async () => {
+  it("of a refused call is decided anew when things have changed: some models use the id of a call again", async () => {
     const bench = createBench();
-    expect(await bench.done("get_status", {})).toMatchObject({ projects: [] });
+    const taskId = await bench.started();
+    const goOn = () => bench.call("set_task_status", { taskId, status: "running" }, owner({ toolCallId: "call_0" }));
+    expect((await goOn()).details).toMatchObject({ refused: { code: "nothing-to-do" } });
+    await bench.done("set_task_status", { taskId, status: "paused" });
+    expect((await goOn()).details).toMatchObject({ taskStatus: "running" });
+  });
+
+  it("of a late report is archived once", async () => {
+    const bench = createBench();
+    const taskId = await bench.started();
+    const builder = await bench.launched(taskId, "step-01", "builder");
+    await bench.ended(taskId, "step-01", "builder", { end: "lost" });
+    const caller = builder.caller({ toolCallId: "call_0" });
+    const first = await bench.call("record_builder_result", aBuilderReport(), caller);
+    expect(await bench.call("record_builder_result", aBuilderReport(), caller)).toStrictEqual(first);
+    expect((await bench.step(taskId)).attempts[0]?.late).toHaveLength(1);
+  });
+
+  it("of get_status looks anew", async () => {
+    const bench = createBench();
+    const look = () => bench.call("get_status", {}, owner({ toolCallId: "call_0" }));
+    expect((await look()).details).toMatchObject({ projects: [] });
     await bench.done("create_project", aProject());
-    expect((await bench.done("get_status", {}))["projects"]).toHaveLength(1);
+    expect((await look()).details["projects"]).toHaveLength(1);
   });
 });
 

@@ -1,0 +1,167 @@
+/**
+ * The folders of streams: which there are, making them, keeping them tidy, and staying inside the root. Knows nothing of
+ * what journals and documents hold.
+ */
+import { dirname, isAbsolute, join, relative, sep } from "node:path";
+import { OrchestratorError } from "../errors.ts";
+import { codeOf, isErrorWith, type Disk } from "./disk.ts";
+import { fileOf, gitignoreText, isId, isLitter, placeOf } from "./layout.ts";
+import { nameOfStream, type DocumentName, type Stream } from "./store.ts";
+
+/** Younger temporary files may belong to a write that is going on. */
+const litterAgeMs = 60_000;
+
+/** Types that `statfs` gives for file systems whose clients emulate appending. */
+const networkFileSystems: ReadonlyMap<number, string> = new Map([
+  [0x6969, "NFS"],
+  [0x517b, "SMB"],
+  [0xff534d42, "SMB"],
+  [0xfe534d42, "SMB"],
+  [0x01021997, "9p"],
+  [0x00c36400, "Ceph"],
+  [0x5346414f, "AFS"],
+  [0x6b414653, "AFS"],
+]);
+/** May be local or not: sshfs, but also the folders that container programs pass on. */
+const fuse = 0x65735546;
+
+export type Folders = {
+  /** Ids of the folders that may be projects, in a stable order; one that leads outside the root is left out. */
+  projects(): readonly string[];
+  /** The tasks of a project that have a journal, in a stable order. */
+  tasksOf(projectId: string): readonly (Stream & { readonly taskId: string })[];
+  /** True when the stream has a journal that is not empty. */
+  isThere(stream: Stream): boolean;
+  /** Throws `project-copied` when the path leads, or would lead once it is made, outside the root. */
+  requireInside(directory: string, name: string): void;
+  /** Makes a new stream's folder. */
+  make(stream: Stream): void;
+  /** Makes a new stream's folder durable: itself and the two above it. */
+  sync(stream: Stream): void;
+  /** Removes what a crash may have left and makes a missing .gitignore. Its failure is a warning. */
+  tidy(stream: Stream): void;
+  /** Documents and pages in the stream's folder that are not among those. */
+  unknownFiles(stream: Stream, known: Iterable<DocumentName>): readonly string[];
+  /** Throws `unsupported-file-system` where appending is not safe. */
+  refuseNetworkFileSystem(): void;
+};
+
+export function createFolders(disk: Disk, root: string, now: () => Date, warn: (message: string) => void): Folders {
+  function idsIn(directory: string): readonly string[] {
+    if (!isInside(directory)) return [];
+    const isUsable = (name: string) =>
+      disk.factsOf(join(directory, name))?.kind !== "link" || isInside(join(directory, name));
+    return disk
+      .namesIn(directory)
+      .filter((name) => isId(name) && isUsable(name))
+      .sort();
+  }
+
+  function isThere(stream: Stream): boolean {
+    const facts = disk.factsOf(placeOf(root, stream).journal);
+    return facts !== undefined && facts.size > 0;
+  }
+
+  /** False when the path, or the nearest folder above it that exists, is outside the root. */
+  function isInside(path: string): boolean {
+    const realRoot = disk.realPath(root);
+    for (let existing = path; realRoot !== undefined && existing !== root; existing = dirname(existing)) {
+      const real = disk.realPath(existing);
+      if (real === undefined) {
+        // A link to nothing has no real path, and yet something written through it would end up elsewhere.
+        if (disk.factsOf(existing) !== undefined) return false;
+        continue;
+      }
+      const way = relative(realRoot, real);
+      return way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+    }
+    return true;
+  }
+
+  function requireInside(directory: string, name: string): void {
+    if (isInside(directory)) return;
+    throw new OrchestratorError(
+      "project-copied",
+      `${name} is a link that leads outside the root, so it is not used. Put the folder itself there.`,
+    );
+  }
+
+  function ensureGitignore(directory: string): void {
+    const path = join(directory, ".gitignore");
+    if (disk.factsOf(path) === undefined) disk.replaceFile(path, Buffer.from(gitignoreText));
+  }
+
+  function removeLitter(directory: string): void {
+    for (const name of disk.namesIn(directory).filter(isLitter)) {
+      const path = join(directory, name);
+      const facts = disk.factsOf(path);
+      if (facts?.kind === "file" && now().getTime() - facts.modifiedMs > litterAgeMs) disk.remove(path);
+    }
+  }
+
+  function refuseNetworkFileSystem(): void {
+    let existing = root;
+    while (disk.factsOf(existing) === undefined && dirname(existing) !== existing) existing = dirname(existing);
+    let type: number;
+    try {
+      type = disk.fileSystemType(existing);
+    } catch {
+      return;
+    }
+    const name = networkFileSystems.get(type);
+    if (name !== undefined) {
+      const message = `The root is on a network file system (${name}), which cannot append safely. Set root to a folder on a local disk.`;
+      throw new OrchestratorError("unsupported-file-system", message);
+    }
+    if (type === fuse)
+      warn(
+        "The root is on a FUSE file system. If that is a network folder, changes of two machines can damage each other.",
+      );
+  }
+
+  return {
+    projects: () => idsIn(join(root, "projects")),
+    tasksOf: (projectId) =>
+      idsIn(join(root, "projects", projectId, "tasks"))
+        .map((taskId) => ({ projectId, taskId }))
+        .filter(isThere),
+    isThere,
+    requireInside,
+    make: (stream) => {
+      const { directory } = placeOf(root, stream);
+      disk.makeDirectory(directory);
+      requireInside(directory, nameOfStream(stream));
+      if (stream.taskId === undefined) ensureGitignore(directory);
+    },
+    sync: (stream) => {
+      if (disk.windows) return;
+      const stop = dirname(root);
+      let path = placeOf(root, stream).directory;
+      for (let depth = 0; depth < 3 && path !== stop; depth += 1, path = dirname(path)) {
+        try {
+          disk.syncDirectory(path);
+        } catch (error) {
+          if (!isErrorWith(error, "EINVAL", "ENOTSUP", "EACCES", "EPERM")) throw error;
+        }
+      }
+    },
+    tidy: (stream) => {
+      const { directory } = placeOf(root, stream);
+      try {
+        for (const one of [directory, join(directory, "steps")]) removeLitter(one);
+        if (stream.taskId === undefined) ensureGitignore(directory);
+      } catch (error) {
+        warn(`${nameOfStream(stream)}: the folder could not be tidied (${codeOf(error)}).`);
+      }
+    },
+    unknownFiles: (stream, known) => {
+      const { directory } = placeOf(root, stream);
+      const files = new Set(Array.from(known).flatMap((name) => [fileOf(name, "document"), fileOf(name, "page")]));
+      const steps = stream.taskId === undefined ? [] : disk.namesIn(join(directory, "steps"));
+      return [...disk.namesIn(directory), ...steps.map((name) => `steps/${name}`)]
+        .filter((file) => /^[^.].*\.(?:json|md)$/.test(file) && !files.has(file))
+        .sort();
+    },
+    refuseNetworkFileSystem,
+  };
+}
