@@ -17,7 +17,8 @@ export default definePluginEntry({
     registerNoticeHooks(api);
     // The configuration is read anew at each use; a restart for it would be refused while a run is live.
     api.registerReload({ noopPrefixes: ["plugins.entries.project-orchestrator.config"] });
-    if (api.registrationMode !== "full") return;
+    // The host starts services of the full evaluation only; `plugins inspect` reads what a scoped one registers.
+    if (api.registrationMode !== "full" && api.registrationMode !== "tool-discovery") return;
     let driving: Driving | undefined;
     let gatewayStarted = false;
     api.registerService({

@@ -1,7 +1,15 @@
-/** The main job on the real gateway: one gateway for all scenarios, the last ones kill and restart it. */
+/** The main job on the real gateway: one gateway for all scenarios; the last of them kill and restart it. */
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { openStage, type Stage } from "./stage.ts";
+import { attemptsUsed } from "./scenarios/attempts-used.ts";
+import { builderAsks } from "./scenarios/builder-asks.ts";
+import { checks } from "./scenarios/checks.ts";
 import { happyPath } from "./scenarios/happy-path.ts";
+import { lostRuns } from "./scenarios/lost-runs.ts";
+import { qaSendsBack } from "./scenarios/qa-sends-back.ts";
+import { refusedReports } from "./scenarios/refused-reports.ts";
+import { sameCallTwice } from "./scenarios/same-call-twice.ts";
+import { wrongDoors } from "./scenarios/wrong-doors.ts";
+import { openStage, type Stage } from "./stage.ts";
 
 let stage: Stage;
 beforeAll(async () => {
@@ -9,8 +17,11 @@ beforeAll(async () => {
 });
 afterAll(() => stage?.end());
 
+const scenarios = [happyPath, qaSendsBack, checks, attemptsUsed, builderAsks, lostRuns, wrongDoors, refusedReports, sameCallTwice];
+
 describe("the main job on the real gateway", () => {
-  happyPath(() => stage);
+  for (const scenario of scenarios) scenario(() => stage);
+
   it("never made the scripted people fail", () => {
     expect(stage.model.failures()).toEqual([]);
   });

@@ -10,6 +10,7 @@ import type { JsonObject } from "../../harness/json.ts";
 import { startModel, type ScriptedModel, type Turn } from "../../harness/model.ts";
 import { runOpenclaw } from "../../harness/openclaw.ts";
 import { until } from "../../harness/wait.ts";
+import { isLive, openRuns } from "../../src/flow/ready.ts";
 import { sessionKeyOf } from "../../src/flow/run-identity.ts";
 import type { Role, Step, StepStatus, Task, TaskStatus } from "../../src/schema/documents.ts";
 import { createCast, type Cast } from "./cast.ts";
@@ -56,11 +57,20 @@ export type Play = {
   turnsOf(stepId: string, role: Role, attempt?: number, launch?: number): readonly Turn[];
   untilTask(status: TaskStatus, limitMs?: number): Promise<Task>;
   untilStep(id: string, status: StepStatus, limitMs?: number): Promise<Step>;
+  /** Waits until the host has ended every run of the task and nothing is going on. */
+  untilQuiet(): Promise<void>;
   /** The flow record as `openclaw tasks flow show` prints it. */
   flow(): Promise<{ readonly status: string; readonly currentStep?: string; readonly raw: Record<string, unknown> }>;
   /** The texts of the person's chat that came out of wake-up turns and hold the word. */
   told(word: string, sessionKey?: string): Promise<readonly string[]>;
+  /** Waits for such a text. The host begins at most five wake-up turns a minute for one agent, so it may take a while. */
+  untilTold(word: string, sessionKey?: string): Promise<readonly string[]>;
 };
+
+export const wakeLimitMs = 150_000;
+
+/** A person's line that asks the orchestrator to call a tool. */
+export const call = (name: string, args: object): string => `${name} ${JSON.stringify(args)}`;
 
 /** A step with everything that is required. */
 export const aStep = (over: JsonObject = {}): JsonObject => ({ title: "Write a file", goal: "Write one file.", passCriteria: ["The file is there."], ...over });
@@ -77,7 +87,6 @@ export async function openStage(template: string, pluginConfig: JsonObject, extr
     return known.client;
   };
   const say: Stage["say"] = async (line, sessionKey = mainSession) => (await (await client()).chat(line, { sessionKey })).text;
-  const call = (name: string, args: object) => `${name} ${JSON.stringify(args)}`;
 
   const createProject: Stage["createProject"] = async (name, sessionKey) => idIn(await say(call("create_project", { name, spec: `The specification of ${name}.` }), sessionKey), /Project ([a-z0-9-]+) is made/);
   const createTask: Stage["createTask"] = async (wish, sessionKey) => {
@@ -143,11 +152,22 @@ function playAt(gateway: Gateway, model: ScriptedModel, projectId: string, taskI
     async untilStep(id, status, limitMs = 60_000) {
       return until(`step ${id} of ${taskId} to be ${status}`, async () => ((await step(id)).status === status ? step(id) : undefined), { limitMs, explain });
     },
+    async untilQuiet() {
+      const isQuiet = (one: Step) => !isLive(one) && openRuns(one).length === 0;
+      await until(`task ${taskId} to be quiet`, async () => (await this.steps()).every(isQuiet), { explain });
+    },
     async flow() {
       const { flowId } = await task();
       const shown = await runOpenclaw(gateway.paths.home, ["tasks", "flow", "show", flowId ?? "none", "--json"]);
       const raw = JSON.parse(shown.stdout.slice(shown.stdout.indexOf("{"))) as Record<string, unknown>;
       return { status: String(raw["status"]), ...(typeof raw["currentStep"] === "string" ? { currentStep: raw["currentStep"] } : {}), raw };
+    },
+    untilTold(word, sessionKey) {
+      const tellings = async () => {
+        const texts = await this.told(word, sessionKey);
+        return texts.length > 0 ? texts : undefined;
+      };
+      return until(`the chat to hear of ${word}`, tellings, { limitMs: wakeLimitMs, explain });
     },
     async told(word, sessionKey = mainSession) {
       const said = await (await client()).history(sessionKey);

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Turn } from "../../../harness/model.ts";
-import { until } from "../../../harness/wait.ts";
 import { judge, judgesWell, oneByOne, type Act } from "../cast.ts";
-import type { Play, Stage } from "../stage.ts";
+import { call, wakeLimitMs, type Stage } from "../stage.ts";
 
 /** QA that finds the work lacking in the first three attempts: as many as a step has. */
 const failsThrice: Act = (scene) => {
@@ -16,57 +15,76 @@ export const answersItself = (status: string) => (turn: Turn) => {
   const taskId = /\btask ([a-z0-9-]+-[0-9a-f]{8})\b/.exec(turn.user)?.[1];
   const isAsked = turn.user.includes("retry with a note");
   if (!isAsked || taskId === undefined || turn.results.length > 0) return undefined;
-  return { calls: [{ name: "set_step_status", args: { taskId, stepId: "step-01", status, reason: "It looks fine to me." } }] };
+  return {
+    calls: [{ name: "set_step_status", args: { taskId, stepId: "step-01", status, reason: "It looks fine to me." } }],
+  };
 };
 
 /** What the tool said to an orchestrator that answered itself. */
 export async function answerInWakeUp(stage: Stage, chat: string): Promise<string> {
-  const tried = await stage.model.turns.waitFor("the orchestrator to have tried", (turn) => turn.sessionKey === chat && turn.user.includes("retry with a note") && turn.results.length > 0);
+  const hasTried = (turn: Turn) =>
+    turn.sessionKey === chat && turn.user.includes("retry with a note") && turn.results.length > 0;
+  const tried = await stage.model.turns.waitFor("the orchestrator to have tried", hasTried, { limitMs: wakeLimitMs });
   return tried.results[0]?.text ?? "";
 }
 
 export function attemptsUsed(stage: () => Stage): void {
   describe("a step whose attempts are used up", () => {
-    const begin = async (word: string, chat: string): Promise<Play> => {
-      stage().cast.play(word, { qa: failsThrice });
-      stage().cast.onWake(chat, answersItself("passed"));
-      return stage().begin(word, {}, chat);
-    };
-
     it("asks the owner once, with choices, and does not let the orchestrator accept it", async () => {
       const chat = "agent:main:attempts-asked";
-      const play = await begin("AskedOwner", chat);
+      stage().cast.play("AskedOwner", { qa: failsThrice });
+      stage().cast.onWake(chat, answersItself("passed"));
+      const play = await stage().begin("AskedOwner", {}, chat);
       const { question, attempt, maxAttempts } = await play.untilStep("step-01", "blocked");
-      expect(question).toMatchObject({ kind: "attempts-used", choices: ["retry with a note", "accept with a reason", "skip", "cancel the task"] });
+      expect(question).toMatchObject({
+        kind: "attempts-used",
+        choices: ["retry with a note", "accept with a reason", "skip", "cancel the task"],
+      });
       expect([attempt, maxAttempts, (await play.task()).status]).toEqual([3, 3, "blocked"]);
 
       expect(await answerInWakeUp(stage(), chat)).toContain("person-required");
       expect((await play.step("step-01")).question).toEqual(question);
       expect(await play.journal()).not.toContain('"tool":"set_step_status"');
-      await until("the chat shows the question", async () => (await play.told("accept with a reason", chat)).length === 1);
+      expect(await play.untilTold("accept with a reason", chat)).toHaveLength(1);
       expect((await play.flow()).currentStep).toContain("step-01");
     });
 
     it("goes on with the owner's note, which the next builder reads first", async () => {
       const chat = "agent:main:attempts-retried";
-      const play = await begin("RetriedByOwner", chat);
+      stage().cast.play("RetriedByOwner", { qa: failsThrice });
+      const play = await stage().begin("RetriedByOwner", {}, chat);
       const { question } = await play.untilStep("step-01", "blocked");
       const reason = "Write it in one line, please.";
-      const answer = await stage().say(`set_step_status ${JSON.stringify({ taskId: play.taskId, stepId: "step-01", status: "queued", reason })}`, chat);
+      const answer = await stage().say(
+        call("set_step_status", { taskId: play.taskId, stepId: "step-01", status: "queued", reason }),
+        chat,
+      );
       expect(answer).toContain("step-01");
       await play.untilTask("done");
       const step = await play.step("step-01");
-      expect([step.status, step.passedBy, step.attempt, step.maxAttempts, step.question]).toEqual(["passed", "qa", 4, 6, null]);
-      expect(step.attempts[2]?.decisions).toMatchObject([{ by: "person", status: "queued", reason, question: question?.kind }]);
+      expect([step.status, step.passedBy, step.attempt, step.maxAttempts, step.question]).toEqual([
+        "passed",
+        "qa",
+        4,
+        6,
+        null,
+      ]);
+      expect(step.attempts[2]?.decisions).toMatchObject([
+        { by: "person", status: "queued", reason, question: question?.kind },
+      ]);
       expect(play.turnsOf("step-01", "builder", 4)[0]?.brief).toContain(reason);
     });
 
     it("is accepted by the owner in the chat, and the page says that it was a person", async () => {
       const chat = "agent:main:attempts-accepted";
-      const play = await begin("AcceptedByOwner", chat);
+      stage().cast.play("AcceptedByOwner", { qa: failsThrice });
+      const play = await stage().begin("AcceptedByOwner", {}, chat);
       await play.untilStep("step-01", "blocked");
       const reason = "Good enough for a first version.";
-      await stage().say(`set_step_status ${JSON.stringify({ taskId: play.taskId, stepId: "step-01", status: "passed", reason })}`, chat);
+      await stage().say(
+        call("set_step_status", { taskId: play.taskId, stepId: "step-01", status: "passed", reason }),
+        chat,
+      );
       await play.untilTask("done");
       const step = await play.step("step-01");
       expect([step.status, step.passedBy, step.attempt]).toEqual(["passed", "person", 3]);

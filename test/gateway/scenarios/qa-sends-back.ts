@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { until } from "../../../harness/wait.ts";
 import { judge, judgesWell, oneByOne, type Act } from "../cast.ts";
 import { aStep, type Stage } from "../stage.ts";
 
@@ -32,15 +31,27 @@ export function qaSendsBack(stage: () => Stage): void {
       ]);
       const { attempts } = await play.step("step-02");
       expect(attempts.map((attempt) => [attempt.qa?.verdict, attempt.runs.map((run) => [run.role, run.end])])).toEqual([
-        ["fail", [["builder", "reported"], ["qa", "reported"]]],
-        ["pass", [["builder", "reported"], ["qa", "reported"]]],
+        [
+          "fail",
+          [
+            ["builder", "reported"],
+            ["qa", "reported"],
+          ],
+        ],
+        [
+          "pass",
+          [
+            ["builder", "reported"],
+            ["qa", "reported"],
+          ],
+        ],
       ]);
       const [brief] = play.turnsOf("step-02", "builder", 2).map((turn) => turn.brief);
       expect(brief).toContain(evidence);
       expect(brief).toContain(feedback);
       expect(play.turnsOf("step-02", "builder", 1)[0]?.brief).not.toContain(feedback);
       expect(await play.page("steps/step-02")).toContain("attempt 1");
-      await until("the chat hears which criterion failed", async () => (await play.told("c2")).some((text) => text.includes("step-02")));
+      expect(await play.untilTold("c2")).toEqual([expect.stringContaining("step-02")]);
     });
   });
 }

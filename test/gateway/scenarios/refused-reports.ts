@@ -3,8 +3,10 @@ import { judge, judgesWell, oneByOne, report, type Act } from "../cast.ts";
 import { aStep, type Play, type Stage } from "../stage.ts";
 
 /** What the agent of step 1 read after each of its calls. */
-const readIn = (play: Play, role: "builder" | "qa") => (play.turnsOf("step-01", role).at(-1)?.results ?? []).map((one) => one.text ?? "");
-const countOf = (journal: string, tool: string) => journal.split("\n").filter((line) => line.includes(`"tool":"${tool}"`)).length;
+const readIn = (play: Play, role: "builder" | "qa") =>
+  (play.turnsOf("step-01", role).at(-1)?.results ?? []).map((one) => one.text ?? "");
+const countOf = (journal: string, tool: string) =>
+  journal.split("\n").filter((line) => line.includes(`"tool":"${tool}"`)).length;
 
 export function refusedReports(stage: () => Stage): void {
   describe("a builder that reports files that are not so", () => {
@@ -12,7 +14,11 @@ export function refusedReports(stage: () => Stage): void {
     const builder: Act = (scene) =>
       oneByOne(
         { calls: [{ name: "exec", args: { command: "echo one > step-01.txt && ln -s /etc/hosts link.txt" } }] },
-        report({ ...done, filesChanged: ["not-there.txt", "../outside.txt", "/etc/hosts", "link.txt"], filesDeleted: ["step-01.txt"] }),
+        report({
+          ...done,
+          filesChanged: ["not-there.txt", "../outside.txt", "/etc/hosts", "link.txt"],
+          filesDeleted: ["step-01.txt"],
+        }),
         report({ ...done, outcome: "blocked", filesChanged: [] }),
         report({ ...done, filesChanged: ["step-01.txt"] }),
       )(scene);
@@ -23,7 +29,8 @@ export function refusedReports(stage: () => Stage): void {
       await play.untilTask("done");
       const [, files, question, accepted] = readIn(play, "builder");
       expect(files).toContain("invalid-files");
-      for (const wrong of ["not-there.txt", "../outside.txt", "/etc/hosts", "link.txt", "step-01.txt"]) expect(files).toContain(JSON.stringify(wrong));
+      for (const wrong of ["not-there.txt", "../outside.txt", "/etc/hosts", "link.txt", "step-01.txt"])
+        expect(files).toContain(JSON.stringify(wrong));
       expect(files).toContain("relative to the repository");
       expect(question).toContain("question-missing");
       expect(accepted).toContain("step-01");
@@ -50,7 +57,9 @@ export function refusedReports(stage: () => Stage): void {
 
     it("is told what is missing, and its corrected judgement counts", async () => {
       stage().cast.play("CarelessQa", { qa });
-      const play = await stage().begin("CarelessQa", { steps: [aStep({ passCriteria: ["The file is there.", "It has one line."] })] });
+      const play = await stage().begin("CarelessQa", {
+        steps: [aStep({ passCriteria: ["The file is there.", "It has one line."] })],
+      });
       await play.untilTask("done");
       const [omitted, invented, empty, noFeedback, ownVerdict, accepted] = readIn(play, "qa");
       expect(omitted).toMatch(/invalid-judgement[^]*c2 is not judged/);

@@ -3,10 +3,13 @@ import { gate } from "../../../harness/model.ts";
 import { until } from "../../../harness/wait.ts";
 import { sessionKeyOf } from "../../../src/flow/run-identity.ts";
 import { buildsWell, judge, oneByOne, report, type Act } from "../cast.ts";
-import type { Play, Stage } from "../stage.ts";
+import { call, type Play, type Stage } from "../stage.ts";
 
 const done = { outcome: "done", summary: "Nothing was done.", filesChanged: [] };
 const passed = { criteria: [{ id: "c1", pass: true, evidence: "none" }] };
+
+const expectSameJournal = async (play: Play, before: string) =>
+  expect((await play.journal()) === before, "the journal is the same, byte for byte").toBe(true);
 
 export function wrongDoors(stage: () => Stage): void {
   describe("a reporting tool, called by somebody it is not for", () => {
@@ -16,7 +19,10 @@ export function wrongDoors(stage: () => Stage): void {
       const builder: Act = (scene) =>
         oneByOne(
           async ({ turn }) => (await first.hold(turn), judge(passed)),
-          async ({ turn }) => (await second.hold(turn), { calls: [{ name: "write", args: { path: "one.txt", content: "one\n" } }] }),
+          async ({ turn }) => (
+            await second.hold(turn),
+            { calls: [{ name: "write", args: { path: "one.txt", content: "one\n" } }] }
+          ),
           report({ ...done, filesChanged: ["one.txt"] }),
         )(scene);
       stage().cast.play(word, { builder });
@@ -32,7 +38,7 @@ export function wrongDoors(stage: () => Stage): void {
       const run = (await play.step("step-01")).builder.sessionKey ?? "";
       const client = await stage().client();
 
-      expect(await stage().say(`record_builder_result ${JSON.stringify(done)}`)).toMatch(/record_builder_result/);
+      expect(await stage().say(call("record_builder_result", done))).toMatch(/record_builder_result/);
       const direct = await client.invokeTool("record_builder_result", done, { sessionKey: run });
       expect(direct.details).toMatchObject({ refused: { code: "not-in-run" } });
       for (const [tool, sessionKey] of [
@@ -46,24 +52,36 @@ export function wrongDoors(stage: () => Stage): void {
 
       first.open();
       const { tools, results } = await second.reached;
-      expect(tools.filter((tool) => /^(record_|create_|set_|start_task|get_status)/.test(tool))).toEqual(["record_builder_result"]);
+      expect(tools.filter((tool) => /^(record_|create_|set_|start_task|get_status)/.test(tool))).toEqual([
+        "record_builder_result",
+      ]);
       expect(results[0]?.text).toMatch(/record_qa_result/);
-      expect(await play.journal()).toBe(before);
+      await expectSameJournal(play, before);
       expect((await play.step("step-01")).status).toBe("building");
 
       second.open();
       await play.untilTask("done");
-      expect(play.turnsOf("step-01", "qa")[0]?.tools.filter((tool) => /^(record_|create_|set_|start_task|get_status)/.test(tool))).toEqual(["record_qa_result"]);
+      expect(
+        play
+          .turnsOf("step-01", "qa")[0]
+          ?.tools.filter((tool) => /^(record_|create_|set_|start_task|get_status)/.test(tool)),
+      ).toEqual(["record_qa_result"]);
     });
 
     it("is refused in a session that only looks like a run of the step", async () => {
       const { play, first, second } = await holdBuilder("Lookalike");
       stage().cast.play("Pretender", { builder: oneByOne(report(done)) });
       const before = await play.journal();
-      const sessionKey = sessionKeyOf("main", { taskId: play.taskId, stepId: "step-01", attempt: 1, role: "builder", launch: 2 });
+      const sessionKey = sessionKeyOf("main", {
+        taskId: play.taskId,
+        stepId: "step-01",
+        attempt: 1,
+        role: "builder",
+        launch: 2,
+      });
       await stage().say("Pretender, report for the builder.", sessionKey);
       expect(play.turnsOf("step-01", "builder", 1, 2).at(-1)?.results[0]?.text).toContain("run-not-current");
-      expect(await play.journal()).toBe(before);
+      await expectSameJournal(play, before);
       first.open();
       second.open();
       await play.untilTask("done");
@@ -75,7 +93,17 @@ export function wrongDoors(stage: () => Stage): void {
     const goesOn: Act = (scene) => {
       const again = report({ ...done, summary: "Something else." });
       if (scene.turn.user !== scene.turn.brief) return oneByOne(again)(scene);
-      return scene.turn.results.length < 2 ? buildsWell(scene) : oneByOne(unreached, unreached, again, { calls: [{ name: "exec", args: { command: "touch late.txt" } }] }, again, again, again)(scene);
+      return scene.turn.results.length < 2
+        ? buildsWell(scene)
+        : oneByOne(
+            unreached,
+            unreached,
+            again,
+            { calls: [{ name: "exec", args: { command: "touch late.txt" } }] },
+            again,
+            again,
+            again,
+          )(scene);
     };
     const unreached = { text: "Wrote and reported already." };
     const lateOf = async (play: Play) => (await play.step("step-01")).attempts[0]?.late ?? [];
@@ -99,11 +127,12 @@ export function wrongDoors(stage: () => Stage): void {
         Array.from({ length: 3 }, () => ["builder", { ...done, summary: "Something else." }]),
       );
 
+      await play.untilQuiet();
       const before = await play.journal();
       const sessionKey = play.turnsOf("step-01", "builder")[0]?.sessionKey ?? "";
       await stage().say("Report once more.", sessionKey);
       expect(play.turnsOf("step-01", "builder").at(-1)?.results[0]?.text).toContain("run-not-current");
-      expect(await play.journal()).toBe(before);
+      await expectSameJournal(play, before);
     });
   });
 }
