@@ -181,7 +181,7 @@ export function createExecutors(ports: ExecutorPorts): Executors {
       const step = state.steps.find((one) => one.id === stepId);
       const results = [];
       for (const check of step?.checks ?? []) {
-        results.push(await checks.run(check, repo, signal));
+        results.push(await checks.run(check, repo, signal, stream));
         if (signal.aborted) return;
       }
       await record(stream, { type: "ChecksFinished", v: 1, at: at(), stepId, attempt, results });
@@ -192,6 +192,9 @@ export function createExecutors(ports: ExecutorPorts): Executors {
       const cancelled = taskIds[statuses.indexOf("cancelled")];
       if (statuses.every((status) => status === "done")) await record(stream, { type: "DependenciesDone", v: 1, at: at() });
       else if (cancelled !== undefined) await record(stream, { type: "DependencyCancelled", v: 1, at: at(), taskId: cancelled });
+      // Nobody tells when it can be read again, so it is looked at again.
+      const unreadable = taskIds[statuses.indexOf("unreadable")];
+      if (unreadable !== undefined) throw new OrchestratorError("journal-damaged", `task ${unreadable}, which it waits for, cannot be read`);
     },
   };
 }

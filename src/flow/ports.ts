@@ -13,10 +13,12 @@ export type Recorder = {
   record(stream: Stream, event: TaskEvent): Promise<{ readonly ok: true; readonly state: TaskState; readonly effects: readonly Effect[] } | Refusal>;
 };
 
-/** Reading state. `unfinished` names the tasks that may have something due; their order is stable. */
+/** Reading state. `unfinished` names the tasks that may have something due, unreadable ones too; their order is stable. */
 export type TaskReader = {
   unfinished(): Promise<readonly Stream[]>;
+  /** The task as it stands; undefined when there is none, or when it must not be written. Throws what the store throws. */
   read(stream: Stream): Promise<{ readonly state: TaskState; readonly repo: string; readonly seq: number; readonly sum: string } | undefined>;
+  /** The task's status, `unreadable` when it is there and cannot be read, undefined when there is none. */
   statusOf(projectId: string, taskId: string): Promise<string | undefined>;
   /** Tasks of the project that wait for this one. */
   waitingFor(projectId: string, taskId: string): Promise<readonly Stream[]>;
@@ -62,7 +64,7 @@ export type Hold = { readonly kind: "slot" | "tree"; readonly id: string };
 
 export type CheckRunner = {
   /** Runs one check in the tree with a bounded environment, time and output. Never throws for what the check does. */
-  run(check: Check, cwd: string, signal: AbortSignal): Promise<CheckResult>;
+  run(check: Check, cwd: string, signal: AbortSignal, stream: Stream): Promise<CheckResult>;
 };
 
 export type Worktree = {

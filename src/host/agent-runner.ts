@@ -71,7 +71,8 @@ export function createAgentRunner(host: Host, settings: () => Settings, root: st
       const known = leftovers.get(sessionKey) ?? [];
       leftovers.delete(sessionKey);
       cwdOfSession.delete(sessionKey);
-      await endProcessTrees([...known, ...(await processesWith(runVariable, sessionKey))]);
+      // Where the kernel shows environments the mark finds them all; a remembered id may belong to another process by now.
+      await endProcessTrees(process.platform === "linux" ? await processesWith(runVariable, sessionKey) : [...known]);
     },
 
     async usage(sessionKey) {

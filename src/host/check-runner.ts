@@ -11,13 +11,16 @@ import type { CheckRunner } from "../flow/ports.ts";
 import type { Check, CheckResult } from "../schema/documents.ts";
 import { bounds } from "../schema/bounds.ts";
 import type { Settings } from "../schema/config.ts";
+import type { Store } from "../store/store.ts";
+import { readChats } from "../tools/chat-of-task.ts";
 import type { Host } from "./openclaw.ts";
 
 /** Binds the check port to the host. `keptState` is a folder whose programs are never started, e.g. the root's `projects/`. */
-export function createCheckRunner(host: Host, settings: () => Settings, keptState: string): CheckRunner {
+export function createCheckRunner(host: Host, settings: () => Settings, keptState: string, store: Store): CheckRunner {
   return {
-    async run(check, cwd, signal) {
-      const refused = refuseNow(host, settings(), check);
+    async run(check, cwd, signal, stream) {
+      const agentId = (await readChats(store, stream))?.told.agentId;
+      const refused = refuseNow(host, settings(), check, agentId);
       if (refused !== undefined) return notRun(check, refused);
       const [name = "", ...parameters] = check.command;
       const program = await findProgram(name, [cwd, keptState]);
@@ -51,9 +54,9 @@ export function createCheckRunner(host: Host, settings: () => Settings, keptStat
   };
 }
 
-function refuseNow(host: Host, settings: Settings, check: Check): string | undefined {
+function refuseNow(host: Host, settings: Settings, check: Check, agentId = host.defaultAgentId()): string | undefined {
   if (!settings.checks.allow.includes(check.command[0] ?? "")) return `${check.command[0] ?? ""} is no longer in checks.allow`;
-  return settings.checks.allowUnconfined || buildersAreUnconfined(host) ? undefined : "checks-unconfined: builders are sandboxed or restricted here";
+  return settings.checks.allowUnconfined || buildersAreUnconfined(host, agentId) ? undefined : "checks-unconfined: builders are sandboxed or restricted here";
 }
 
 function notRun(check: Check, why: string, program: string | null = null): CheckResult {
@@ -93,18 +96,16 @@ async function isProgram(candidate: string): Promise<boolean> {
   }
 }
 
-/** False when the host's configuration sandboxes builders or restricts their commands. */
-export function buildersAreUnconfined(host: Host): boolean {
+/** False when the host's configuration sandboxes builders or restricts their commands; an agent's own setting counts before the default. */
+export function buildersAreUnconfined(host: Host, chatAgentId: string): boolean {
   const config = host.config();
-  const agentId = host.settings().roles.builder.agentId ?? host.defaultAgentId();
+  const agentId = host.settings().roles.builder.agentId ?? chatAgentId;
   const own: unknown = config.agents?.entries?.[agentId];
-  const sandboxes = [read(config.agents?.defaults, "sandbox", "mode"), read(own, "sandbox", "mode")];
-  const policies = [read(config, "tools", "exec"), read(own, "tools", "exec")];
-  const sandboxed = sandboxes.some((mode) => mode !== undefined && mode !== "off");
-  const restricted = policies.some(
-    (policy) => isOther(read(policy, "mode"), "full") || isOther(read(policy, "security"), "full") || isOther(read(policy, "ask"), "off") || read(policy, "host") === "sandbox",
-  );
-  return !sandboxed && !restricted;
+  const sandbox = read(own, "sandbox", "mode") ?? read(config.agents?.defaults, "sandbox", "mode") ?? "off";
+  const policy = (name: string) => read(own, "tools", "exec", name) ?? read(config, "tools", "exec", name);
+  const restricted =
+    isOther(policy("mode"), "full") || isOther(policy("security"), "full") || isOther(policy("ask"), "off") || policy("host") === "sandbox";
+  return sandbox === "off" && !restricted;
 }
 
 const isOther = (value: unknown, normal: string) => value !== undefined && value !== normal;

@@ -8,7 +8,8 @@ import { createFlow } from "./flow-records.ts";
 import type { Host } from "./openclaw.ts";
 import { shared, type OpenRoot } from "./shared.ts";
 
-export function createDesk(host: Host, open: OpenRoot): Desk {
+/** `agentId` is the agent of the caller, in whose sessions builders work unless the configuration names another. */
+export function createDesk(host: Host, open: OpenRoot, agentId = host.defaultAgentId()): Desk {
   const { root, store } = open;
   return {
     store,
@@ -18,8 +19,8 @@ export function createDesk(host: Host, open: OpenRoot): Desk {
     answers: shared().answers,
     chooseRepo: (projectId, wanted) => chooseRepo(root, projectId, wanted, host.settings().allowedRepos),
     inspectPaths,
-    buildersAreUnconfined: () => buildersAreUnconfined(host),
-    createFlow: (request) => createFlow(host, request),
+    buildersAreUnconfined: () => buildersAreUnconfined(host, agentId),
+    createFlow: (request) => createFlow(host, root, request),
     committed: (stream) => shared().onCommit?.(root, stream),
     live: {
       waitsFor: (stream) => open.driver?.waitsFor(stream) ?? [],

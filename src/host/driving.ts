@@ -8,6 +8,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { realPlace } from "../files/paths.ts";
 import { createWorktree } from "../files/worktree.ts";
 import { createDriver, type Driver } from "../flow/driver.ts";
 import type { Worktree } from "../flow/ports.ts";
@@ -15,7 +16,7 @@ import { createSlots } from "../flow/slots.ts";
 import { renderBuilderBrief, renderQaBrief } from "../render/briefs.ts";
 import { parseProject } from "../schema/documents.ts";
 import { OrchestratorError } from "../errors.ts";
-import type { Store, Stream } from "../store/store.ts";
+import { nameOfStream, type Cursor, type Store, type Stream } from "../store/store.ts";
 import { readChats } from "../tools/chat-of-task.ts";
 import { createRecorder } from "../tools/driver-tools.ts";
 import { createTaskReader } from "../tools/task-reader.ts";
@@ -23,11 +24,11 @@ import { stateOf } from "../tools/tool.ts";
 import { createAgentRunner } from "./agent-runner.ts";
 import { createCheckRunner } from "./check-runner.ts";
 import { createDesk } from "./desk.ts";
-import { createFlowRecords, settleFlows } from "./flow-records.ts";
-import { takeLease, type Lease } from "./lease.ts";
-import { createNotifier } from "./notifier.ts";
+import { createFlowRecords, settleFlows, type KnownTask } from "./flow-records.ts";
+import { takeLease } from "./lease.ts";
+import { createNotifier, noteTurnEnd } from "./notifier.ts";
 import type { Host } from "./openclaw.ts";
-import { createRememberedRoots, openRoot, openRoots, rootFor } from "./roots.ts";
+import { createRememberedRoots, hasProjects, openRoot, openRoots, rootFor } from "./roots.ts";
 import { noteSign, shared, type OpenRoot } from "./shared.ts";
 
 export type Driving = {
@@ -37,7 +38,9 @@ export type Driving = {
   end(): Promise<void>;
 };
 
-const leaseRetryMs = 5_000;
+/** How long until a root is tried again whose lease another gateway has, or that could not be opened. */
+const againMs = 5_000;
+const longestAgainMs = 60_000;
 /** How often commits of other processes are looked for. */
 const followMs = 5_000;
 
@@ -47,139 +50,169 @@ export function createDriving(host: Host, stateDir: string): Driving {
   const remembered = createRememberedRoots(stateDir);
   const slots = createSlots(() => host.settings().parallelTasks);
   const ending = new AbortController();
-  const leases = new Map<string, Lease>();
-  const attended = new Set<string>();
-  const follows = new Map<string, AbortController>();
-  const unsubscribe = host.api.runtime.events.onAgentEvent((event) => noteSign(event.runId, event.sessionKey, event.ts));
+  const attended = new Map<string, Promise<void>>();
+  const unsubscribe = host.api.runtime.events.onAgentEvent((event) => {
+    noteSign(event.runId, event.sessionKey, event.ts);
+    if (event.stream === "lifecycle") noteTurnEnd(event.runId, event.data);
+  });
   let begun = false;
 
-  const guarded = (what: string, work: () => Promise<void>): void => {
-    inService(() => {
-      work().catch((error: unknown) => host.log.error(`${what}: ${error instanceof Error ? error.message : String(error)}`));
+  const words = (error: unknown) => (error instanceof Error ? error.message : String(error));
+  const wait = (ms: number, signal: AbortSignal) => pause(ms, undefined, { signal, ref: false }).catch(() => undefined);
+
+  /** Work that nobody waits for: what it throws is told in the log. */
+  const aside = (what: string, work: () => Promise<void>): void =>
+    inService(() => void work().catch((error: unknown) => host.log.error(`${what}: ${words(error)}`)));
+
+  /** Work that must be done once: tried again, less and less often, until it is done or the signal says to stop. */
+  const insist = (what: string, signal: AbortSignal, work: () => Promise<void>): void =>
+    aside(what, async () => {
+      for (let failures = 0; !signal.aborted; failures += 1) {
+        try {
+          return await work();
+        } catch (error) {
+          host.log.warn(`${what} is tried again: ${words(error)}`);
+          await wait(Math.min(againMs * 2 ** failures, longestAgainMs), signal);
+        }
+      }
     });
-  };
 
-  shared().onCommit = (root, stream) => inService(() => void driverOf(root).then((driver) => driver?.committed(stream)));
-  shared().onRoot = (root) => {
-    guarded("remembering a root", () => remembered.add(root));
-    if (begun) guarded(`driving ${root}`, () => attend(root));
-  };
+  shared().onCommit = (root, stream) =>
+    aside(`a commit below ${root}`, async () => {
+      await remembered.add(root);
+      if (begun) attend(root);
+      (await openRoots()).find((one) => one.root === root)?.driver?.committed(stream);
+    });
 
-  async function driverOf(root: string): Promise<Driver | undefined> {
-    return (await openRoots()).find((one) => one.root === root)?.driver;
+  /** Drives a root from now on, whenever it can be opened and its lease can be had. Again is harmless. */
+  function attend(root: string): void {
+    if (attended.has(root) || ending.signal.aborted) return;
+    attended.set(
+      root,
+      inService(async () => {
+        for (let failures = 0; !ending.signal.aborted; ) {
+          try {
+            await driveWhileLeased(await openRoot(root, (message) => host.log.warn(message)));
+            failures = 0;
+          } catch (error) {
+            host.log.error(`the projects below ${root} are not driven now: ${words(error)}`);
+            failures += 1;
+          }
+          await wait(Math.min(againMs * 2 ** failures, longestAgainMs), ending.signal);
+        }
+      }),
+    );
   }
 
-  /** Tries for the lease of one root until it has it or the service ends. */
-  async function attend(root: string): Promise<void> {
-    if (attended.has(root)) return;
-    attended.add(root);
-    const open = await openRoot(root, (message) => host.log.warn(message));
-    while (!ending.signal.aborted) {
-      const lease = await takeLease(open.root, shared().launcher, (why) => guarded(`losing ${root}`, () => stopDriving(open, why)));
-      if (lease !== undefined) {
-        leases.set(open.root, lease);
-        delete open.remark;
-        await startDriving(open);
-        return;
-      }
+  /** Takes the lease and drives until it is lost or the service ends; answers at once when another gateway has it. */
+  async function driveWhileLeased(open: OpenRoot): Promise<void> {
+    const lost = new AbortController();
+    const lease = await takeLease(open.root, shared().launcher, (why) => {
+      host.log.warn(`driving ${open.root} stops: ${why}`);
+      lost.abort();
+    });
+    if (lease === undefined) {
       open.remark = `another gateway drives the projects below ${open.root}; changes are kept, runs are launched there`;
-      await pause(leaseRetryMs, undefined, { signal: ending.signal, ref: false }).catch(() => undefined);
+      return;
+    }
+    delete open.remark;
+    try {
+      await drive(open, AbortSignal.any([lost.signal, ending.signal]));
+    } finally {
+      await lease.release();
     }
   }
 
-  async function startDriving(open: OpenRoot): Promise<void> {
-    const { store } = open;
-    const desk = createDesk(host, open);
-    const notifier = createNotifier(host, store, ending.signal);
+  async function drive(open: OpenRoot, signal: AbortSignal): Promise<void> {
+    const { root, store } = open;
+    const notifier = createNotifier(host, store, signal);
     const driver = createDriver({
-      root: open.root,
+      root,
       settings: () => host.settings(),
-      recorder: createRecorder(desk),
+      recorder: createRecorder(createDesk(host, open)),
       reader: createTaskReader(store),
-      runner: createAgentRunner(host, () => host.settings(), open.root, store),
-      checks: createCheckRunner(host, () => host.settings(), path.join(open.root, "projects")),
-      worktree: worktreeBesides(open.root, host),
-      flows: createFlowRecords(host, store),
+      runner: createAgentRunner(host, () => host.settings(), root, store),
+      checks: createCheckRunner(host, () => host.settings(), path.join(root, "projects"), store),
+      worktree: worktreeBesides(root, host),
+      flows: createFlowRecords(host, root, store),
       briefs: createBriefs(store),
       notifier,
       slots,
-      clock: { now: Date.now, wait: (ms, signal) => pause(ms, undefined, { signal, ref: false }).catch(() => undefined) },
+      clock: { now: Date.now, wait },
       log: host.log,
     });
+    if (signal.aborted) return;
     open.driver = driver;
-    await driver.resume();
-    await settleFlowsOf(driver, store);
-    // A task that ended may have ended untold: the gateway died in between.
-    for (const stream of await store.list()) if (stream.taskId !== undefined) notifier.changed(stream);
-    const stopped = new AbortController();
-    follows.set(open.root, stopped);
-    guarded(`following ${open.root}`, () => followOthers(driver, store, AbortSignal.any([stopped.signal, ending.signal])));
+    try {
+      // Taken before anything is read: what others commit from here on is followed.
+      const { cursor } = await store.changes();
+      await driver.resume();
+      insist(`settling the flows of ${root}`, signal, () => settleFlowsOf(root, driver, store));
+      // A task that ended may have ended untold: the gateway died in between.
+      for (const stream of await store.list()) if (stream.taskId !== undefined) notifier.changed(stream);
+      await followOthers(driver, store, cursor, signal);
+    } finally {
+      delete open.driver;
+      await driver.stop();
+    }
   }
 
-  async function settleFlowsOf(driver: Driver, store: Store): Promise<void> {
-    const streams = (await store.list()).filter((stream) => stream.taskId !== undefined);
+  async function settleFlowsOf(root: string, driver: Driver, store: Store): Promise<void> {
+    const known = new Map<string, KnownTask>();
     const owners = new Set<string>();
-    for (const stream of streams) {
-      const chats = await readChats(store, stream);
+    for (const stream of await store.list()) {
+      if (stream.taskId === undefined) continue;
+      const [chats, snapshot] = await Promise.all([readChats(store, stream), store.read(stream)]);
       if (chats !== undefined) owners.add(chats.flowOwner.sessionKey);
-    }
-    const everywhere = await Promise.all((await openRoots()).map(async (one) => (await one.store.list()).map((stream) => ({ ...one, stream }))));
-    await settleFlows(host, [...owners], async (taskId) => {
-      const found = everywhere.flat().find((one) => one.stream.taskId === taskId);
-      const snapshot = await found?.store.read(found.stream);
-      if (found === undefined || snapshot === undefined) return undefined;
+      if (snapshot === undefined || snapshot.readOnly !== undefined) continue;
       const { task } = stateOf(snapshot);
-      return { flowId: task.flowId, ended: task.status === "done" || task.status === "cancelled", wake: () => driver.wake(found.stream) };
-    });
+      known.set(task.id, { flowId: task.flowId, ended: task.status === "done" || task.status === "cancelled", wake: () => driver.wake(stream) });
+    }
+    await settleFlows(host, root, [...owners], (taskId) => Promise.resolve(known.get(taskId)));
   }
 
   /** Commits that other processes make below this root (another gateway's tools, a local turn) are looked at too. */
-  async function followOthers(driver: Driver, store: Store, stopped: AbortSignal): Promise<void> {
-    let { cursor } = await store.changes();
-    while (!stopped.aborted) {
-      await pause(followMs, undefined, { signal: stopped, ref: false }).catch(() => undefined);
-      if (stopped.aborted) return;
-      const news = await store.changes(cursor).catch((error: unknown) => {
-        host.log.warn(`changes by others could not be read: ${error instanceof Error ? error.message : String(error)}`);
-        return { cursor, records: [] };
-      });
-      cursor = news.cursor;
-      for (const stream of new Map(news.records.map((one) => [one.stream.taskId, one.stream])).values()) driver.committed(stream);
+  async function followOthers(driver: Driver, store: Store, from: Cursor, signal: AbortSignal): Promise<void> {
+    let cursor = from;
+    while (!signal.aborted) {
+      await wait(followMs, signal);
+      if (signal.aborted) return;
+      try {
+        const news = await store.changes(cursor);
+        cursor = news.cursor;
+        const streams = new Map(news.records.map((one) => [nameOfStream(one.stream), one.stream]));
+        for (const stream of streams.values()) driver.committed(stream);
+      } catch (error) {
+        host.log.warn(`changes by others could not be read: ${words(error)}`);
+      }
     }
   }
 
-  async function stopDriving(open: OpenRoot, why: string): Promise<void> {
-    host.log.warn(`driving ${open.root} stopped: ${why}`);
-    leases.delete(open.root);
-    attended.delete(open.root);
-    follows.get(open.root)?.abort();
-    await open.driver?.stop();
-    delete open.driver;
-    if (!ending.signal.aborted) await attend(open.root);
+  /** The configured root, remembered ones, and the workspaces of all agents: those that hold projects. */
+  async function knownRoots(): Promise<readonly string[]> {
+    const settings = host.settings();
+    const workspaces = host.agentIds().map((agentId) => rootFor(settings, host.workspaceOf(agentId)));
+    const open = (await openRoots()).map((one) => one.root);
+    const all = new Set([...workspaces, ...(await remembered.list()), ...open].filter((root) => root !== undefined));
+    const real = await Promise.all([...all].map(async (root) => ((await hasProjects(root)) ? realPlace(root) : undefined)));
+    return [...new Set(real.filter((root) => root !== undefined))];
   }
 
   return {
     begin() {
       if (begun) return;
       begun = true;
-      guarded("driving", async () => {
-        const configured = rootFor(host.settings(), undefined);
-        const roots = new Set([...(configured === undefined ? [] : [configured]), ...(await remembered.list()), ...(await openRoots()).map((one) => one.root)]);
-        for (const root of roots) guarded(`driving ${root}`, () => attend(root));
+      insist("finding the projects", ending.signal, async () => {
+        for (const root of await knownRoots()) attend(root);
       });
     },
     async end() {
       ending.abort();
       unsubscribe();
       delete shared().onCommit;
-      delete shared().onRoot;
-      for (const open of await openRoots()) {
-        await open.driver?.stop();
-        delete open.driver;
-        await open.store.close();
-      }
+      await Promise.all(attended.values());
+      for (const open of await openRoots()) await open.store.close();
       shared().roots.clear();
-      await Promise.all([...leases.values()].map((lease) => lease.release()));
     },
   };
 }

@@ -7,6 +7,7 @@ import { openRuns } from "../flow/ready.ts";
 import type { TaskState } from "../schema/documents.ts";
 import { readChats } from "../tools/chat-of-task.ts";
 import type { Store, Stream } from "../store/store.ts";
+import { hash, stateOf } from "../tools/tool.ts";
 import type { Host } from "./openclaw.ts";
 import { asHostError } from "./agent-runner.ts";
 
@@ -40,6 +41,7 @@ export function describeFlow({ task, steps }: TaskState): FlowView {
 /** Makes the record of a task that is about to be created; null when the host cannot now (the driver makes it later). */
 export async function createFlow(
   host: Host,
+  root: string,
   request: { readonly sessionKey: string; readonly projectId: string; readonly taskId: string; readonly title: string },
 ): Promise<string | null> {
   try {
@@ -50,7 +52,7 @@ export async function createFlow(
       status: "waiting",
       notifyPolicy: "silent",
       currentStep: "await-start",
-      stateJson: { projectId: request.projectId, taskId: request.taskId },
+      stateJson: { root: markOf(root), projectId: request.projectId, taskId: request.taskId },
     });
     return flow.flowId;
   } catch (error) {
@@ -60,7 +62,7 @@ export async function createFlow(
 }
 
 /** Binds the flow port to the host, for the tasks of one store. */
-export function createFlowRecords(host: Host, store: Store): FlowRecords {
+export function createFlowRecords(host: Host, root: string, store: Store): FlowRecords {
   const bind = (sessionKey: string) => host.api.runtime.tasks.async.managedFlows.bindSession({ sessionKey });
 
   return {
@@ -70,12 +72,12 @@ export function createFlowRecords(host: Host, store: Store): FlowRecords {
       const { sessionKey } = chats.flowOwner;
       const view = describeFlow(state);
       const runIds = state.steps.flatMap((step) => openRuns(step).map((run) => run.runId));
-      const stateJson = { projectId: stream.projectId, taskId: state.task.id, runIds, seq, sum };
+      const stateJson = { root: markOf(root), projectId: stream.projectId, taskId: state.task.id, runIds, seq, sum };
       try {
         const known = state.task.flowId === null ? undefined : await bind(sessionKey).get(state.task.flowId);
         if (known === undefined) {
           if (view.status === "succeeded" || view.status === "cancelled") return undefined;
-          return (await createFlow(host, { sessionKey, projectId: stream.projectId, taskId: state.task.id, title: state.task.title })) ?? undefined;
+          return (await createFlow(host, root, { sessionKey, projectId: stream.projectId, taskId: state.task.id, title: state.task.title })) ?? undefined;
         }
         if (known.endedAt !== undefined) return undefined;
         await apply(sessionKey, known.flowId, view, stateJson);
@@ -86,19 +88,24 @@ export function createFlowRecords(host: Host, store: Store): FlowRecords {
     },
 
     async cancelRequested(streams) {
-      const byOwner = new Map<string, Stream[]>();
+      const byOwner = new Map<string, { readonly stream: Stream; readonly flowId: string }[]>();
       for (const stream of streams) {
-        const chats = await readChats(store, stream);
-        if (chats === undefined) continue;
-        byOwner.set(chats.flowOwner.sessionKey, [...(byOwner.get(chats.flowOwner.sessionKey) ?? []), stream]);
+        const [chats, snapshot] = await Promise.all([readChats(store, stream), store.read(stream)]);
+        const flowId = snapshot === undefined || snapshot.readOnly !== undefined ? null : stateOf(snapshot).task.flowId;
+        if (chats === undefined || flowId === null) continue;
+        const { sessionKey } = chats.flowOwner;
+        byOwner.set(sessionKey, [...(byOwner.get(sessionKey) ?? []), { stream, flowId }]);
       }
       const asked: Stream[] = [];
       for (const [sessionKey, owned] of byOwner) {
-        const flows = await bind(sessionKey).list().catch((error: unknown) => Promise.reject(asHostError("the flow records", error)));
+        const flows = await bind(sessionKey)
+          .list()
+          .catch((error: unknown) => Promise.reject(asHostError("the flow records", error)));
+        // Only the task's own flow counts: another one of it was cut off by a crash and may have been cancelled by us.
         const cancelled = new Set(
-          flows.filter((flow) => flow.controllerId === controllerId && (flow.cancelRequestedAt !== undefined || flow.status === "cancelled")).map((flow) => taskOf(flow.stateJson)),
+          flows.filter((flow) => flow.cancelRequestedAt !== undefined || flow.status === "cancelled").map((flow) => flow.flowId),
         );
-        asked.push(...owned.filter((stream) => stream.taskId !== undefined && cancelled.has(stream.taskId)));
+        asked.push(...owned.filter((one) => cancelled.has(one.flowId)).map((one) => one.stream));
       }
       return asked;
     },
@@ -130,15 +137,22 @@ export type KnownTask = { readonly flowId: string | null; readonly ended: boolea
 const youngMs = 60_000;
 
 /**
- * Brings the flows of these owners into line with the tasks, once at start: a flow whose task does not exist, or has
- * another flow, was cut off by a crash and is cancelled; a task that ended while its flow did not is woken to end it.
+ * Brings the flows of one root and these owners into line with its tasks, once at start: a flow whose task does not
+ * exist, or has another flow, was cut off by a crash and is cancelled; a task that ended while its flow did not is woken
+ * to end it. Flows of other roots are theirs to settle.
  */
-export async function settleFlows(host: Host, sessionKeys: readonly string[], taskOfId: (taskId: string) => Promise<KnownTask | undefined>): Promise<void> {
+export async function settleFlows(
+  host: Host,
+  root: string,
+  sessionKeys: readonly string[],
+  taskOfId: (taskId: string) => Promise<KnownTask | undefined>,
+): Promise<void> {
   for (const sessionKey of sessionKeys) {
     const flows = await host.api.runtime.tasks.async.managedFlows.bindSession({ sessionKey }).list();
     for (const flow of flows) {
-      const taskId = taskOf(flow.stateJson);
-      if (flow.controllerId !== controllerId || flow.endedAt !== undefined || taskId === undefined) continue;
+      const taskId = textIn(flow.stateJson, "taskId");
+      const ours = flow.controllerId === controllerId && textIn(flow.stateJson, "root") === markOf(root);
+      if (!ours || flow.endedAt !== undefined || taskId === undefined) continue;
       const task = await taskOfId(taskId);
       if (task !== undefined && (task.flowId === flow.flowId || task.flowId === null)) {
         if (task.ended) task.wake();
@@ -148,6 +162,12 @@ export async function settleFlows(host: Host, sessionKeys: readonly string[], ta
   }
 }
 
-function taskOf(stateJson: unknown): string | undefined {
-  return typeof stateJson === "object" && stateJson !== null && "taskId" in stateJson ? String(stateJson.taskId) : undefined;
+/** Tells the flows of one root from those of another without naming the folder. */
+function markOf(root: string): string {
+  return hash(root).slice(0, 16);
+}
+
+function textIn(stateJson: unknown, name: "taskId" | "root"): string | undefined {
+  const value: unknown = typeof stateJson === "object" && stateJson !== null ? (stateJson as Record<string, unknown>)[name] : undefined;
+  return typeof value === "string" ? value : undefined;
 }

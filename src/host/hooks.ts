@@ -12,8 +12,10 @@ import { openRoots } from "./roots.ts";
 import { keyOfToolCall, noteRefusal, noteSign, remember, runVariable, shared } from "./shared.ts";
 
 const reportingTools = new Set(["record_builder_result", "record_qa_result"]);
-/** What QA may not use: writing, and starting other sessions. */
-const notForQa = new Set(["write", "edit", "apply_patch", "sessions_spawn", "sessions_send", "subagents"]);
+/** QA judges and writes nothing. */
+const notForQa = new Set(["write", "edit", "apply_patch"]);
+/** A session that a run started would outlive its report. */
+const notForRuns = new Set(["sessions_spawn", "sessions_send", "subagents"]);
 const ownTools = new Set([
   ...reportingTools,
   "create_project",
@@ -70,6 +72,7 @@ async function refuseInRun(event: ToolEvent, sessionKey: string | undefined, run
   if (place === undefined || reportingTools.has(event.toolName)) return undefined;
   if (place.role === "qa" && notForQa.has(event.toolName))
     return `QA judges and does not change the work: ${event.toolName} is refused. Look and run, then call record_qa_result.`;
+  if (notForRuns.has(event.toolName)) return `A run works by itself: ${event.toolName} is refused. Do the work here and report it.`;
   for (const { store } of await openRoots()) {
     const stream = await findTask({ store }, place.taskId);
     const snapshot = stream === undefined ? undefined : await store.read(stream);
@@ -107,7 +110,13 @@ function backgroundPid(tool: string, result: unknown): number | undefined {
   return typeof details.pid === "number" ? details.pid : undefined;
 }
 
+const secretWords = /(?:TOKEN|SECRETS?|PASSWORD|PASSWD|PASS|APIKEY|CREDENTIALS?)$|^(?:KEY|PAT|DSN|AUTH|PRIVATE)$/;
+const addressesWithPasswords = /(?:DATABASE|DB|REDIS|MONGO|MONGODB|POSTGRES|POSTGRESQL|MYSQL|AMQP)_UR[IL]$/;
+
 /** Names of environment variables whose values a run's shell must not see. Pure. */
 export function isSecretName(name: string): boolean {
-  return !["PATH", "HOME"].includes(name) && /(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|PRIVATE|API_?KEY|_KEY$|^KEY$|AUTH)/i.test(name) && !/^SSH_AUTH_SOCK$/.test(name);
+  const upper = name.toUpperCase();
+  if (upper === "SSH_AUTH_SOCK") return false;
+  const words = upper.split("_");
+  return words.some((word) => secretWords.test(word)) || (words.length > 1 && words.includes("PWD")) || addressesWithPasswords.test(upper);
 }

@@ -17,8 +17,7 @@ import { beginning, isWanted, readNotices, type Place } from "../tools/outbox.ts
 import type { Api, Host } from "./openclaw.ts";
 import { remember } from "./shared.ts";
 
-/** `urgent`: a question, or the end of a task; it is not held up by the host's guard against many wake-ups in a minute. */
-type Pending = { readonly text: string; readonly urgent: boolean; told(): void };
+type Pending = { readonly text: string; told(): void };
 /** How far a task's journal was read, and the records whose texts are not told yet. */
 type Reading = { place: Place; readonly untold: number[] };
 /** What the prompt of a turn carries; `inCall` once the model was asked with it. */
@@ -63,25 +62,36 @@ export function registerNoticeHooks(api: Api): void {
     if (carried !== undefined) carried.inCall = true;
   });
 
-  api.on("model_call_ended", (event) => {
-    const { carried, pending, answers } = outbox();
-    const ended = carried.get(event.runId);
-    if (ended === undefined) return;
-    carried.delete(event.runId);
-    const waiting = pending.get(ended.sessionKey);
-    if (event.outcome === "completed") for (const text of ended.texts) if (waiting?.delete(text) === true) text.told();
-    if (waiting?.size === 0) pending.delete(ended.sessionKey);
-    answers.emit(ended.sessionKey, event.outcome === "completed");
-  });
+  api.on("model_call_ended", (event) => endTurn(event.runId, event.outcome === "completed"));
+}
+
+/**
+ * The end of a turn as the host's events tell it, for models whose calls the hooks do not see (command-line backends).
+ * A turn that a hook has ended already is not known any more.
+ */
+export function noteTurnEnd(runId: string, data: Readonly<Record<string, unknown>>): void {
+  if (data["phase"] === "end") endTurn(runId, data["aborted"] !== true);
+  else if (data["phase"] === "error") endTurn(runId, false);
+}
+
+function endTurn(runId: string, answered: boolean): void {
+  const { carried, pending, answers } = outbox();
+  const ended = carried.get(runId);
+  if (ended === undefined) return;
+  carried.delete(runId);
+  const waiting = pending.get(ended.sessionKey);
+  if (answered) for (const text of ended.texts) if (waiting?.delete(text) === true) text.told();
+  if (waiting?.size === 0) pending.delete(ended.sessionKey);
+  answers.emit(ended.sessionKey, answered);
 }
 
 /** True while a turn of the chat has its texts and the model is still at it: waking the chat then would make an empty turn. */
 function isBeingTold(sessionKey: string): boolean {
-  return [...outbox().carried.values()].some((one) => one.sessionKey === sessionKey && (one.inCall || Date.now() - one.since < againMs));
+  return [...outbox().carried.values()].some((one) => one.sessionKey === sessionKey && Date.now() - one.since < (one.inCall ? longestPauseMs : againMs));
 }
 
-/** The notifier for the tasks of one store. `signal` ends its waiting. */
-export function createNotifier(host: Host, store: Store, signal: AbortSignal): Notifier {
+/** The notifier for the tasks of one store. `signal` ends its waiting; `collectMs` is how long it gathers before the first wake. */
+export function createNotifier(host: Host, store: Store, signal: AbortSignal, collectMs = 1_000): Notifier {
   const places = new Map<string, Reading>();
   const inTurn = new Map<string, Promise<void>>();
   const telling = new Set<string>();
@@ -91,10 +101,9 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal): N
 
   function wake(sessionKey: string): void {
     const agentId = sessionKey.split(":")[1];
-    const urgent = [...(outbox().pending.get(sessionKey) ?? [])].some((one) => one.urgent);
     host.api.runtime.system.requestHeartbeat({
       source: "hook",
-      intent: urgent ? "manual" : "immediate",
+      intent: "immediate",
       reason: "hook:project-orchestrator",
       sessionKey,
       // To this chat's own last route; the host's default would be the owner's direct chat, wherever that is.
@@ -103,19 +112,30 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal): N
     });
   }
 
-  /** Wakes the chat until nothing is pending for it. One such loop per chat: a text that comes meanwhile is told by the one that runs. */
+  /** Wakes the chat until nothing is pending for it. One such loop per chat: a text that comes meanwhile is told by the one that runs. Never throws. */
   async function tell(sessionKey: string): Promise<void> {
     if (telling.has(sessionKey)) return;
     telling.add(sessionKey);
     let failures = 0;
+    // The host lets a chat be woken five times in a minute: what comes close together is told in one turn.
+    await pause(collectMs, undefined, { signal, ref: false }).catch(() => undefined);
     while (!signal.aborted && (outbox().pending.get(sessionKey)?.size ?? 0) > 0) {
-      if (!isBeingTold(sessionKey)) wake(sessionKey);
-      const answered = await nextAnswer(sessionKey);
-      failures = answered === false ? failures + 1 : 0;
-      // A person's message has ended the turn, or the model cannot be reached: not at once again.
+      const told = await wakeOnce(sessionKey);
+      failures = told ? 0 : failures + 1;
+      // A person's message has ended the turn, or no turn comes: not at once again, and less and less often.
       if (failures > 0) await pause(Math.min(250 * 2 ** failures, longestPauseMs), undefined, { signal, ref: false }).catch(() => undefined);
     }
     telling.delete(sessionKey);
+  }
+
+  async function wakeOnce(sessionKey: string): Promise<boolean> {
+    try {
+      if (!isBeingTold(sessionKey)) wake(sessionKey);
+    } catch (error) {
+      host.log.warn(`the chat could not be woken: ${error instanceof Error ? error.message : String(error)}`);
+      return false;
+    }
+    return (await nextAnswer(sessionKey)) === true;
   }
 
   /** Whether the next turn that carries texts of the chat told them; undefined when none did within some seconds. */
@@ -134,34 +154,31 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal): N
     const known = places.get(name) ?? (await startingPlace(stream));
     places.set(name, known);
     const { place, notices } = readNotices(known.place, await store.history(stream, known.place.seq));
-    known.place = place;
     const wanted = notices.filter((one) => isWanted(one.notice, host.settings().notify));
     const chats = wanted.length === 0 ? undefined : await readChats(store, stream);
     if (chats === undefined) {
+      known.place = place;
       if (notices.length > 0 && known.untold.length === 0) await saveTold(stream, place.seq);
       return;
     }
-    const project = await store.read({ projectId: stream.projectId });
+    const project = parseProject((await store.read({ projectId: stream.projectId }))?.documents["project"] ?? "");
+    const taskPage = store.locate(stream, "task", "page");
+    const queued = wanted.map(({ seq, notice, state: { task, steps } }): Pending & { readonly seq: number } => ({
+      seq,
+      text: renderNotice({ project, task, steps, notice, taskPage }),
+      told() {
+        known.untold.splice(known.untold.indexOf(seq), 1);
+        inOrder(stream, () => saveTold(stream, known.untold.length === 0 ? known.place.seq : Math.min(...known.untold) - 1));
+      },
+    }));
+    // Only now: what failed until here is read again at the next change.
+    known.place = place;
     const { sessionKey } = chats.told;
     const waiting = outbox().pending.get(sessionKey) ?? new Set<Pending>();
     outbox().pending.set(sessionKey, waiting);
-    for (const { seq, notice, state } of wanted) {
-      known.untold.push(seq);
-      const text = renderNotice({
-        project: parseProject(project?.documents["project"] ?? ""),
-        task: state.task,
-        steps: state.steps,
-        notice,
-        taskPage: store.locate(stream, "task", "page"),
-      });
-      waiting.add({
-        text,
-        urgent: notice.kind === "question" || notice.kind === "task-done",
-        told() {
-          known.untold.splice(known.untold.indexOf(seq), 1);
-          inOrder(stream, () => saveTold(stream, known.untold.length === 0 ? known.place.seq : Math.min(...known.untold) - 1));
-        },
-      });
+    for (const one of queued) {
+      known.untold.push(one.seq);
+      waiting.add(one);
     }
     void tell(sessionKey);
   }

@@ -14,6 +14,8 @@ export type Host = {
   /** The agent that ambient work belongs to when no chat says otherwise. */
   defaultAgentId(): string;
   workspaceOf(agentId: string): string | undefined;
+  /** Every configured agent; the default one where none is named. */
+  agentIds(): readonly string[];
 };
 
 const pluginId = "project-orchestrator";
@@ -33,6 +35,10 @@ export function createHost(api: Api): Host {
     }
   };
   let told = "";
+  const defaultAgentId = () => {
+    const { defaults, entries } = config().agents ?? {};
+    return defaults?.systemAgent?.agentId ?? Object.keys(entries ?? {})[0] ?? "main";
+  };
   return {
     api,
     log,
@@ -46,10 +52,8 @@ export function createHost(api: Api): Host {
       }
       return settings;
     },
-    defaultAgentId() {
-      const { defaults, entries } = config().agents ?? {};
-      return defaults?.systemAgent?.agentId ?? Object.keys(entries ?? {})[0] ?? "main";
-    },
+    defaultAgentId,
+    agentIds: () => [...new Set([defaultAgentId(), ...Object.keys(config().agents?.entries ?? {})])],
     workspaceOf(agentId) {
       try {
         return api.runtime.agent.resolveAgentWorkspaceDir(config(), agentId);

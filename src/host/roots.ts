@@ -4,7 +4,7 @@
  * also when the configuration names another one by then.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, realpath } from "node:fs/promises";
+import { mkdir, readFile, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { expandHome } from "../files/paths.ts";
@@ -19,11 +19,11 @@ export function rootFor(settings: Settings, workspace: string | undefined): stri
   return given === undefined ? undefined : path.resolve(given);
 }
 
-/** Opens a root once per process; a failed opening is tried again at the next call. */
+/** Opens a root once per process, without making anything in it; a failed opening is tried again at the next call. */
 export async function openRoot(root: string, warn: (message: string) => void): Promise<OpenRoot> {
-  await mkdir(path.join(root, "projects"), { recursive: true });
+  await mkdir(root, { recursive: true });
   const real = await realpath(root);
-  const { roots, onRoot } = shared();
+  const { roots } = shared();
   const known = roots.get(real);
   if (known !== undefined) return known;
   const opening = createFileStore({
@@ -35,8 +35,15 @@ export async function openRoot(root: string, warn: (message: string) => void): P
   }).then((store): OpenRoot => ({ root: real, store }));
   roots.set(real, opening);
   opening.catch(() => roots.delete(real));
-  onRoot?.(real);
   return opening;
+}
+
+/** True when the folder holds projects already. */
+export async function hasProjects(root: string): Promise<boolean> {
+  return stat(path.join(root, "projects")).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 /** All roots that are open in this process; one whose opening failed is left out. */
@@ -62,7 +69,8 @@ export function createRememberedRoots(stateDir: string): RememberedRoots {
   return {
     list,
     add(root) {
-      last = last.then(async () => {
+      // One failed write is told to its caller and must not stand in the way of the next.
+      last = last.catch(() => undefined).then(async () => {
         const known = await list();
         if (known.includes(root)) return;
         await mkdir(path.dirname(file), { recursive: true });

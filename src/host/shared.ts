@@ -29,8 +29,6 @@ export type Shared = {
   readonly cwdOfSession: Map<string, string>;
   /** Told of every commit made in this process, whichever evaluation made it. */
   onCommit?: (root: string, stream: Stream) => void;
-  /** A root that was used for the first time. */
-  onRoot?: (root: string) => void;
 };
 
 /** In the environment of every command of a run: its session, by which its processes are found also after a crash of the gateway. */

@@ -76,7 +76,7 @@ async function call(host: Host, tool: Tool, caller: Caller, workspace: string | 
     const answer =
       open === undefined
         ? asAnswer(refuse("not-committed", "There is no folder to keep projects in: the agent has no workspace.", ["root in the plugin's configuration"]))
-        : await callTool(createDesk(host, open), caller, tool, raw);
+        : await callTool(createDesk(host, open, caller.agentId), caller, tool, raw);
     if ("refused" in answer.details && placeOfSession(caller.sessionKey) !== undefined) noteRefusal(caller.runId);
     return answer;
   } catch (error) {

@@ -27,7 +27,7 @@ async function setup() {
   registerNoticeHooks(api as unknown as Api);
   const ending = new AbortController();
   onTestFinished(() => ending.abort());
-  const notifier = createNotifier(host, bench.store, ending.signal);
+  const notifier = createNotifier(host, bench.store, ending.signal, 0);
   const fire = (name: string, runId: string, fields: object = {}) =>
     hooks.get(name)?.({ runId, sessionKey, ...fields }, { runId, sessionKey });
   return {
