@@ -4,14 +4,17 @@
  * same effects. One worker per task; a worker sleeps until it is woken and ends when nothing of its task is due.
  *
  * An effect that is no longer due (a run that was stopped, a wait that became another wait) has its signal aborted. An
- * executor that throws is tried again after a growing pause.
+ * executor that throws is tried again after a growing pause. A damaged journal is told once and looked at again after the
+ * longest pause, so that a restored file goes on without a restart.
  */
 import { nameOfStream, type Stream } from "../store/store.ts";
 import type { WaitsFor } from "../schema/details.ts";
+import type { Step, TaskState } from "../schema/documents.ts";
 import type { Effect } from "../schema/effects.ts";
+import type { Claim } from "./slots.ts";
 import { createExecutors, obeyFlowCancel, type ExecutorPorts, type Situation } from "./executors.ts";
-import type { Notifier } from "./ports.ts";
-import { holdsTree } from "./ready.ts";
+import type { Notifier, TaskReader } from "./ports.ts";
+import { isLive, mayLaunch, openRuns } from "./ready.ts";
 import { recover } from "./recover.ts";
 import { OrchestratorError, assertNever } from "../errors.ts";
 
@@ -33,9 +36,12 @@ export type Driver = {
 
 /** An effect under way. `askedAgain`: it was due once more meanwhile, so what it saw may be out of date. */
 type Doing = { readonly abort: AbortController; askedAgain: boolean };
-/** How often an effect has failed in a row, and when it may be begun again. */
-type Failure = { readonly count: number; readonly until: number };
+/** How often an effect has failed in a row, when it may be begun again, and whether it failed on a damaged journal. */
+type Failure = { readonly count: number; readonly until: number; readonly damage: boolean };
 type Worker = { readonly stream: Stream; readonly doing: Map<string, Doing>; readonly failures: Map<string, Failure>; looking: boolean; again: boolean; syncedSeq: number };
+
+type ReadTask = NonNullable<Awaited<ReturnType<TaskReader["read"]>>>;
+const hasOpenRun = (step: Step) => openRuns(step).length > 0;
 
 /** How often a cancel of the flow record is looked for while something runs. */
 const cancelPollMs = 5_000;
@@ -90,9 +96,11 @@ export function createDriver(ports: DriverPorts): Driver {
     const { state, repo, seq } = task;
     const due = new Map(recover(state, settings()).map((effect) => [keyOf(effect, state.task.rev), effect]));
     for (const [key, doing] of worker.doing) if (!due.has(key) && key !== "sync") doing.abort.abort();
-    const claim = { key: placeOf(stream), taskId: state.task.id, tree: repo, wake: () => wake(stream) };
-    if (state.steps.some(holdsTree)) slots.keep(claim);
-    else if (due.size === 0) slots.leave(claim.key);
+    const claim = claimOf(stream, task);
+    holdPlace(claim, state);
+    // A check that is no longer due may still be ending; its end looks here again.
+    const isChecking = [...worker.doing.keys()].some((key) => key.startsWith("RunChecks"));
+    if (due.size === 0 && !isChecking) slots.leave(claim.key);
     if (worker.syncedSeq !== seq)
       begin(worker, "sync", async () => {
         const flowId = await flows.sync(stream, state, task);
@@ -101,6 +109,20 @@ export function createDriver(ports: DriverPorts): Driver {
       });
     for (const [key, effect] of due) begin(worker, key, (signal) => carryOut(effect, { stream, state, repo, claim, signal }));
     if (due.size === 0 && worker.doing.size === 0 && worker.syncedSeq === seq && !worker.again) workers.delete(nameOfStream(stream));
+  }
+
+  const claimOf = (stream: Stream, { state, repo }: ReadTask): Claim => ({ key: placeOf(stream), taskId: state.task.id, tree: repo, wake: () => wake(stream) });
+
+  /** A live run has its place whatever else; a half-done step that may go on asks for one before anything new does. */
+  function holdPlace(claim: Claim, state: TaskState): void {
+    if (state.steps.some(hasOpenRun)) slots.keep(claim);
+    else if (mayLaunch(state) && state.steps.some(isLive)) slots.take(claim);
+  }
+
+  /** At start, before anything new is begun: work that was under way has its place first. */
+  function holdPlaces(tasks: readonly (ReadTask & { readonly stream: Stream })[]): void {
+    for (const task of tasks) if (task.state.steps.some(hasOpenRun)) holdPlace(claimOf(task.stream, task), task.state);
+    for (const task of tasks) holdPlace(claimOf(task.stream, task), task.state);
   }
 
   /** Begins an effect unless it is under way, or has failed and is to be tried again later. */
@@ -127,14 +149,16 @@ export function createDriver(ports: DriverPorts): Driver {
   }
 
   function retryLater(worker: Worker, key: string, error: unknown): void {
-    if (error instanceof OrchestratorError && error.code === "journal-damaged") {
-      log.error(`task ${worker.stream.taskId ?? ""} is not driven any more: ${error.message}`);
-      return;
-    }
-    const count = (worker.failures.get(key)?.count ?? 0) + 1;
-    const pauseMs = pauseAfter(count);
-    worker.failures.set(key, { count, until: clock.now() + pauseMs });
-    log.warn(`${key} of ${worker.stream.taskId ?? ""} is tried again (${count}): ${words(error)}`);
+    const before = worker.failures.get(key);
+    // A task may be looked at also while its next look is planned; one plan is enough.
+    if (before !== undefined && clock.now() < before.until) return;
+    const damage = error instanceof OrchestratorError && error.code === "journal-damaged";
+    const count = (before?.count ?? 0) + 1;
+    const pauseMs = damage ? longestPauseMs : pauseAfter(count);
+    worker.failures.set(key, { count, until: clock.now() + pauseMs, damage });
+    const task = worker.stream.taskId ?? "";
+    if (!damage) log.warn(`${key} of ${task} is tried again (${count}): ${words(error)}`);
+    else if (before?.damage !== true) log.error(`task ${task} is not driven until this is mended: ${words(error)}`);
     keepTrack(clock.wait(pauseMs, stopping.signal).then(() => wake(worker.stream)));
   }
 
@@ -164,7 +188,9 @@ export function createDriver(ports: DriverPorts): Driver {
     try {
       while (workers.size > 0 && !stopping.signal.aborted) {
         await clock.wait(cancelPollMs, stopping.signal);
-        if (!stopping.signal.aborted) await obeyCancels([...workers.values()].map((worker) => worker.stream));
+        // One that cannot be read would keep the cancels of all others from being seen.
+        const readable = [...workers.values()].filter((worker) => !worker.failures.has("look"));
+        if (!stopping.signal.aborted) await obeyCancels(readable.map((worker) => worker.stream));
       }
     } finally {
       polling = false;
@@ -199,7 +225,13 @@ export function createDriver(ports: DriverPorts): Driver {
   return {
     async resume() {
       const streams = await reader.unfinished();
-      await obeyCancels(streams);
+      const readable = [];
+      for (const stream of streams) {
+        const task = await reader.read(stream).catch(() => undefined);
+        if (task !== undefined) readable.push({ stream, ...task });
+      }
+      holdPlaces(readable);
+      await obeyCancels(readable.map((task) => task.stream));
       for (const stream of streams) {
         notifier.changed(stream);
         wake(stream);

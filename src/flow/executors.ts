@@ -15,7 +15,7 @@ import type { Claim, Slots } from "./slots.ts";
 
 export type ExecutorPorts = {
   /** Asked at each use, so that a changed configuration counts at once. */
-  settings(): Settings;
+  readonly settings: () => Settings;
   readonly recorder: Recorder;
   readonly reader: TaskReader;
   readonly runner: AgentRunner;

@@ -1,7 +1,14 @@
 /**
  * Who may work: at most `parallelTasks` tasks at a time in the whole process, and never two tasks in the same working
  * tree (the same directory, or one inside the other). A task keeps its place until nothing of it is live or due, so
- * that another task never builds on its half-done step. Synchronous, in memory, made anew at every start.
+ * that another task never builds on its half-done step.
+ *
+ * A task that was paused in the middle of a step gives back its place, and with it the tree, as soon as its last run or
+ * check has ended: it may stay paused for days, and nobody else should wait for that. So another task may change the tree
+ * meanwhile. When the paused one goes on it asks for a place like any other, and what changed between its builder's end
+ * and QA's verdict is named in the attempt.
+ *
+ * Synchronous, in memory, made anew at every start.
  */
 import type { Hold } from "./ports.ts";
 

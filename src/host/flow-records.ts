@@ -2,6 +2,7 @@
  * The managed Task Flow record of a task, brought up to the journal. The journal is the truth; a record that has ended is
  * never touched again (the host would let a `resume` bring it back to life), one that is gone is made anew.
  */
+import { assertNever } from "../errors.ts";
 import type { FlowRecords } from "../flow/ports.ts";
 import { openRuns } from "../flow/ready.ts";
 import type { TaskState } from "../schema/documents.ts";
@@ -35,6 +36,8 @@ export function describeFlow({ task, steps }: TaskState): FlowView {
       return { status: "waiting", currentStep: `question: ${asking.join(", ")}`, wait: "person" };
     case "running":
       return { status: "waiting", currentStep: [...live, ...checking][0] ?? "between runs", wait: live.join(", ") };
+    default:
+      return assertNever(task.status);
   }
 }
 

@@ -42,8 +42,11 @@ export const ProjectSummary = object({
   projectId: text(),
   name: text(),
   repoPath: text(),
+  /** How many tasks have each status; `unreadable` are those that are damaged or were written by a newer version. */
   tasks: Type.Record(Type.String(), count()),
   projectPath: text(),
+  /** Why nothing here can be changed: the folder is a copy, or of a newer version. */
+  readOnly: Type.Optional(text()),
 });
 export const StepSummary = object({
   stepId: text(),
@@ -56,6 +59,8 @@ export const StepSummary = object({
 
 export const StatusDetails = object({
   projects: Type.Array(ProjectSummary),
+  /** What could not be read of all projects; a project and a task have warnings of their own. */
+  warnings: Type.Optional(Type.Array(text())),
   project: Type.Optional(object({ ...ProjectSummary.properties, taskList: Type.Array(TaskSummary), usage: Usage, warnings: Type.Array(text()) })),
   task: Type.Optional(
     object({

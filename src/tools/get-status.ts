@@ -6,14 +6,14 @@ import { refuse, type Refusal } from "../errors.ts";
 import { currentAttempt, isFinished, openRuns } from "../flow/ready.ts";
 import { bounds, byteLength } from "../schema/bounds.ts";
 import type { StatusDetails, WaitsFor } from "../schema/details.ts";
-import { parseProject, type Project, type Step, type TaskState, type Usage } from "../schema/documents.ts";
+import type { Project, Step, TaskState, Usage } from "../schema/documents.ts";
 import { GetStatusParameters } from "../schema/parameters.ts";
 import { quoteText } from "../render/quote.ts";
 import { runsOf, sumUsage } from "../render/usage.ts";
 import { nameOfStream, type Snapshot, type Stream } from "../store/store.ts";
 import type { Desk } from "./desk.ts";
 import { unknownTask } from "./start-task.ts";
-import { defineTool, findTask, readProject, stateOf, type Answer } from "./tool.ts";
+import { defineTool, describeFailure, findTask, readProject, readTask, type Answer, type ReadTask, type UnreadableTask } from "./tool.ts";
 
 export const getStatus = defineTool({
   name: "get_status",
@@ -38,32 +38,39 @@ type View = { readonly details: StatusDetails; readonly streams: readonly Stream
 
 async function viewAll(desk: Desk): Promise<View> {
   const streams = await desk.store.list();
-  const projects = await Promise.all(streams.filter((stream) => stream.taskId === undefined).map((stream) => summarizeProject(desk, stream, streams)));
+  const found = await Promise.all(streams.filter((stream) => stream.taskId === undefined).map((stream) => tryProject(desk, stream, streams)));
+  const projects = found.flatMap((one) => (one.summary === undefined ? [] : [one.summary]));
+  const warnings = found.flatMap((one) => one.warnings);
   const remarks = desk.live.remarks();
   const next = [...remarks, ...(projects.length === 0 ? ["create_project starts the first project"] : ["get_status with a projectId shows its tasks"])];
-  return { details: { projects: projects.flatMap((one) => (one === undefined ? [] : [one])), waitsFor: [], next, truncated: false }, streams };
+  return { details: { projects, ...(warnings.length === 0 ? {} : { warnings }), waitsFor: [], next, truncated: false }, streams };
 }
 
 async function viewProject(desk: Desk, projectId: string): Promise<View | Refusal> {
   const found = await readProject(desk, projectId);
   if (!found.ok) return found;
   const streams = (await desk.store.list()).filter((stream) => stream.projectId === projectId);
-  const tasks = await readTasks(desk, streams);
-  const summary = await summarizeProject(desk, { projectId }, streams);
-  if (summary === undefined) return refuse("unknown-project", `There is no project ${projectId}.`);
+  const { tasks, unreadable } = await readTasks(desk, streams);
+  const copied = found.snapshot.readOnly !== undefined;
   const ordered = tasks.toSorted((one, other) => rank(one.state) - rank(other.state) || other.state.task.updatedAt.localeCompare(one.state.task.updatedAt));
   return {
     streams,
     details: {
       projects: [],
       project: {
-        ...summary,
+        ...summarizeProject(desk, found, tasks, unreadable),
         taskList: ordered.map((one) => summarizeTask(desk, one.stream, one.state)),
         usage: usageOf(tasks.flatMap((one) => one.state.steps)),
-        warnings: [...desk.live.remarks(), ...found.snapshot.warnings],
+        warnings: [
+          ...warningsOf(desk, found.snapshot),
+          ...unreadable.map(warningAbout),
+          ...(copied ? [] : tasks.flatMap(({ stream, snapshot }) => (snapshot.readOnly === undefined ? [] : [`task ${stream.taskId} is ${readOnlyWords(snapshot.readOnly)}`]))),
+        ],
       },
-      waitsFor: tasks.flatMap((one) => waitsOf(desk, one.stream, one.state)),
-      next: tasks.length === 0 ? [`create_task with projectId ${projectId}`] : ordered.filter((one) => !isEnded(one.state)).flatMap((one) => nextOf(one.state)),
+      waitsFor: tasks.filter(isWritable).flatMap((one) => waitsOf(desk, one.stream, one.state)),
+      next: copied
+        ? [`Nothing here: project ${projectId} is read-only; get_status without ids lists the others`]
+        : tasks.length === 0 && unreadable.length === 0 ? [`create_task with projectId ${projectId}`] : ordered.filter((one) => isWritable(one) && !isEnded(one.state)).flatMap((one) => nextOf(one.state)),
       truncated: false,
     },
   };
@@ -71,9 +78,11 @@ async function viewProject(desk: Desk, projectId: string): Promise<View | Refusa
 
 async function viewTask(desk: Desk, taskId: string, stepId: string | undefined): Promise<View | Refusal> {
   const stream = await findTask(desk, taskId);
-  const snapshot = stream === undefined ? undefined : await desk.store.read(stream);
-  if (stream === undefined || snapshot === undefined) return unknownTask(taskId);
-  const state = stateOf(snapshot);
+  const found = stream === undefined ? undefined : await readTask(desk, stream);
+  if (stream === undefined || found === undefined) return unknownTask(taskId);
+  if (!("state" in found)) return refuse(found.code, found.reason);
+  const { snapshot, state } = found;
+  const readOnly = snapshot.readOnly !== undefined;
   const step = stepId === undefined ? undefined : state.steps.find((one) => one.id === stepId);
   if (stepId !== undefined && step === undefined)
     return refuse("unknown-step", `Task ${taskId} has no step ${JSON.stringify(stepId.slice(0, 80))}.`, state.steps.slice(0, 20).map((one) => one.id));
@@ -101,8 +110,8 @@ async function viewTask(desk: Desk, taskId: string, stepId: string | undefined):
         pagePath: desk.store.locate(stream, "task", "page"),
       },
       ...(step === undefined ? {} : { step: describeStep(desk, stream, step) }),
-      waitsFor: waitsOf(desk, stream, state),
-      next: nextOf(state),
+      waitsFor: readOnly ? [] : waitsOf(desk, stream, state),
+      next: readOnly ? [`Nothing here: task ${taskId} is read-only`] : nextOf(state),
       truncated: false,
     },
   };
@@ -116,31 +125,57 @@ function usageOf(steps: readonly Step[]): Usage {
   return { inputTokens, outputTokens, costUsd };
 }
 
-async function summarizeProject(desk: Desk, stream: Stream, streams: readonly Stream[]) {
-  const snapshot = await desk.store.read(stream);
-  const text = snapshot?.documents["project"];
-  if (snapshot === undefined || text === undefined) return undefined;
-  const project: Project = parseProject(text);
-  const counts: Record<string, number> = {};
-  for (const { state } of await readTasks(desk, streams.filter((one) => one.projectId === stream.projectId)))
-    counts[state.task.status] = (counts[state.task.status] ?? 0) + 1;
-  const projectPath = desk.store.locate(stream, "project", "document");
-  return { projectId: project.id, name: quoteText(project.name), repoPath: project.repo, tasks: counts, projectPath };
+/** One project among all: what cannot be read of it is a warning, so that the others are still told. */
+async function tryProject(desk: Desk, stream: Stream, streams: readonly Stream[]) {
+  const { tasks, unreadable } = await readTasks(desk, streams.filter((one) => one.projectId === stream.projectId));
+  const warnings = unreadable.map(warningAbout);
+  try {
+    const found = await readProject(desk, stream.projectId);
+    if (found.ok) return { summary: summarizeProject(desk, found, tasks, unreadable), warnings };
+    return { summary: undefined, warnings: [warningAbout({ stream, ...found }), ...warnings] };
+  } catch (error) {
+    return { summary: undefined, warnings: [warningAbout({ stream, ...describeFailure(error) }), ...warnings] };
+  }
 }
 
-async function readTasks(desk: Desk, streams: readonly Stream[]) {
-  const found = [];
+type FoundProject = { readonly project: Project; readonly snapshot: Snapshot };
+
+/** A project under the name of its folder: a copy holds the id of the original. */
+function summarizeProject(desk: Desk, { project, snapshot }: FoundProject, tasks: readonly ReadTask[], unreadable: readonly UnreadableTask[]) {
+  const counts: Record<string, number> = {};
+  for (const status of [...tasks.map((one) => one.state.task.status), ...unreadable.map(() => "unreadable")]) counts[status] = (counts[status] ?? 0) + 1;
+  const { stream, readOnly } = snapshot;
+  return {
+    projectId: stream.projectId,
+    name: quoteText(project.name),
+    repoPath: project.repo,
+    tasks: counts,
+    projectPath: desk.store.locate(stream, "project", "document"),
+    ...(readOnly === undefined ? {} : { readOnly: readOnlyWords(readOnly) }),
+  };
+}
+
+async function readTasks(desk: Desk, streams: readonly Stream[]): Promise<{ readonly tasks: readonly ReadTask[]; readonly unreadable: readonly UnreadableTask[] }> {
+  const tasks: ReadTask[] = [];
+  const unreadable: UnreadableTask[] = [];
   for (const stream of streams) {
-    if (stream.taskId === undefined) continue;
-    const snapshot = await desk.store.read(stream);
-    if (snapshot !== undefined) found.push({ stream, state: stateOf(snapshot) });
+    const found = stream.taskId === undefined ? undefined : await readTask(desk, stream);
+    if (found === undefined) continue;
+    if ("state" in found) tasks.push(found);
+    else unreadable.push(found);
   }
-  return found;
+  return { tasks, unreadable };
+}
+
+function warningAbout({ stream, code, reason }: UnreadableTask): string {
+  const what = stream.taskId === undefined ? `project ${stream.projectId}` : `task ${stream.taskId} of project ${stream.projectId}`;
+  return `${what} is unreadable (${code}): ${reason}`;
 }
 
 function summarizeTask(desk: Desk, stream: Stream, { task, steps }: TaskState) {
   return {
-    taskId: task.id,
+    // The folder's name: a copy of it holds the id of the original.
+    taskId: stream.taskId ?? task.id,
     title: quoteText(task.title),
     taskStatus: task.status,
     stepsFinished: steps.filter(isFinished).length,
@@ -228,12 +263,14 @@ function firstOf(ids: readonly string[]): string {
 }
 
 const isEnded = ({ task }: TaskState) => task.status === "done" || task.status === "cancelled";
+const isWritable = ({ snapshot }: ReadTask) => snapshot.readOnly === undefined;
 const rank = (state: TaskState) => (isEnded(state) ? 1 : 0);
 const warningsOf = (desk: Desk, snapshot: Snapshot) => [
   ...desk.live.remarks(),
   ...snapshot.warnings,
-  ...(snapshot.readOnly === undefined ? [] : [`read-only (${snapshot.readOnly.code}): ${snapshot.readOnly.reason}`]),
+  ...(snapshot.readOnly === undefined ? [] : [readOnlyWords(snapshot.readOnly)]),
 ];
+const readOnlyWords = ({ code, reason }: NonNullable<Snapshot["readOnly"]>) => `read-only (${code}): ${reason}`;
 
 async function verifyStreams(desk: Desk, streams: readonly Stream[]) {
   const findings = [];
@@ -268,12 +305,13 @@ function shorten(value: unknown, share: number): unknown {
 }
 
 function inWords(details: StatusDetails): string {
-  const { projects, project, task, step, waitsFor, next, truncated, verify } = details;
+  const { projects, warnings = [], project, task, step, waitsFor, next, truncated, verify } = details;
   const counts = (tasks: Readonly<Record<string, number>>) => Object.entries(tasks).map(([status, count]) => `${count} ${status}`).join(", ") || "no tasks";
   const tokens = (usage: { readonly inputTokens: number; readonly outputTokens: number; readonly costUsd: number }) =>
     `${usage.inputTokens} tokens in, ${usage.outputTokens} out, $${usage.costUsd.toFixed(4)}`;
   const lines = [
-    ...projects.map((one) => `Project ${one.projectId} (${one.name}): ${counts(one.tasks)}.`),
+    ...projects.map((one) => `Project ${one.projectId} (${one.name}): ${counts(one.tasks)}.${one.readOnly === undefined ? "" : ` It is ${one.readOnly}`}`),
+    ...warnings.map((warning) => `Warning: ${warning}`),
     ...(project === undefined
       ? []
       : [

@@ -4,7 +4,7 @@ import { StartTaskParameters } from "../schema/parameters.ts";
 import type { TaskState } from "../schema/documents.ts";
 import { rememberStarter } from "./chat-of-task.ts";
 import type { Desk } from "./desk.ts";
-import { actorOf, changeTask, defineTool, findTask, stateOf } from "./tool.ts";
+import { actorOf, changeTask, defineTool, findTask, readTask } from "./tool.ts";
 
 export const startTask = defineTool({
   name: "start_task",
@@ -25,7 +25,7 @@ export const startTask = defineTool({
         at: desk.now().toISOString(),
         dependenciesDone: (await dependenciesOf(desk, state)).done,
       }),
-      beforeCommit: () => rememberStarter(desk.store, stream, caller),
+      afterCommit: () => rememberStarter(desk.store, stream, caller),
     });
     if (!changed.ok) return changed;
     const taskStatus = changed.state.task.status;
@@ -38,13 +38,16 @@ export function unknownTask(taskId: string): Refusal {
   return refuse("unknown-task", `There is no task ${JSON.stringify(taskId.slice(0, 80))}.`, ["a task id that get_status lists"]);
 }
 
-/** How the tasks that this one waits for stand. Done never becomes undone, so reading them before a commit is safe. */
+/**
+ * How the tasks that this one waits for stand; one that cannot be read is not done. Done never becomes undone, so reading
+ * them before a commit is safe.
+ */
 export async function dependenciesOf(desk: Pick<Desk, "store">, state: TaskState | undefined): Promise<{ readonly done: boolean; readonly cancelled: readonly string[] }> {
   const cancelled: string[] = [];
   let done = true;
   for (const taskId of state?.task.dependsOn ?? []) {
-    const snapshot = await desk.store.read({ projectId: state?.task.projectId ?? "", taskId });
-    const status = snapshot === undefined ? undefined : stateOf(snapshot).task.status;
+    const task = await readTask(desk, { projectId: state?.task.projectId ?? "", taskId });
+    const status = task !== undefined && "state" in task ? task.state.task.status : undefined;
     if (status === "cancelled") cancelled.push(taskId);
     if (status !== "done") done = false;
   }

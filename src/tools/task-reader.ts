@@ -4,9 +4,13 @@ import { isAtRest } from "../flow/recover.ts";
 import { parseProject } from "../schema/documents.ts";
 import type { Launcher } from "../schema/events.ts";
 import type { Store, Stream } from "../store/store.ts";
-import { stateOf } from "./tool.ts";
+import { readTask, stateOf } from "./tool.ts";
 
-/** Reading tasks for the driver. Who launched a run is read from the journal once and kept. */
+/**
+ * Reading tasks for the driver. A task that cannot be read is never in the way of the others: among the unfinished it is
+ * named, so that the driver tells it and looks again; elsewhere it is passed over. Who launched a run is read from the
+ * journal once and kept.
+ */
 export function createTaskReader(store: Store): TaskReader {
   const launchers = new Map<string, Launcher>();
   const read = async (stream: Stream) => {
@@ -17,29 +21,37 @@ export function createTaskReader(store: Store): TaskReader {
     if (text === undefined) return undefined;
     return { state: stateOf(snapshot), repo: parseProject(text).repo, seq: snapshot.seq, sum: snapshot.sum };
   };
+  /** The task, or `unreadable` when it is damaged or newer; throws what passes by itself, so that it is tried again. */
+  const tryRead = async (stream: Stream) => {
+    const task = await readTask({ store }, stream);
+    if (task === undefined || "state" in task) return task;
+    if (task.code === "bug") throw task.cause;
+    return "unreadable" as const;
+  };
   return {
     read,
     async unfinished() {
       const found: Stream[] = [];
       for (const stream of await store.list()) {
         if (stream.taskId === undefined) continue;
-        const task = await read(stream).catch(() => undefined);
+        const task = await read(stream).catch(() => "unreadable" as const);
         if (task === undefined) continue;
-        const ended = task.state.task.status === "done" || task.state.task.status === "cancelled";
-        if (!ended || !isAtRest(task.state)) found.push(stream);
+        const ended = task !== "unreadable" && (task.state.task.status === "done" || task.state.task.status === "cancelled");
+        if (task === "unreadable" || !ended || !isAtRest(task.state)) found.push(stream);
       }
       return found;
     },
     async statusOf(projectId, taskId) {
-      const snapshot = await store.read({ projectId, taskId });
-      return snapshot === undefined ? undefined : stateOf(snapshot).task.status;
+      const task = await tryRead({ projectId, taskId });
+      return task === "unreadable" ? task : task?.state.task.status;
     },
     async waitingFor(projectId, taskId) {
       const found: Stream[] = [];
       for (const stream of await store.list()) {
         if (stream.projectId !== projectId || stream.taskId === undefined) continue;
-        const task = await read(stream);
-        if (task?.state.task.status === "waiting" && task.state.task.dependsOn.includes(taskId)) found.push(stream);
+        const task = await tryRead(stream);
+        if (task === undefined || task === "unreadable" || task.snapshot.readOnly !== undefined) continue;
+        if (task.state.task.status === "waiting" && task.state.task.dependsOn.includes(taskId)) found.push(stream);
       }
       return found;
     },

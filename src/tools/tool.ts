@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { TSchema } from "@sinclair/typebox";
-import { OrchestratorError, refuse, type Refusal } from "../errors.ts";
+import { OrchestratorError, refuse, type ErrorCode, type Refusal } from "../errors.ts";
 import { placeOfSession } from "../flow/run-identity.ts";
 import { changedDocuments, transition } from "../flow/transition.ts";
 import type { Settings } from "../schema/config.ts";
@@ -50,7 +50,10 @@ export function mayUse(audience: Audience, caller: Pick<Caller, "sessionKey" | "
   return settings.allowNonOwners || !(caller.hasSender && caller.senderIsOwner === false);
 }
 
-/** Calls a tool. Always resolves to an answer: what could not be done is told in the same form as a refusal. */
+/**
+ * Calls a tool and resolves to its answer: what could not be done is told in the same form as a refusal. Throws only
+ * `bug`, in general words; what failed is its `cause`, for the log and nobody else.
+ */
 export async function callTool<T extends TSchema>(desk: Desk, caller: Caller, tool: Tool<T>, raw: unknown): Promise<Answer> {
   if (!mayUse(tool.audience, caller, desk.settings))
     return asAnswer(refuse("not-allowed", `${tool.name} is not for this session.`, ["the session that it was made for"]));
@@ -62,8 +65,8 @@ export async function callTool<T extends TSchema>(desk: Desk, caller: Caller, to
     const result = await desk.answers.once(call.callId, () => tool.run(parsed.value, call), changed);
     return "text" in result ? result : asAnswer(result);
   } catch (error) {
-    if (error instanceof OrchestratorError) return asAnswer(refuse(error.code, error.message));
-    throw new OrchestratorError("bug", `${tool.name} failed: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    if (error instanceof OrchestratorError && error.code !== "bug") return asAnswer(refuse(error.code, error.message));
+    throw new OrchestratorError("bug", `${tool.name} failed. ${describeFailure(error).reason}`, { cause: error });
   }
 }
 
@@ -113,18 +116,45 @@ export async function readProject(desk: Desk, projectId: string): Promise<{ read
   return { ok: true, project: parseProject(text), snapshot };
 }
 
-/** Where a task is kept, or undefined. */
+/** Where a task is kept, or undefined. A copy of its project's folder is answered only when nothing else has the task. */
 export async function findTask(desk: Pick<Desk, "store">, taskId: string): Promise<Stream | undefined> {
   if (!isId(taskId)) return undefined;
-  return (await desk.store.list()).find((stream) => stream.taskId === taskId);
+  const found = (await desk.store.list()).filter((stream) => stream.taskId === taskId);
+  if (found.length < 2) return found[0];
+  const ranked = await Promise.all(found.map(async (stream) => ({ stream, rank: await rankOf(desk, stream) })));
+  return ranked.toSorted((one, other) => one.rank - other.rank)[0]?.stream;
+}
+
+/** The original first; one that cannot be read may be the original still; a copy last. */
+async function rankOf(desk: Pick<Desk, "store">, stream: Stream): Promise<number> {
+  try {
+    return (await desk.store.read(stream))?.readOnly?.code === "project-copied" ? 2 : 0;
+  } catch {
+    return 1;
+  }
 }
 
 export type ReadTask = { readonly stream: Stream; readonly snapshot: Snapshot; readonly state: TaskState };
+/** A task that is there and cannot be read: it is damaged, written by a newer version, or the disk fails. */
+export type UnreadableTask = { readonly stream: Stream; readonly code: ErrorCode; readonly reason: string; readonly cause?: unknown };
 
-export async function readTask(desk: Desk, stream: Stream): Promise<ReadTask | undefined> {
-  const snapshot = await desk.store.read(stream);
-  if (snapshot === undefined || snapshot.documents["task"] === undefined) return undefined;
-  return { stream, snapshot, state: stateOf(snapshot) };
+/** The task, or why it cannot be read; undefined when there is none. Never throws: one task's damage is not its siblings'. */
+export async function readTask(desk: Pick<Desk, "store">, stream: Stream): Promise<ReadTask | UnreadableTask | undefined> {
+  try {
+    const snapshot = await desk.store.read(stream);
+    if (snapshot === undefined) return undefined;
+    if (snapshot.readOnly?.code === "newer-schema") return { stream, ...snapshot.readOnly };
+    return { stream, snapshot, state: stateOf(snapshot) };
+  } catch (error) {
+    return { stream, ...describeFailure(error), cause: error };
+  }
+}
+
+/** Code and words of what could not be done; of an unknown error never its own words, which may hold paths. Pure. */
+export function describeFailure(error: unknown): { readonly code: ErrorCode; readonly reason: string } {
+  if (error instanceof OrchestratorError && error.code !== "bug") return { code: error.code, reason: error.message };
+  const known = error instanceof Error && "code" in error && typeof error.code === "string" && /^[A-Z0-9_]+$/.test(error.code) ? ` (${error.code})` : "";
+  return { code: "bug", reason: `Something failed that should not have${known}; the gateway's log has the cause.` };
 }
 
 const parsed = new WeakMap<Snapshot["documents"], TaskState>();
@@ -163,9 +193,10 @@ export type ChangeRequest = {
   readonly actor: Actor;
   /** The event for the state as it is now; called again when another writer was first. */
   toEvent(state: TaskState | undefined): Promise<TaskEvent | Refusal> | TaskEvent | Refusal;
-  /** What must be on disk before the change is, e.g. which chat to tell. Called after the decision, before the commit; the stream must exist. */
-  beforeCommit?(state: TaskState): Promise<void>;
-  /** What can be kept only beside a stream that exists. Called after the commit, before the driver hears of it; a failure is a warning. */
+  /**
+   * What is kept beside the stream because of this change, e.g. which chat to tell. Called after the commit, before the
+   * driver hears of it, and again when the same call is repeated; a failure is a warning.
+   */
   afterCommit?(): Promise<void>;
 };
 
@@ -176,15 +207,16 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
   for (let round = 0; round < mostRounds; round += 1) {
     if (round > 0) await desk.backOff(round);
     const snapshot = await desk.store.read(stream);
+    // Documents of a newer version cannot be read at all, not even to answer a repeated call.
+    if (snapshot?.readOnly?.code === "newer-schema") return refuse(snapshot.readOnly.code, snapshot.readOnly.reason);
     const repeated = snapshot === undefined ? undefined : await findRepeated(desk, stream, snapshot, request.callId);
-    if (repeated !== undefined) return repeated;
+    if (repeated !== undefined) return { ...repeated, warnings: await tryAfter(() => request.afterCommit?.()) };
     if (snapshot?.readOnly !== undefined) return refuse(snapshot.readOnly.code, snapshot.readOnly.reason);
     const before = snapshot === undefined ? undefined : stateOf(snapshot);
     const event = await request.toEvent(before);
     if ("ok" in event) return event;
     const decision = transition(before, event);
     if (!decision.ok) return decision;
-    await request.beforeCommit?.(decision.next);
     const answer = await desk.store.commit(stream, snapshot?.seq ?? 0, {
       at: event.at,
       actor: request.actor,

@@ -2,12 +2,18 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { attemptsUsed } from "./scenarios/attempts-used.ts";
 import { builderAsks } from "./scenarios/builder-asks.ts";
+import { cancel } from "./scenarios/cancel.ts";
 import { checks } from "./scenarios/checks.ts";
 import { happyPath } from "./scenarios/happy-path.ts";
+import { installed } from "./scenarios/installed.ts";
 import { lostRuns } from "./scenarios/lost-runs.ts";
+import { offered } from "./scenarios/offered.ts";
 import { qaSendsBack } from "./scenarios/qa-sends-back.ts";
 import { refusedReports } from "./scenarios/refused-reports.ts";
+import { restarts } from "./scenarios/restarts.ts";
 import { sameCallTwice } from "./scenarios/same-call-twice.ts";
+import { specsAndNames } from "./scenarios/specs-and-names.ts";
+import { twoChats } from "./scenarios/two-chats.ts";
 import { wrongDoors } from "./scenarios/wrong-doors.ts";
 import { openStage, type Stage } from "./stage.ts";
 
@@ -17,7 +23,24 @@ beforeAll(async () => {
 });
 afterAll(() => stage?.end());
 
-const scenarios = [happyPath, qaSendsBack, checks, attemptsUsed, builderAsks, lostRuns, wrongDoors, refusedReports, sameCallTwice];
+const scenarios = [
+  offered,
+  happyPath,
+  qaSendsBack,
+  checks,
+  attemptsUsed,
+  builderAsks,
+  lostRuns,
+  wrongDoors,
+  refusedReports,
+  cancel,
+  twoChats,
+  sameCallTwice,
+  specsAndNames,
+  restarts,
+];
+
+describe("the installed plugin", installed);
 
 describe("the main job on the real gateway", () => {
   for (const scenario of scenarios) scenario(() => stage);
