@@ -2,7 +2,7 @@
  * Facts about paths that people and agents name. Every path is judged by its real place: links are followed before
  * anything is compared, also for a part of the path that exists when the rest does not.
  */
-import { lstat, mkdir, realpath, stat } from "node:fs/promises";
+import { mkdir, realpath, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import path from "node:path";
 import { refuse, type Refusal } from "../errors.ts";
@@ -79,23 +79,26 @@ async function isDirectory(absolute: string): Promise<boolean> {
   }
 }
 
-/** What stands at each path that an agent reported: a file in the repository, nothing, or a place it may not name. */
-export async function inspectPaths(
-  repo: string,
-  paths: readonly string[],
-): Promise<readonly { readonly path: string; readonly kind: "file" | "missing" | "outside" }[]> {
+/**
+ * What a path is that an agent reported. A link is what stands behind it: a link to nothing or to a directory is no file.
+ * `backslash`: no separator here, and a file with one in its name could not be told from a path of Windows.
+ */
+export type PathKind = "file" | "missing" | "outside" | "backslash";
+
+/** What stands at each path that an agent reported: a file in the repository, no file, or a place it may not name. */
+export async function inspectPaths(repo: string, paths: readonly string[]): Promise<readonly { readonly path: string; readonly kind: PathKind }[]> {
   const realRepo = await realPlace(repo);
   return Promise.all(paths.map(async (given) => ({ path: given, kind: await kindOf(realRepo, given) })));
 }
 
-async function kindOf(realRepo: string, given: string): Promise<"file" | "missing" | "outside"> {
-  if (given.includes("\0") || given.includes("\\") || path.posix.isAbsolute(given) || path.win32.isAbsolute(given)) return "outside";
-  if (given.split("/").includes("..")) return "outside";
+async function kindOf(realRepo: string, given: string): Promise<PathKind> {
+  if (given.includes("\0") || path.posix.isAbsolute(given) || path.win32.isAbsolute(given)) return "outside";
+  if (given.split(/[/\\]/).includes("..")) return "outside";
+  if (given.includes("\\")) return "backslash";
   const absolute = path.join(realRepo, given);
   if (!isInside(await realPlace(absolute), realRepo)) return "outside";
   try {
-    const found = await lstat(absolute);
-    return found.isFile() || found.isSymbolicLink() ? "file" : "missing";
+    return (await stat(absolute)).isFile() ? "file" : "missing";
   } catch {
     return "missing";
   }

@@ -12,7 +12,8 @@ export type Limits = { readonly parallelSteps: number };
 /** Everything that is due now. Runs and checks that may not start (paused, waiting, ended) are left out; live runs never are. */
 export function recover(state: TaskState, limits: Limits): readonly Effect[] {
   const running = state.steps.flatMap(dueForOpenRuns);
-  if (!mayLaunch(state)) return [...running, ...dueForDependencies(state)];
+  // A run that was planned and not launched yet waits with the task.
+  if (!mayLaunch(state)) return [...running.filter((effect) => effect.type !== "LaunchRun"), ...dueForDependencies(state)];
   const going = state.steps.filter(holdsTree);
   const continued = going.flatMap((step) => [...dueChecks(step), ...duePlan(step)]);
   const free = Math.max(0, limits.parallelSteps - going.length);

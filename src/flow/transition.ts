@@ -169,7 +169,8 @@ function addStep(state: TaskState, event: TaskEventOf<"StepAdded">): Draft | Ref
   if (wrong !== undefined) return wrong;
   if (acceptance === undefined) return { ...state, steps: [...others, added] };
   const behind = { ...acceptance, index: index + 1, dependsOn: [...others.map((step) => step.id), added.id] };
-  const again = isFinished(acceptance) || acceptance.status === "queued" ? behind : { ...fence(behind), status: "queued" as const, question: null };
+  const isSettled = isFinished(acceptance) || acceptance.status === "queued";
+  const again = isSettled ? behind : { ...fence(behind), status: "queued" as const, question: null, maxAttempts: attemptsFrom(acceptance, event.maxAttempts) };
   const answered = acceptance.question === null ? again : withDecision(again, acceptance, { at: event.at, by: event.by, status: "queued", reason: `step ${added.id} was added` });
   return { ...state, steps: [...others, added, answered] };
 }
@@ -359,8 +360,7 @@ function applyDecision(step: Step, event: TaskEventOf<"StepDecided">): Step {
   const open: Step = { ...fence(step), question: null };
   switch (event.status) {
     case "queued": {
-      const maxAttempts = step.status === "blocked" ? step.attempt + event.maxAttempts : Math.max(step.maxAttempts, step.attempt + 1);
-      return { ...open, status: "queued", maxAttempts, note: event.reason };
+      return { ...open, status: "queued", maxAttempts: attemptsFrom(step, event.maxAttempts), note: event.reason };
     }
     case "passed":
       return { ...open, status: "passed", passedBy: "person" };
@@ -373,8 +373,14 @@ function applyDecision(step: Step, event: TaskEventOf<"StepDecided">): Step {
   }
 }
 
+/** The allowance of a step that is queued again: a new one after an answer, else at least one more attempt. */
+function attemptsFrom(step: Step, configured: number): number {
+  return step.status === "blocked" ? step.attempt + configured : Math.max(step.maxAttempts, step.attempt + 1);
+}
+
 function withDecision(step: Step, before: Step, made: Pick<Decision, "at" | "by" | "status" | "reason">): Step {
   const decision: Decision = { at: made.at, by: made.by, status: made.status, reason: made.reason, question: before.question?.kind ?? null };
+  if (step.attempts.length === 0) return { ...step, decisions: [...(step.decisions ?? []), decision] };
   return changeAttempt(step, (attempt) => ({ ...attempt, decisions: [...(attempt.decisions ?? []), decision] }));
 }
 

@@ -8,6 +8,7 @@ import type {
   Attempt,
   CheckResult,
   Criterion,
+  Decision,
   Project,
   Question,
   Run,
@@ -133,6 +134,37 @@ export function viewTask(task: Task, steps: readonly Step[]) {
       used: usageWords(usage),
     })),
     usageTotal: usageWords(sumUsage(runsOf(ordered))),
+    decisions: decisionsOf(ordered),
+  };
+}
+
+/** Decisions on a task's page: the latest; each step's page has all of its own. */
+const decisionsOnPage = 50;
+
+/** What was decided about the steps, the latest last. */
+function decisionsOf(steps: readonly Step[]) {
+  const all = steps.flatMap((step) => decisionsAbout(step).map((decision) => ({ stepId: step.id, decision })));
+  const latest = all.toSorted((one, other) => byText(one.decision.at, other.decision.at)).slice(-decisionsOnPage);
+  return {
+    shown: latest.map(({ stepId, decision }) => ({ stepId, ...viewDecision(decision) })),
+    left:
+      all.length > latest.length
+        ? `${countWords(all.length - latest.length, "earlier decision")} not shown; the steps' pages have them.`
+        : null,
+  };
+}
+
+function decisionsAbout(step: Step): readonly Decision[] {
+  return [...(step.decisions ?? []), ...step.attempts.flatMap((attempt) => attempt.decisions ?? [])];
+}
+
+function viewDecision(decision: Decision) {
+  return {
+    at: momentWords(decision.at),
+    by: decision.by === "person" ? "a person" : "the orchestrator",
+    what: decisionWords(decision.status),
+    question: decision.question === null ? "" : `The step ${questionWords[decision.question]}.`,
+    reason: decision.reason,
   };
 }
 
@@ -291,6 +323,7 @@ export function viewStep(task: Pick<Task, "id" | "title">, step: Step) {
       limit: `${check.timeoutSeconds} s`,
     })),
     dependsOn: step.dependsOn,
+    decisions: (step.decisions ?? []).map(viewDecision),
     attempts: step.attempts.toReversed().map(viewAttempt),
     usageTotal: usageWords(sumUsage(runsOf([step]))),
     history: historyOf(step),
@@ -385,13 +418,7 @@ function viewAttempt(attempt: Attempt) {
       runId: late.runId,
       report: late.report,
     })),
-    decisions: (attempt.decisions ?? []).map((decision) => ({
-      at: momentWords(decision.at),
-      by: decision.by === "person" ? "a person" : "the orchestrator",
-      what: decisionWords(decision.status),
-      question: decision.question === null ? "" : `The step ${questionWords[decision.question]}.`,
-      reason: decision.reason,
-    })),
+    decisions: (attempt.decisions ?? []).map(viewDecision),
     runs: attempt.runs.map(viewRun),
   };
 }
@@ -499,7 +526,11 @@ function viewRun(run: Run) {
 
 /** What the document itself tells of the step's way, oldest first. The journal has every change. */
 function historyOf(step: Step): readonly { readonly at: string; readonly what: string }[] {
-  const moments = [{ at: step.createdAt, what: "The step was created." }, ...step.attempts.flatMap(momentsOf)];
+  const moments = [
+    { at: step.createdAt, what: "The step was created." },
+    ...step.attempts.flatMap(momentsOf),
+    ...decisionsAbout(step).map(momentOfDecision),
+  ];
   const asked =
     step.question === null
       ? []
@@ -520,13 +551,13 @@ function momentsOf(attempt: Attempt): readonly { readonly at: string; readonly w
       { at: run.endedAt, what: `The run ended (${name})${run.end === null ? "" : `: ${runEndWords[run.end]}`}.` },
     ];
   });
-  const decisions = (attempt.decisions ?? []).map((decision) => ({
-    at: decision.at,
-    what: `Decided by ${decision.by === "person" ? "a person" : "the orchestrator"}: ${decisionWords(decision.status)}.`,
-  }));
   const late = attempt.late.map(({ at, role }) => ({
     at,
     what: `A late report came (${roleWord(role)}, ${of}); it has no effect.`,
   }));
-  return [...runs, ...decisions, ...late];
+  return [...runs, ...late];
+}
+
+function momentOfDecision({ at, by, status }: Decision): { readonly at: string; readonly what: string } {
+  return { at, what: `Decided by ${by === "person" ? "a person" : "the orchestrator"}: ${decisionWords(status)}.` };
 }

@@ -1,5 +1,5 @@
 /** The plugin's configuration: closed, nothing required. `openclaw.plugin.json` carries the same schema; a test compares. */
-import { Type, type Static } from "@sinclair/typebox";
+import { Type, type Static, type TSchema } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import type { Immutable } from "./documents.ts";
 
@@ -69,23 +69,23 @@ export type Settings = {
 };
 
 /**
- * Settings from what the host hands over. A value that the schema refuses (the host checks it before us) is left out and
- * named in `problems`, so that a typing error never stops the plugin. Pure.
+ * Settings from what the host hands over (it checks them before us). A top-level key whose value the schema refuses is
+ * left out and named in `problems`, so that a typing error never stops the plugin; the others count. `orchestrators` is
+ * the exception: left out it would let every agent orchestrate, so a faulty value means that none may. Agent ids are in
+ * lower case, as the host has them. Pure.
  */
 export function readSettings(raw: unknown): { readonly settings: Settings; readonly problems: readonly string[] } {
-  const problems = [...Value.Errors(Config, raw ?? {})].map((error) => `${error.path || "/"}: ${error.message}`);
-  // Checked just above; a faulty configuration counts as none.
-  const config = problems.length === 0 ? ((raw ?? {}) as Config) : {};
+  const { config, problems } = readConfig(raw ?? {});
   const minutes = (value: number) => value * 60_000;
   const limits = (name: "builder" | "qa"): RoleSettings => {
-    const { agentId, idleMinutes = 60, maxMinutes = 240 } = config.roles?.[name] ?? {};
-    return { ...(agentId === undefined ? {} : { agentId }), idleMs: minutes(idleMinutes), maxMs: minutes(maxMinutes) };
+    const { agentId = "", idleMinutes = 60, maxMinutes = 240 } = config.roles?.[name] ?? {};
+    return { ...(asAgentId(agentId) === "" ? {} : { agentId: asAgentId(agentId) }), idleMs: minutes(idleMinutes), maxMs: minutes(maxMinutes) };
   };
   return {
     problems,
     settings: {
       ...(config.root === undefined ? {} : { root: config.root }),
-      ...(config.orchestrators === undefined ? {} : { orchestrators: config.orchestrators }),
+      ...(config.orchestrators === undefined ? {} : { orchestrators: config.orchestrators.map(asAgentId) }),
       allowNonOwners: config.allowNonOwners ?? false,
       allowedRepos: config.allowedRepos ?? [],
       roles: { builder: limits("builder"), qa: limits("qa") },
@@ -98,4 +98,31 @@ export function readSettings(raw: unknown): { readonly settings: Settings; reado
       notify: config.notify ?? "steps",
     },
   };
+}
+
+/** The host's form of an agent id, as it stands in session keys and in every caller. */
+const asAgentId = (given: string) => given.trim().toLowerCase();
+
+function readConfig(raw: unknown): { readonly config: Config; readonly problems: readonly string[] } {
+  const isObject = typeof raw === "object" && raw !== null && !Array.isArray(raw);
+  if (!isObject) return { config: { orchestrators: [] }, problems: ["/: the configuration is no object, so no agent may orchestrate"] };
+  const properties: Readonly<Record<string, TSchema>> = Config.properties;
+  const kept: (readonly [string, unknown])[] = [];
+  const problems: string[] = [];
+  for (const [key, value] of Object.entries(raw)) {
+    if (value === undefined) continue;
+    const wrong = problemsOf(Object.hasOwn(properties, key) ? properties[key] : undefined, key, value);
+    problems.push(...wrong);
+    if (wrong.length === 0) kept.push([key, value]);
+    else if (key === "orchestrators") kept.push([key, []]);
+  }
+  // Every value was compared with its part of the schema, and no part is required.
+  return { config: Object.fromEntries(kept) as Config, problems };
+}
+
+function problemsOf(schema: TSchema | undefined, key: string, value: unknown): readonly string[] {
+  if (schema === undefined) return [`/${key}: there is no such setting`];
+  const choices: readonly unknown[] | undefined = schema["enum"];
+  if (choices?.includes(value) === false) return [`/${key}: is none of ${choices.join(", ")}`];
+  return [...Value.Errors(schema, value)].map((error) => `/${key}${error.path}: ${error.message}`);
 }

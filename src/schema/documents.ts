@@ -138,7 +138,7 @@ export type QaReport = Immutable<Static<typeof QaReport>>;
 export const LateReport = object({ runId: text(), role: text(), at: moment(), report: text() });
 export type LateReport = Immutable<Static<typeof LateReport>>;
 
-/** A person's or the orchestrator's decision on the step after this attempt; `question` is what it answered. */
+/** A person's or the orchestrator's decision on the step; `question` is what it answered. It stands in the attempt it came after. */
 export const Decision = object({
   at: moment(),
   by: Type.Union([Type.Literal("person"), Type.Literal("orchestrator")]),
@@ -222,6 +222,8 @@ export const Step = object({
   question: Type.Union([Question, Type.Null()]),
   /** What a person wants the next attempt to know; moved into that attempt when it starts. */
   note: Type.Optional(text()),
+  /** Decisions before the first attempt, each added by the commit that carried it out; later ones stand in the attempt they came after. */
+  decisions: Type.Optional(Type.Array(Decision)),
   builder: Seat,
   qa: Seat,
   attempts: Type.Array(Attempt),

@@ -22,7 +22,7 @@ export type Caller = {
   readonly runId?: string;
 };
 
-export type ReportedPath = { readonly path: string; readonly kind: "file" | "missing" | "outside" };
+export type ReportedPath = { readonly path: string; readonly kind: "file" | "missing" | "outside" | "backslash" };
 
 export type Desk = {
   readonly store: Store;

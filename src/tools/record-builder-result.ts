@@ -42,6 +42,7 @@ async function refusePaths(desk: Desk, repo: string, changed: readonly string[],
     ...inChanged.filter((one) => one.kind === "missing").map((one) => `${show(one.path)} in filesChanged is no file now`),
     ...inDeleted.filter((one) => one.kind === "file").map((one) => `${show(one.path)} in filesDeleted is still a file`),
     ...[...inChanged, ...inDeleted].filter((one) => one.kind === "outside").map((one) => `${show(one.path)} is absolute or leaves the repository`),
+    ...[...inChanged, ...inDeleted].filter((one) => one.kind === "backslash").map((one) => `${show(one.path)} has a backslash; folders are separated by /`),
   ];
   if (wrong.length === 0) return undefined;
   const more = wrong.length > 20 ? `; and ${wrong.length - 20} more` : "";

@@ -386,6 +386,111 @@ describe("a task that has to wait", () => {
   });
 });
 
+describe("a task that is paused in the middle of a step", () => {
+  /** Its builder reported while it was paused, in the tree that another task wants too. */
+  async function setup(config: Config) {
+    const world = await createWorld({ config: { ...plain, ...config }, cast: { builder: staysBusy } });
+    const first = await world.started({ projectId: await world.project("One", "/repos/shared"), title: "First" });
+    await world.rest();
+    await world.done(setTaskStatus, { taskId: first, status: "paused" });
+    await world.letPlay(world.live(), builds);
+    await world.pass(second);
+    expect(await world.step(first)).toMatchObject({ status: "reviewing" });
+    return { world, first };
+  }
+
+  it("gives its place and its tree to others, and asks for them again when it goes on", async () => {
+    const { world, first } = await setup({ parallelTasks: 1 });
+    const other = await world.started({ projectId: await world.project("Two", "/repos/shared"), title: "Other" });
+    await world.pass(second);
+    expect(world.live().map((run) => run.place.taskId)).toStrictEqual([other]);
+    await world.done(setTaskStatus, { taskId: first, status: "running" });
+    await world.pass(second);
+    expect(world.live().map((run) => run.place.taskId)).toStrictEqual([other]);
+    expect(world.driver().waitsFor({ projectId: "one", taskId: first })).toStrictEqual([{ taskId: first, kind: "tree", id: other }]);
+    await world.letPlay(world.live(), builds);
+    await becomes(world, other, "done");
+    await becomes(world, first, "done");
+  });
+
+  it("has its place again before new work when the gateway starts anew after it went on", async () => {
+    const { world, first } = await setup({ parallelTasks: 1 });
+    const other = await world.task({ projectId: await world.project("A", "/repos/shared"), title: "Other" });
+    await world.stop();
+    await world.done(setTaskStatus, { taskId: first, status: "running" });
+    await world.done(startTask, { taskId: other });
+    await world.restart();
+    await world.pass(second);
+    expect(world.runs.slice(1, 2).map((run) => [run.place.taskId, run.place.role])).toStrictEqual([[first, "qa"]]);
+  });
+
+  it("keeps its place until the check that ran has ended", async () => {
+    const world = await createWorld({ config: { ...plain, parallelTasks: 1, checks: { allow: ["npm"] } } });
+    const steps = [aStepOf({ checks: [{ name: "tests", command: ["npm"] }] })];
+    const release = world.hold("check");
+    const first = await world.started({ projectId: await world.project("One"), steps, title: "First" });
+    await world.pass(second);
+    await world.done(setTaskStatus, { taskId: first, status: "paused" });
+    const other = await world.started({ projectId: await world.project("Two"), title: "Other" });
+    await world.pass(second);
+    expect(await world.step(first)).toMatchObject({ status: "checking" });
+    expect(world.runs.map((run) => run.place.taskId)).toStrictEqual([first]);
+    release();
+    await becomes(world, other, "done");
+    expect(await world.step(first)).toMatchObject({ status: "checking" });
+  });
+});
+
+describe("a damaged journal", () => {
+  const damage = () => new OrchestratorError("journal-damaged", "line 3 of the journal is no record");
+  const told = (world: World) => world.warnings.filter((one) => one.includes("line 3"));
+
+  it("is told once, looked at again without a word, and goes on when it is restored", async () => {
+    const world = await createWorld({ config: plain });
+    const taskId = await world.task();
+    world.fail("read", damage(), 1000, { of: taskId, result: '\\"startedAt\\": \\"' });
+    await world.done(startTask, { taskId });
+    await world.pass(10 * minute);
+    expect(told(world)).toStrictEqual([`task ${taskId} is not driven until this is mended: line 3 of the journal is no record`]);
+    expect(world.runs).toStrictEqual([]);
+    world.mend();
+    await becomes(world, taskId, "done");
+    expect(told(world)).toHaveLength(1);
+  });
+
+  it("that is there at the start heals too, and other tasks go on", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+    const projectId = await world.project();
+    const damaged = await world.started({ projectId, title: "Damaged" });
+    const other = await world.task({ projectId, title: "Other" });
+    await world.stop();
+    world.fail("read", damage(), 1000, { of: damaged });
+    await world.restart();
+    await world.done(startTask, { taskId: other });
+    await world.pass(minute);
+    world.askToCancelFlow(other);
+    await becomes(world, other, "cancelled");
+    expect(told(world)).toHaveLength(1);
+    world.mend();
+    await world.until(() => world.live().some((run) => run.place.taskId === damaged));
+  });
+
+  it("of a task that is waited for is looked at again", async () => {
+    const world = await createWorld({ config: plain });
+    const projectId = await world.project();
+    const first = await world.started({ projectId, title: "First" });
+    await becomes(world, first, "done");
+    const waiting = await world.task({ projectId, title: "Second", dependsOn: [first] });
+    world.fail("read", damage(), 1000, { of: first });
+    await world.done(startTask, { taskId: waiting });
+    await world.pass(minute);
+    expect(await world.status(waiting)).toBe("waiting");
+    expect(world.warnings.filter((one) => one.includes("cannot be read"))).toHaveLength(1);
+    world.mend();
+    await becomes(world, waiting, "done");
+  });
+});
+
 describe("a host that refuses", () => {
   it("to launch for a while delays the run and loses none", async () => {
     const world = await createWorld({ config: plain });

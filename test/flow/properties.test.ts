@@ -3,14 +3,14 @@ import * as fc from "fast-check";
 import { Value } from "@sinclair/typebox/value";
 import { describe, expect, it } from "vitest";
 import { errorTable } from "../../src/errors.ts";
-import { currentAttempt, findCycle, openRuns } from "../../src/flow/ready.ts";
+import { currentAttempt, findCycle, holdsTree, mayLaunch, openRuns } from "../../src/flow/ready.ts";
 import { recover } from "../../src/flow/recover.ts";
 import { placeOfSession, runIdOf, sessionKeyOf } from "../../src/flow/run-identity.ts";
 import { changedDocuments, transition } from "../../src/flow/transition.ts";
 import { Step, Task, formatDocument, parseStep, parseTask, type TaskState } from "../../src/schema/documents.ts";
 import { Effect } from "../../src/schema/effects.ts";
 import { TaskEvent } from "../../src/schema/events.ts";
-import { momentOf } from "../support/histories.ts";
+import { anEvent } from "../support/histories.ts";
 import { friendlyEvent, walks, type Stride, type Walk } from "../support/walks.ts";
 
 /** Looks at every stride of many walks. */
@@ -85,9 +85,13 @@ describe("after any sequence of events", () => {
     });
   });
 
-  it("every open run is looked after: it is launched, awaited or stopped, whatever the task's status", () => {
+  it("every open run is looked after: launched, awaited or stopped; only one that a pause met unlaunched waits with its task", () => {
     always(({ after }) => {
-      const open = after.steps.flatMap((step) => openRuns(step).map((run) => run.runId));
+      const held = (step: Step) => (mayLaunch(after) ? [] : [step.builder, step.qa].filter((seat) => seat.status === "launching"));
+      const open = after.steps.flatMap((step) => {
+        const waiting = held(step).map((seat) => seat.runId);
+        return openRuns(step).flatMap((run) => (waiting.includes(run.runId) ? [] : [run.runId]));
+      });
       const due = recover(after, { parallelSteps: 1 }).flatMap((effect) => ("runId" in effect ? [effect.runId] : []));
       expect(due.toSorted()).toEqual(open.toSorted());
     });
@@ -177,9 +181,16 @@ describe("after any sequence of events", () => {
           );
           expect((attempt?.checks ?? []).every((check) => check.exitCode === 0)).toBe(true);
         }
-        if (step.passedBy === "person" && attempt !== undefined)
-          expect(attempt.decisions?.at(-1)).toMatchObject({ by: "person", status: "passed" });
+        const decisions = attempt === undefined ? step.decisions : attempt.decisions;
+        if (step.passedBy === "person") expect(decisions?.at(-1)).toMatchObject({ by: "person", status: "passed" });
+        if (step.status === "skipped") expect(decisions?.at(-1)).toMatchObject({ by: "person", status: "skipped" });
       }
+    });
+  });
+
+  it("no step is in an attempt beyond its allowance", () => {
+    always(({ after }) => {
+      for (const step of after.steps) expect(step.attempt).toBeLessThanOrEqual(step.maxAttempts);
     });
   });
 
@@ -187,6 +198,15 @@ describe("after any sequence of events", () => {
     always(({ after }) => {
       for (const step of after.steps) expect(step.question !== null).toBe(step.status === "blocked");
       if (after.task.question !== null) expect(["waiting", "paused"]).toContain(after.task.status);
+    });
+  });
+
+  it("checks are taken only when the builder's run has ended", () => {
+    always(({ before, event, decision }) => {
+      if (event.type !== "ChecksFinished" || !decision.ok) return;
+      expect(
+        stepIn(before, event.stepId)?.attempts.flatMap((attempt) => attempt.runs.map((run) => run.endedAt)),
+      ).not.toContain(null);
     });
   });
 
@@ -233,24 +253,19 @@ describe("after any sequence of events", () => {
     });
   });
 
-  it("never more steps hold the tree than may, and what is planned is accepted", () => {
+  it("all that is to be planned is accepted, and no more steps hold the tree than may", () => {
     always(({ after }) => {
-      for (const effect of recover(after, { parallelSteps: 2 }))
-        if (effect.type === "PlanRun") {
-          const { stepId, role } = effect;
-          const launcher = { host: "h", pid: 1, startedAt: momentOf(0), bootId: "b" };
-          const planned = transition(after, {
-            type: "RunPlanned",
-            v: 1,
-            at: momentOf(99),
-            stepId,
-            role,
-            agentId: "main",
-            treeBefore: null,
-            launcher,
-          });
+      for (const parallelSteps of [1, 2]) {
+        const most = Math.max(parallelSteps, after.steps.filter(holdsTree).length);
+        let state = after;
+        for (const effect of recover(after, { parallelSteps })) {
+          if (effect.type !== "PlanRun") continue;
+          const planned = transition(state, anEvent("RunPlanned", { stepId: effect.stepId, role: effect.role }));
           expect(planned).toMatchObject({ ok: true });
+          if (planned.ok) state = planned.next;
         }
+        expect(state.steps.filter(holdsTree).length).toBeLessThanOrEqual(most);
+      }
     });
   });
 

@@ -29,6 +29,13 @@ describe("what is due", () => {
     ]);
   });
 
+  it("launches nothing that was planned before a pause, and goes on with it afterwards", () => {
+    const planned = side(1).and("RunPlanned", { stepId: "step-01" });
+    expect(due(planned, 1)).toEqual(["LaunchRun step-01"]);
+    expect(due(planned.and("TaskPaused"), 1)).toEqual([]);
+    expect(due(planned.and("TaskPaused").and("TaskResumed"), 1)).toEqual(["LaunchRun step-01"]);
+  });
+
   it("starts nothing while a step between two runs holds the tree", () => {
     expect(due(side(2).build("step-01"), 1)).toEqual(["PlanRun step-01"]);
   });

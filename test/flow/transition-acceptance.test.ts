@@ -1,7 +1,7 @@
 /** The closing review of a task. DESIGN section 4, "Acceptance". */
 import { describe, expect, it } from "vitest";
 import { currentAttempt } from "../../src/flow/ready.ts";
-import { aWantedStep, history, judgementsOf, momentOf } from "../support/histories.ts";
+import { aWantedStep, history, judgementsOf, momentOf, type History } from "../support/histories.ts";
 
 const reviewed = (count = 1) =>
   history({
@@ -119,6 +119,14 @@ describe("an acceptance review that fails", () => {
     const done = added.pass("step-02").judge("acceptance");
     expect(done.step("acceptance")).toMatchObject({ status: "passed", attempt: 2 });
     expect(done.taskStatus).toBe("done");
+  });
+
+  it("has attempts left behind a step that is added, however many it had", () => {
+    const again = (task: History) => task.and("StepAdded", { by: "person", step: aWantedStep(), maxAttempts: 3 });
+    const used = again(failed());
+    expect(used.step("acceptance")).toMatchObject({ attempt: 1, maxAttempts: 4 });
+    const live = history({ maxAttempts: 1, acceptanceReview: true }).start().pass("step-01").launch("acceptance", "qa");
+    expect(again(live).step("acceptance")).toMatchObject({ status: "queued", attempt: 1, maxAttempts: 2 });
   });
 
   it("needs a person to answer by adding a step", () => {

@@ -1,7 +1,8 @@
 /** set_step_status: every status to every other, who may decide, and what is kept. DESIGN section 4, second table. */
 import { describe, expect, it } from "vitest";
 import { currentAttempt } from "../../src/flow/ready.ts";
-import type { StepStatus } from "../../src/schema/documents.ts";
+import { changedDocuments } from "../../src/flow/transition.ts";
+import { parseStep, type StepStatus } from "../../src/schema/documents.ts";
 import { aCheck, aWantedStep, history, judgementsOf, momentOf, type History } from "../support/histories.ts";
 
 const withCheck = () => history({ steps: [aWantedStep({ checks: [aCheck] }), aWantedStep()] }).start();
@@ -176,6 +177,33 @@ describe("a retry", () => {
     expect(currentAttempt(again.step())?.decisions).toEqual([
       { at: momentOf(10), by: "person", status: "queued", reason: "Once more.", question: "attempts-used" },
     ]);
+  });
+});
+
+describe("a decision before the first attempt", () => {
+  const waits = () => history({ steps: [aWantedStep(), aWantedStep()] }).start();
+
+  it("is kept with the step", () => {
+    const skipped = waits().and("StepDecided", { stepId: "step-02", status: "skipped", reason: "Not needed." });
+    const decision = { at: momentOf(2), by: "person", status: "skipped", reason: "Not needed.", question: null };
+    expect(skipped.step("step-02")).toMatchObject({ status: "skipped", attempts: [], decisions: [decision] });
+    expect(parseStep(changedDocuments(undefined, skipped.state)["steps/step-02"] ?? "")).toEqual(skipped.step("step-02"));
+  });
+
+  it("stays there when attempts follow, and later decisions stand in their attempts", () => {
+    const held = waits().and("StepDecided", { status: "blocked", by: "orchestrator", reason: "Wait." });
+    const again = held.and("StepDecided", { status: "queued", reason: "Go." }).launch("step-01", "builder");
+    const stopped = again.and("StepDecided", { status: "queued", reason: "Anew." });
+    expect(stopped.step().decisions?.map(({ reason, question }) => [reason, question])).toEqual([
+      ["Wait.", null],
+      ["Go.", "held"],
+    ]);
+    expect(currentAttempt(stopped.step())?.decisions?.map(({ reason }) => reason)).toEqual(["Anew."]);
+  });
+
+  it("is kept when a cancel of the task answers a question", () => {
+    const held = waits().and("StepDecided", { status: "blocked", reason: "Wait." }).and("TaskCancelled");
+    expect(held.step().decisions?.map(({ status }) => status)).toEqual(["blocked", "cancelled"]);
   });
 });
 

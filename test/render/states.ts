@@ -225,6 +225,13 @@ export const states = {
       updatedAt: minute(66),
     },
   ),
+  skipped: state(
+    withReview([
+      firstPassed,
+      { ...second, status: "skipped", decisions: [aDecision({ at: minute(26), status: "skipped", reason: "Not | needed.\nReally.", question: null })] },
+      third,
+    ]),
+  ),
   cancelled: state(
     withReview([firstPassed, { ...secondBuilding, status: "cancelled" }, { ...third, status: "cancelled" }], {
       status: "cancelled",

@@ -98,6 +98,8 @@ export type BenchOptions = {
   /** Judge paths on real files below this root. */
   readonly root?: string;
   readonly live?: Partial<Desk["live"]>;
+  /** A store in memory when left out. */
+  readonly store?: Store;
 };
 
 export type Bench = {
@@ -148,7 +150,7 @@ export async function aRealRoot(): Promise<string> {
 export function createBench(options: BenchOptions = {}): Bench {
   const { settings, problems } = readSettings(options.config ?? {});
   if (problems.length > 0) throw new Error(problems.join("; "));
-  const store = createMemoryStore({ renderPages: () => ({}) });
+  const store = options.store ?? createMemoryStore({ renderPages: () => ({}) });
   const flowsMade: string[] = [];
   const committed: string[] = [];
   let time = Date.UTC(2026, 0, 1);

@@ -117,6 +117,7 @@ function essenceOfStep(step: Step) {
     maxAttempts: step.maxAttempts,
     passedBy: step.passedBy,
     question: step.question?.kind ?? null,
+    decisions: step.decisions?.map(({ by, status }) => `${by} ${status}`),
     attempts: step.attempts.map((attempt) => ({
       note: attempt.note,
       outcome: attempt.builder?.outcome,

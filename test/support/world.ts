@@ -173,6 +173,8 @@ export type World = {
   kill(): Promise<void>;
   /** The next calls of a part of the outside fail. */
   fail(part: Part, error: Error, times?: number, meeting?: Meeting): void;
+  /** What was to fail from now on does not. */
+  mend(): void;
   /** The next call of a part of the outside is held until the answer is called. */
   hold(part: Part, meeting?: Meeting): () => void;
   /** Another writer is first at the next commits. */
@@ -629,6 +631,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       await settle();
     },
     fail: (part, error, times = 1, meeting = {}) => void faults.push({ part, error, times, ...meeting }),
+    mend: () => void faults.splice(0),
     beFirst: (times) => void (conflicts = times),
     hold(part, meeting = {}) {
       const { promise, resolve } = Promise.withResolvers<void>();

@@ -1,5 +1,7 @@
 /** start_task, set_task_status and set_step_status: the tables of DESIGN section 4 as callers meet them, and who may decide what. */
 import { describe, expect, it } from "vitest";
+import { createMemoryStore } from "../../src/store/memory-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { createRecorder } from "../../src/tools/driver-tools.ts";
 import { aBuilderReport, aJudgement, aProject, aStep, aTask, createBench, type Bench } from "../support/bench.ts";
 import { owner, wakeUp } from "../support/callers.ts";
@@ -121,6 +123,27 @@ describe("a task", () => {
     const bench = createBench();
     const taskId = await bench.started();
     await bench.refused("start_task", { taskId }, owner({ sessionKey: "agent:main:other-chat" }));
+  });
+
+  it("that two chats start at once is told about in the one that was first", async () => {
+    const kept = createMemoryStore({ renderPages: () => ({}) });
+    let between: (() => Promise<unknown>) | undefined;
+    const store: Store = {
+      ...kept,
+      read: async (stream) => {
+        const seen = await kept.read(stream);
+        const meanwhile = stream.taskId === undefined ? undefined : between;
+        if (meanwhile !== undefined) between = undefined;
+        await meanwhile?.();
+        return seen;
+      },
+    };
+    const bench = createBench({ store });
+    const taskId = await aDraft(bench);
+    between = () => bench.done("start_task", { taskId }, owner({ sessionKey: "agent:main:first" }));
+    const late = await bench.call("start_task", { taskId }, owner({ sessionKey: "agent:main:late" }));
+    expect(late.details).toMatchObject({ refused: { code: "already-started" } });
+    expect(await store.readSidecar({ projectId: "shop", taskId }, "chats")).toMatchObject({ told: { sessionKey: "agent:main:first" } });
   });
 
   it("starts at once when what it waits for is done, and waits else", async () => {

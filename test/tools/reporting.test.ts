@@ -198,6 +198,8 @@ describe("the files of a builder's report", () => {
     await symlink(outside, path.join(repo, "leads-out"));
     await symlink(path.join(outside, "secret.txt"), path.join(repo, "linked.txt"));
     await symlink(path.join(repo, "src"), path.join(repo, "leads-in"));
+    await symlink(path.join(repo, "src", "a.txt"), path.join(repo, "link.txt"));
+    await symlink(path.join(repo, "nothing"), path.join(repo, "dangling.txt"));
     const taskId = await bench.started();
     const builder = await bench.launched(taskId, "step-01", "builder");
     return {
@@ -212,8 +214,8 @@ describe("the files of a builder's report", () => {
     await bench.done(
       "record_builder_result",
       ...report({
-        filesChanged: ["src/a.txt", "界 b.txt", "leads-in/a.txt"],
-        filesDeleted: ["gone.txt", "src/never-was/c.txt"],
+        filesChanged: ["src/a.txt", "界 b.txt", "leads-in/a.txt", "link.txt"],
+        filesDeleted: ["gone.txt", "dangling.txt", "src/never-was/c.txt"],
       }),
     );
   });
@@ -221,7 +223,10 @@ describe("the files of a builder's report", () => {
   it.each([
     ["an absolute path", "/etc/passwd", "is absolute or leaves the repository"],
     ["a path of Windows", "C:\\temp\\a.txt", "is absolute or leaves the repository"],
-    ["a backslash", "src\\a.txt", "is absolute or leaves the repository"],
+    ["a backslash", "src\\a.txt", "has a backslash; folders are separated by /"],
+    ["a way out with backslashes", "..\\outside", "is absolute or leaves the repository"],
+    ["a link to a directory", "leads-in", "in filesChanged is no file now"],
+    ["a link to nothing", "dangling.txt", "in filesChanged is no file now"],
     ["a way out", "../outside/secret.txt", "is absolute or leaves the repository"],
     ["a way out and back", "src/../src/a.txt", "is absolute or leaves the repository"],
     ["a file behind a link that leads out", "leads-out/secret.txt", "is absolute or leaves the repository"],

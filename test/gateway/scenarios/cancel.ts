@@ -19,16 +19,24 @@ export function cancel(stage: () => Stage): void {
     await until("the launch to be confirmed", async () => (await play.step("step-01")).builder.status === "running");
     return { play, held, turn };
   };
-  const setTask = (play: Play, status: string) => stage().say(`set_task_status ${JSON.stringify({ taskId: play.taskId, status, reason: "Plans have changed." })}`);
+  const setTask = (play: Play, status: string) =>
+    stage().say(`set_task_status ${JSON.stringify({ taskId: play.taskId, status, reason: "Plans have changed." })}`);
 
   const expectCancelled = async ({ play, held, turn }: Awaited<ReturnType<typeof holdBuilder>>) => {
     await play.untilTask("cancelled");
     await play.untilQuiet();
-    const aborted = await stage().model.turns.waitForOutcome("the builder's turn to end", (entry) => entry.turn.requestId === turn.requestId);
+    const aborted = await stage().model.turns.waitForOutcome(
+      "the builder's turn to end",
+      (entry) => entry.turn.requestId === turn.requestId,
+    );
     held.open();
     expect(aborted.outcome).toBe("aborted");
     const step = await play.step("step-01");
-    expect([step.status, step.builder.status, step.attempts[0]?.runs.map((run) => run.end)]).toEqual(["cancelled", "stopped", ["stopped"]]);
+    expect([step.status, step.builder.status, step.attempts[0]?.runs.map((run) => run.end)]).toEqual([
+      "cancelled",
+      "stopped",
+      ["stopped"],
+    ]);
     await until("the flow to have ended", async () => (await play.flow()).status === "cancelled");
   };
 
@@ -36,13 +44,23 @@ export function cancel(stage: () => Stage): void {
   const expectLateReportArchived = async (play: Play) => {
     const before = await play.task();
     const { sessionKey, runId } = (await play.step("step-01")).builder;
-    await (await stage().client()).say("Go on, please.", { sessionKey: sessionKey ?? "", extra: { idempotencyKey: runId } });
-    await stage().model.turns.waitForOutcome("the agent to have reported", ({ turn }) => turn.sessionKey === sessionKey && turn.results.length === 2);
+    await (
+      await stage().client()
+    ).say("Go on, please.", { sessionKey: sessionKey ?? "", extra: { idempotencyKey: runId } });
+    await stage().model.turns.waitForOutcome(
+      "the agent to have reported",
+      ({ turn }) => turn.sessionKey === sessionKey && turn.results.length === 2,
+    );
     const { late } = (await play.step("step-01")).attempts[0] ?? { late: [] };
     expect(late.map((one) => [one.role, one.report.includes("step-01.txt")])).toEqual([["builder", true]]);
     expect(await play.task()).toEqual(before);
     expect((await play.steps()).map((step) => step.status)).toEqual(["cancelled", "cancelled", "cancelled"]);
-    return play.turnsOf("step-01", "builder").at(-1)?.results.map((result) => result.text ?? "") ?? [];
+    return (
+      play
+        .turnsOf("step-01", "builder")
+        .at(-1)
+        ?.results.map((result) => result.text ?? "") ?? []
+    );
   };
 
   describe("a task that is cancelled while its builder runs", () => {
@@ -54,7 +72,9 @@ export function cancel(stage: () => Stage): void {
       const results = await expectLateReportArchived(play);
       expect(results[0]).toContain("stopped or replaced");
       expect(results[1]).toContain("run-not-current");
-      await until("the chat hears of it", async () => (await play.told(play.taskId)).some((text) => text.includes("cancelled")));
+      await until("the chat hears of it", async () =>
+        (await play.told(play.taskId)).some((text) => text.includes("cancelled")),
+      );
       expect(await setTask(play, "running")).toContain("task-ended");
     });
 
@@ -80,7 +100,13 @@ export function cancel(stage: () => Stage): void {
 
       expect(await setTask(play, "running")).toContain("running");
       await play.untilTask("done");
-      expect((await play.steps()).map((step) => [step.status, step.attempt, step.attempts.flatMap((attempt) => attempt.runs).length])).toEqual([
+      expect(
+        (await play.steps()).map((step) => [
+          step.status,
+          step.attempt,
+          step.attempts.flatMap((attempt) => attempt.runs).length,
+        ]),
+      ).toEqual([
         ["passed", 1, 2],
         ["passed", 1, 2],
         ["passed", 1, 1],

@@ -11,7 +11,11 @@ import type { Play, Stage } from "../stage.ts";
 const addsItsLine: Act = (scene) => {
   const { stepId, attempt, launch } = scene.place;
   return oneByOne(
-    { calls: [{ name: "exec", args: { command: `echo "${stepId} attempt ${attempt} launch ${launch}" >> effects.log` } }] },
+    {
+      calls: [
+        { name: "exec", args: { command: `echo "${stepId} attempt ${attempt} launch ${launch}" >> effects.log` } },
+      ],
+    },
     report({ outcome: "done", summary: "Added a line.", filesChanged: ["effects.log"] }),
   )(scene);
 };
@@ -28,12 +32,16 @@ const runsCommands: Act = (scene) => {
 };
 
 /** The agent, but its first launch is held in step 1 when it has that many results, as if the model took long to answer. */
-const heldAfter = (results: number, held: Gate, act: Act): Act => async (scene) => {
-  if (scene.place.launch === 1 && scene.place.stepId === "step-01" && scene.turn.results.length === results) await held.hold(scene.turn);
-  return act(scene);
-};
+const heldAfter =
+  (results: number, held: Gate, act: Act): Act =>
+  async (scene) => {
+    if (scene.place.launch === 1 && scene.place.stepId === "step-01" && scene.turn.results.length === results)
+      await held.hold(scene.turn);
+    return act(scene);
+  };
 
-const linesOf = async (play: Play, file: string) => (await readFile(path.join(play.repo, file), "utf8")).trim().split("\n");
+const linesOf = async (play: Play, file: string) =>
+  (await readFile(path.join(play.repo, file), "utf8")).trim().split("\n");
 
 const isAlive = (pid: string): boolean => {
   try {
@@ -45,7 +53,14 @@ const isAlive = (pid: string): boolean => {
 
 /** Every run of the task as its documents have it. */
 const runsOf = async (play: Play) =>
-  (await play.steps()).flatMap((step) => step.attempts.flatMap((attempt) => attempt.runs.map((run) => ({ id: run.runId, says: `${step.id} ${run.role} ${attempt.attempt}.${run.launch} ${run.end}` }))));
+  (await play.steps()).flatMap((step) =>
+    step.attempts.flatMap((attempt) =>
+      attempt.runs.map((run) => ({
+        id: run.runId,
+        says: `${step.id} ${run.role} ${attempt.attempt}.${run.launch} ${run.end}`,
+      })),
+    ),
+  );
 
 export function restarts(stage: () => Stage): void {
   describe("a gateway that is killed", () => {
@@ -63,13 +78,20 @@ export function restarts(stage: () => Stage): void {
       expect(runs.map((run) => run.says)).toEqual(expected);
       const { tasks } = await stage().gateway.call("tasks.list", { limit: 500 });
       const hosted = listOf(tasks).flatMap((task) => textOf(fieldsOf(task)["runId"]) ?? []);
-      expect(hosted.filter((id) => id.startsWith(`${play.taskId}/`)).toSorted()).toEqual(runs.map((run) => run.id).toSorted());
-      const sessions = stage().model.turns.all().flatMap(({ turn }) => (turn.sessionKey?.includes(`:${play.taskId}:`) === true ? [turn.sessionKey] : []));
+      expect(hosted.filter((id) => id.startsWith(`${play.taskId}/`)).toSorted()).toEqual(
+        runs.map((run) => run.id).toSorted(),
+      );
+      const sessions = stage()
+        .model.turns.all()
+        .flatMap(({ turn }) => (turn.sessionKey?.includes(`:${play.taskId}:`) === true ? [turn.sessionKey] : []));
       expect(new Set(sessions).size).toBe(runs.length);
     };
 
     const expectTold = async (play: Play) => {
-      for (const word of ["step-01", "done"]) await until(`the chat hears of ${word}`, async () => (await play.told(play.taskId)).some((text) => text.includes(word)));
+      for (const word of ["step-01", "done"])
+        await until(`the chat hears of ${word}`, async () =>
+          (await play.told(play.taskId)).some((text) => text.includes(word)),
+        );
     };
 
     it("while a builder runs, ends what that left behind, launches it once more in a new session and goes on by itself", async () => {
@@ -77,7 +99,12 @@ export function restarts(stage: () => Stage): void {
       const play = await stage().begin("KilledBuilder");
       await until("the commands run", async () => (await linesOf(play, "shells.log")).length === 3);
       await restart(play);
-      await expectRuns(play, ["step-01 builder 1.1 gateway", "step-01 builder 1.2 reported", "step-01 qa 1.1 reported", "acceptance qa 1.1 reported"]);
+      await expectRuns(play, [
+        "step-01 builder 1.1 gateway",
+        "step-01 builder 1.2 reported",
+        "step-01 qa 1.1 reported",
+        "acceptance qa 1.1 reported",
+      ]);
       expect(await linesOf(play, "effects.log")).toEqual(["step-01 attempt 1 launch 2"]);
       expect((await linesOf(play, "shells.log")).filter(isAlive)).toEqual([]);
       await expectTold(play);
@@ -90,7 +117,12 @@ export function restarts(stage: () => Stage): void {
       const play = await stage().begin("KilledQa");
       await held.reached;
       await restart(play);
-      await expectRuns(play, ["step-01 builder 1.1 reported", "step-01 qa 1.1 gateway", "step-01 qa 1.2 reported", "acceptance qa 1.1 reported"]);
+      await expectRuns(play, [
+        "step-01 builder 1.1 reported",
+        "step-01 qa 1.1 gateway",
+        "step-01 qa 1.2 reported",
+        "acceptance qa 1.1 reported",
+      ]);
       expect(await linesOf(play, "effects.log")).toEqual(["step-01 attempt 1 launch 1"]);
       await expectTold(play);
     });

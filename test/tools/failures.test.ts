@@ -1,0 +1,43 @@
+/** What a caller hears of something that failed: a code and plain words, never what the operating system said. */
+import { describe, expect, it } from "vitest";
+import { OrchestratorError } from "../../src/errors.ts";
+import { createProject } from "../../src/tools/create-project.ts";
+import { callTool, describeFailure, type Tool } from "../../src/tools/tool.ts";
+import { aProject, createBench } from "../support/bench.ts";
+import { owner } from "../support/callers.ts";
+
+const denied = Object.assign(new Error("EACCES: permission denied, mkdir '/home/ada/secret/repo'"), { code: "EACCES" });
+
+async function callThatFails(error: unknown) {
+  const desk = { ...createBench().desk(), chooseRepo: () => Promise.reject(error) };
+  // Tools differ in their parameters; here only the common shape counts.
+  return callTool(desk, owner(), createProject as unknown as Tool, aProject());
+}
+
+describe("a tool that fails", () => {
+  it.each([denied, new OrchestratorError("bug", "unexpected value in /home/ada/secret"), "/home/ada/secret"])(
+    "for no known reason tells no path, and keeps the cause for the log",
+    async (error) => {
+      const thrown: unknown = await callThatFails(error).catch((one: unknown) => one);
+      expect(thrown).toBeInstanceOf(OrchestratorError);
+      expect(thrown).toMatchObject({ code: "bug", cause: error });
+      expect(String(thrown)).toContain("create_project failed.");
+      expect(String(thrown)).not.toContain("/home");
+    },
+  );
+
+  it("for a known reason is answered with it", async () => {
+    const { details } = await callThatFails(new OrchestratorError("not-committed", "The disk is full."));
+    expect(details).toStrictEqual({ refused: { code: "not-committed", reason: "The disk is full.", accepts: [] } });
+  });
+});
+
+describe("the words for a failure", () => {
+  it("name the operating system's code and nothing else of it", () => {
+    expect(describeFailure(denied)).toStrictEqual({
+      code: "bug",
+      reason: "Something failed that should not have (EACCES); the gateway's log has the cause.",
+    });
+    expect(describeFailure(Object.assign(new Error("x"), { code: "/home/ada" })).reason).not.toContain("/home");
+  });
+});
