@@ -11,7 +11,9 @@ const tsc = path.join(path.dirname(createRequire(import.meta.url).resolve("types
 export function build(): void {
   rmSync(path.join(root, "dist"), { recursive: true, force: true });
   execFileSync(process.execPath, [tsc, "-p", path.join(root, "tsconfig.build.json")], { cwd: root, stdio: "inherit" });
-  cpSync(path.join(root, "src", "render", "templates"), path.join(root, "dist", "render", "templates"), { recursive: true });
+  cpSync(path.join(root, "src", "render", "templates"), path.join(root, "dist", "render", "templates"), {
+    recursive: true,
+  });
 }
 
 if (import.meta.main) build();

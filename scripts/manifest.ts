@@ -20,14 +20,21 @@ function hintsOf(schema: TSchema, path: string): Record<string, unknown> {
   for (const [name, inner] of Object.entries(properties)) {
     const place = path === "" ? name : `${path}.${name}`;
     if (inner["properties"] === undefined)
-      hints[place] = { label: labelOf(place), help: inner["description"], ...(advanced.has(place) ? { advanced: true } : {}) };
+      hints[place] = {
+        label: labelOf(place),
+        help: inner["description"],
+        ...(advanced.has(place) ? { advanced: true } : {}),
+      };
     else Object.assign(hints, hintsOf(inner, place));
   }
   return hints;
 }
 
 function labelOf(place: string): string {
-  const words = place.replace(/([A-Z])/g, " $1").replaceAll(".", " ").toLowerCase();
+  const words = place
+    .replace(/([A-Z])/g, " $1")
+    .replaceAll(".", " ")
+    .toLowerCase();
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 

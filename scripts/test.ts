@@ -14,7 +14,10 @@ type Outcome = { readonly name: string; readonly passed: number; readonly failed
 
 const checks: readonly { readonly name: string; readonly command: readonly [string, ...string[]] }[] = [
   { name: "types", command: [program("tsc"), "--noEmit", "-p", "."] },
-  { name: "lint", command: [program("oxlint"), "--type-aware", "--deny-warnings", "src", "test", "scripts", "harness", "examples"] },
+  {
+    name: "lint",
+    command: [program("oxlint"), "--type-aware", "--deny-warnings", "src", "test", "scripts", "harness", "examples"],
+  },
   { name: "format", command: [program("oxfmt"), "--check"] },
   { name: "build", command: [process.execPath, "scripts/build.ts"] },
   { name: "package", command: [program("publint"), "--strict"] },
@@ -32,10 +35,14 @@ function runTests(project: string): Outcome {
   process.stdout.write(`\n== tests: ${project}\n`);
   const folder = mkdtempSync(path.join(tmpdir(), "test-report-"));
   const report = path.join(folder, "report.json");
-  const done = spawnSync(program("vitest"), ["run", "--project", project, "--reporter=default", "--reporter=json", `--outputFile.json=${report}`], {
-    cwd: root,
-    stdio: "inherit",
-  });
+  const done = spawnSync(
+    program("vitest"),
+    ["run", "--project", project, "--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
+    {
+      cwd: root,
+      stdio: "inherit",
+    },
+  );
   try {
     const counts = readCounts(readFileSync(report, "utf8"));
     // Vitest also fails for what is no test, e.g. an error outside of one or a file that cannot be loaded.
@@ -51,11 +58,18 @@ function runTests(project: string): Outcome {
 function readCounts(text: string): { readonly passed: number; readonly failed: number; readonly skipped: number } {
   const report: unknown = JSON.parse(text);
   const count = (name: string): number => {
-    const value = typeof report === "object" && report !== null && name in report ? (report as Record<string, unknown>)[name] : undefined;
+    const value =
+      typeof report === "object" && report !== null && name in report
+        ? (report as Record<string, unknown>)[name]
+        : undefined;
     if (typeof value !== "number") throw new Error(`the report has no ${name}`);
     return value;
   };
-  return { passed: count("numPassedTests"), failed: count("numFailedTests"), skipped: count("numPendingTests") + count("numTodoTests") };
+  return {
+    passed: count("numPassedTests"),
+    failed: count("numFailedTests"),
+    skipped: count("numPendingTests") + count("numTodoTests"),
+  };
 }
 
 const projects = process.argv.includes("--unit") ? ["unit"] : ["unit", "gateway"];
@@ -65,6 +79,11 @@ const failed = sum((one) => one.failed);
 const skipped = sum((one) => one.skipped);
 
 process.stdout.write("\n");
-for (const one of outcomes) process.stdout.write(`${one.failed === 0 ? "ok    " : "FAILED"} ${one.name}: ${one.passed} passed, ${one.failed} failed\n`);
+for (const one of outcomes)
+  process.stdout.write(
+    `${one.failed === 0 ? "ok    " : "FAILED"} ${one.name}: ${one.passed} passed, ${one.failed} failed\n`,
+  );
 process.exitCode = failed === 0 && sum((one) => one.passed) > 0 ? 0 : 1;
-process.stdout.write(`${sum((one) => one.passed)} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`);
+process.stdout.write(
+  `${sum((one) => one.passed)} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`,
+);

@@ -12,53 +12,142 @@ const refused = (cause: string, remedy: string): Entry => ({ category: "refused"
 const operational = (cause: string, remedy: string): Entry => ({ category: "operational", cause, remedy });
 
 export const errorTable = {
-  "invalid-parameters": refused("A parameter is missing, unknown or of the wrong type.", "Call again with the parameters that the refusal names."),
-  "too-large": refused("A text or a list is over its bound.", "Shorten it to the bound that the refusal names; put long material into files of the repository."),
-  "invalid-name": refused("A name or title is empty, longer than 200 characters, or holds control characters or bidirectional overrides.", "Give a plain name of 1 to 200 characters."),
-  "invalid-id": refused("A step id does not match ^[a-z0-9][a-z0-9-]{0,59}$ or is reserved.", "Give an id of lower case letters, digits and dashes, or none."),
-  "id-taken": refused("The id that follows from the name, or the given id, exists already.", "Choose another name or id, or go on with the existing one."),
+  "invalid-parameters": refused(
+    "A parameter is missing, unknown or of the wrong type.",
+    "Call again with the parameters that the refusal names.",
+  ),
+  "too-large": refused(
+    "A text or a list is over its bound.",
+    "Shorten it to the bound that the refusal names; put long material into files of the repository.",
+  ),
+  "invalid-name": refused(
+    "A name or title is empty, longer than 200 characters, or holds control characters or bidirectional overrides.",
+    "Give a plain name of 1 to 200 characters.",
+  ),
+  "invalid-id": refused(
+    "A step id does not match ^[a-z0-9][a-z0-9-]{0,59}$ or is reserved.",
+    "Give an id of lower case letters, digits and dashes, or none.",
+  ),
+  "id-taken": refused(
+    "The id that follows from the name, or the given id, exists already.",
+    "Choose another name or id, or go on with the existing one.",
+  ),
   "unknown-project": refused("There is no project with this id.", "Use an id that get_status lists."),
   "unknown-task": refused("There is no task with this id.", "Use an id that get_status lists."),
   "unknown-step": refused("The task has no step with this id.", "Use a step id that get_status lists for the task."),
-  "unknown-dependency": refused("dependsOn names something that does not exist, or names it twice.", "Name steps of this task, or tasks of this project, once each."),
-  "dependency-cycle": refused("The dependencies go round in a circle.", "Remove one of the dependencies that the refusal lists."),
-  "invalid-repo": refused("The directory for repo does not exist, is not a directory, or may not be used.", "Name an existing directory inside the root or in allowedRepos, or leave repo out."),
-  "program-not-allowed": refused("A check starts a program that the configuration does not allow.", "Use an allowed program, or add it to checks.allow in the plugin's configuration."),
-  "checks-unconfined": refused("The builder is sandboxed or its commands are restricted, and a check would run outside of that.", "Leave the checks out, or set checks.allowUnconfined in the plugin's configuration."),
+  "unknown-dependency": refused(
+    "dependsOn names something that does not exist, or names it twice.",
+    "Name steps of this task, or tasks of this project, once each.",
+  ),
+  "dependency-cycle": refused(
+    "The dependencies go round in a circle.",
+    "Remove one of the dependencies that the refusal lists.",
+  ),
+  "invalid-repo": refused(
+    "The directory for repo does not exist, is not a directory, or may not be used.",
+    "Name an existing directory inside the root or in allowedRepos, or leave repo out.",
+  ),
+  "program-not-allowed": refused(
+    "A check starts a program that the configuration does not allow.",
+    "Use an allowed program, or add it to checks.allow in the plugin's configuration.",
+  ),
+  "checks-unconfined": refused(
+    "The builder is sandboxed or its commands are restricted, and a check would run outside of that.",
+    "Leave the checks out, or set checks.allowUnconfined in the plugin's configuration.",
+  ),
   "already-started": refused("The task was started before.", "Read get_status to see where it is."),
   "not-started": refused("The task is still a draft.", "Start it first."),
   "task-paused": refused("The task is paused.", "Set it to running with set_task_status."),
   "task-ended": refused("The task is done or cancelled and does not change any more.", "Create a new task."),
   "nothing-to-do": refused("It already is what was asked for.", "Read get_status before deciding."),
   "question-open": refused("A step waits for a person's answer.", "Answer with set_step_status for that step."),
-  "not-built": refused("The step's builder never reported it done, so there is nothing to accept.", "Let it be built, or skip it."),
-  "step-live": refused("The step is being worked on right now.", "Wait for the verdict, or put it back to queued, skip it or block it."),
-  "step-finished": refused("The step is passed or skipped and does not change any more.", "Add a step with create_step."),
-  "person-required": refused("Only the owner can decide this, in a turn that the owner's own message began.", "Ask the owner in the chat and wait for the answer."),
+  "not-built": refused(
+    "The step's builder never reported it done, so there is nothing to accept.",
+    "Let it be built, or skip it.",
+  ),
+  "step-live": refused(
+    "The step is being worked on right now.",
+    "Wait for the verdict, or put it back to queued, skip it or block it.",
+  ),
+  "step-finished": refused(
+    "The step is passed or skipped and does not change any more.",
+    "Add a step with create_step.",
+  ),
+  "person-required": refused(
+    "Only the owner can decide this, in a turn that the owner's own message began.",
+    "Ask the owner in the chat and wait for the answer.",
+  ),
   "not-allowed": refused("This session may not use the tool.", "Leave it to the session that the tool was made for."),
-  "not-in-run": refused("A reporting tool was called outside the model turn of a run.", "Only the builder's and QA's own runs report."),
-  "run-not-current": refused("The run is over or was replaced; its report has no effect.", "Stop; nothing more is expected from this run."),
-  "invalid-files": refused("A reported path is absolute, leaves the repository, or does not agree with what is on disk.", "Report paths relative to the repository, separated by /, as they are now."),
-  "invalid-judgement": refused("The judgement does not cover each criterion exactly once with evidence.", "Judge every criterion of the step once, and give evidence for each."),
-  "question-missing": refused("The builder reported blocked without a question.", "Ask one clear question that a person can answer."),
-  "feedback-missing": refused("A criterion fails and there is no feedback for the builder.", "Say what is wrong and how it was seen."),
-  "project-copied": refused("The project's folder is not the one it was made in, so it is read-only.", "Work in the original folder, or rename the copy back to the project's id."),
-  "state-rolled-back": refused("The journal lacks a change that OpenClaw's flow record knows: an older copy was restored.", "A person looks at the project and sets the task to running with a reason."),
-  "newer-schema": refused("The document was written by a newer version of this plugin.", "Update the plugin; until then the project is read-only."),
-  "busy": operational("Other writers kept changing the same task.", "Call again."),
-  "outcome-unknown": operational("The disk failed while the change was made durable; it may or may not be there.", "Read get_status to see, then call again if it is missing."),
-  "not-committed": operational("The change could not be written and did not happen.", "Free disk space or mend the permission that the message names, then call again."),
-  "journal-damaged": operational("A journal holds a line that cannot be right; nothing is written to it.", "Restore that file from a backup or version control; everything is kept as it is."),
-  "unsupported-file-system": operational("The folder is on a network file system, which cannot append safely.", "Set root to a folder on a local disk."),
-  "host-refused": operational("OpenClaw did not accept a request.", "See the gateway's log; the driver tries again by itself."),
-  "bug": { category: "bug", cause: "Something happened that must not.", remedy: "Report it with the gateway's log." },
+  "not-in-run": refused(
+    "A reporting tool was called outside the model turn of a run.",
+    "Only the builder's and QA's own runs report.",
+  ),
+  "run-not-current": refused(
+    "The run is over or was replaced; its report has no effect.",
+    "Stop; nothing more is expected from this run.",
+  ),
+  "invalid-files": refused(
+    "A reported path is absolute, leaves the repository, or does not agree with what is on disk.",
+    "Report paths relative to the repository, separated by /, as they are now.",
+  ),
+  "invalid-judgement": refused(
+    "The judgement does not cover each criterion exactly once with evidence.",
+    "Judge every criterion of the step once, and give evidence for each.",
+  ),
+  "question-missing": refused(
+    "The builder reported blocked without a question.",
+    "Ask one clear question that a person can answer.",
+  ),
+  "feedback-missing": refused(
+    "A criterion fails and there is no feedback for the builder.",
+    "Say what is wrong and how it was seen.",
+  ),
+  "project-copied": refused(
+    "The project's folder is not the one it was made in, so it is read-only.",
+    "Work in the original folder, or rename the copy back to the project's id.",
+  ),
+  "state-rolled-back": refused(
+    "The journal lacks a change that OpenClaw's flow record knows: an older copy was restored.",
+    "A person looks at the project and sets the task to running with a reason.",
+  ),
+  "newer-schema": refused(
+    "The document was written by a newer version of this plugin.",
+    "Update the plugin; until then the project is read-only.",
+  ),
+  busy: operational("Other writers kept changing the same task.", "Call again."),
+  "outcome-unknown": operational(
+    "The disk failed while the change was made durable; it may or may not be there.",
+    "Read get_status to see, then call again if it is missing.",
+  ),
+  "not-committed": operational(
+    "The change could not be written and did not happen.",
+    "Free disk space or mend the permission that the message names, then call again.",
+  ),
+  "journal-damaged": operational(
+    "A journal holds a line that cannot be right; nothing is written to it.",
+    "Restore that file from a backup or version control; everything is kept as it is.",
+  ),
+  "unsupported-file-system": operational(
+    "The folder is on a network file system, which cannot append safely.",
+    "Set root to a folder on a local disk.",
+  ),
+  "host-refused": operational(
+    "OpenClaw did not accept a request.",
+    "See the gateway's log; the driver tries again by itself.",
+  ),
+  bug: { category: "bug", cause: "Something happened that must not.", remedy: "Report it with the gateway's log." },
 } as const satisfies Record<string, Entry>;
 
 export type ErrorCode = keyof typeof errorTable;
 export const errorCodes = Object.keys(errorTable) as readonly ErrorCode[];
 
 /** An expected no, as a value. `accepts` lists what would be accepted instead. */
-export type Refusal = { readonly ok: false; readonly code: ErrorCode; readonly reason: string; readonly accepts: readonly string[] };
+export type Refusal = {
+  readonly ok: false;
+  readonly code: ErrorCode;
+  readonly reason: string;
+  readonly accepts: readonly string[];
+};
 
 /** Makes a refusal. Pure. */
 export function refuse(code: ErrorCode, reason: string, accepts: readonly string[] = []): Refusal {
@@ -70,7 +159,11 @@ export class OrchestratorError extends Error {
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, unknown>>;
 
-  constructor(code: ErrorCode, message: string, options: { readonly cause?: unknown; readonly details?: Readonly<Record<string, unknown>> } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { readonly cause?: unknown; readonly details?: Readonly<Record<string, unknown>> } = {},
+  ) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.name = "OrchestratorError";
     this.code = code;

@@ -39,12 +39,19 @@ export async function realPlace(absolute: string): Promise<string> {
  * `<root>/projects/<projectId>/repo`, made. Neither the root, nor `projects/`, nor anything that contains or lies in kept
  * state may be used; `projects/<id>/repo` of another project may.
  */
-export async function chooseRepo(root: string, projectId: string, wanted: string | undefined, allowedRepos: readonly string[]): Promise<string | Refusal> {
+export async function chooseRepo(
+  root: string,
+  projectId: string,
+  wanted: string | undefined,
+  allowedRepos: readonly string[],
+): Promise<string | Refusal> {
   if (wanted === undefined) {
     const made = path.join(root, "projects", projectId, "repo");
     // Looked at before it is made: a refused call leaves nothing behind, least of all outside the root.
     if (!isInside(await realPlace(made), path.join(await realPlace(root), "projects", projectId)))
-      return refuse("invalid-repo", `The folder for project ${projectId} leads outside the root through a link.`, ["a root without such links"]);
+      return refuse("invalid-repo", `The folder for project ${projectId} leads outside the root through a link.`, [
+        "a root without such links",
+      ]);
     await mkdir(made, { recursive: true });
     return realpath(made);
   }
@@ -52,15 +59,24 @@ export async function chooseRepo(root: string, projectId: string, wanted: string
 }
 
 /** The real path of a directory that a project may work in, or why it may not. Called again at each launch. */
-export async function judgeRepo(root: string, wanted: string, allowedRepos: readonly string[]): Promise<string | Refusal> {
-  const accepts = ["no repo: a new directory is made", "an existing directory inside the root", ...allowedRepos.map((one) => `a directory in ${one}`)];
+export async function judgeRepo(
+  root: string,
+  wanted: string,
+  allowedRepos: readonly string[],
+): Promise<string | Refusal> {
+  const accepts = [
+    "no repo: a new directory is made",
+    "an existing directory inside the root",
+    ...allowedRepos.map((one) => `a directory in ${one}`),
+  ];
   const no = (why: string) => refuse("invalid-repo", `repo ${JSON.stringify(wanted.slice(0, 200))} ${why}.`, accepts);
   if (wanted.includes("\0")) return no("is no path");
   const realRoot = await realPlace(root);
   const given = expandHome(wanted);
   const real = await realPlace(path.isAbsolute(given) ? given : path.join(realRoot, given));
   const allowed = await Promise.all(allowedRepos.map((one) => realPlace(expandHome(one))));
-  if (!isInside(real, realRoot) && !allowed.some((one) => isInside(real, one))) return no("is neither inside the root nor in allowedRepos");
+  if (!isInside(real, realRoot) && !allowed.some((one) => isInside(real, one)))
+    return no("is neither inside the root nor in allowedRepos");
   if (!(await isDirectory(real))) return no("is not an existing directory");
   const projects = path.join(realRoot, "projects");
   if (isInside(projects, real)) return no("is the root, projects/ or contains it");
@@ -86,7 +102,10 @@ async function isDirectory(absolute: string): Promise<boolean> {
 export type PathKind = "file" | "missing" | "outside" | "backslash";
 
 /** What stands at each path that an agent reported: a file in the repository, no file, or a place it may not name. */
-export async function inspectPaths(repo: string, paths: readonly string[]): Promise<readonly { readonly path: string; readonly kind: PathKind }[]> {
+export async function inspectPaths(
+  repo: string,
+  paths: readonly string[],
+): Promise<readonly { readonly path: string; readonly kind: PathKind }[]> {
   const realRepo = await realPlace(repo);
   return Promise.all(paths.map(async (given) => ({ path: given, kind: await kindOf(realRepo, given) })));
 }

@@ -1,7 +1,8 @@
 /**
  * Identity of a working tree's content, and which files differ between two identities. With git it is git's tree of the
  * working tree, made with an index and an object folder of our own beside the kept state: nothing is written into the
- * repository, and one that is no git repository works the same. Without git it is a hash over the files.
+ * repository, and one that is no git repository works the same. Without git it is a hash over the files, and so it is when
+ * a repository lies inside the tree: git would see its commit and not its files. The two kinds cannot be compared.
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -14,19 +15,25 @@ const run = promisify(execFile);
 export type WorktreeIdentity = {
   /** Identity of the tree's content; null when it cannot be told (an unreadable file, a vanished directory). */
   identify(repo: string, keepIn: string): Promise<string | null>;
-  /** Files that differ, sorted, relative to the repository, `/` separated; null when it cannot be told. */
+  /** Files that differ, sorted, relative to the repository, `/` separated; null when it cannot be told, also of two identities of different kinds. */
   compare(repo: string, keepIn: string, before: string, after: string): Promise<readonly string[] | null>;
 };
 
 /** Uses git when `gitProgram` can be started, else hashes. `warn` hears why an identity could not be told. */
 export function createWorktree(warn: (message: string) => void, gitProgram = "git"): WorktreeIdentity {
   let usesGit: Promise<boolean> | undefined;
-  const hasGit = () => (usesGit ??= run(gitProgram, ["--version"]).then(() => true, () => false));
+  const hasGit = () =>
+    (usesGit ??= run(gitProgram, ["--version"]).then(
+      () => true,
+      () => false,
+    ));
   const guarded = async <T>(work: () => Promise<T>): Promise<T | null> => {
     try {
       return await work();
     } catch (error) {
-      warn(`the working tree could not be identified: ${error instanceof Error ? error.message.slice(0, 500) : String(error)}`);
+      warn(
+        `the working tree could not be identified: ${error instanceof Error ? error.message.slice(0, 500) : String(error)}`,
+      );
       return null;
     }
   };
@@ -40,11 +47,18 @@ export function createWorktree(warn: (message: string) => void, gitProgram = "gi
   };
   return {
     identify: (repo, keepIn) =>
-      guarded(() => inTurn(keepIn, async () => ((await hasGit()) ? identifyWithGit(gitProgram, repo, keepIn) : identifyByHash(repo, keepIn)))),
+      guarded(() =>
+        inTurn(keepIn, async () =>
+          (await hasGit()) ? identifyWithGit(gitProgram, repo, keepIn) : identifyByHash(repo, keepIn),
+        ),
+      ),
     compare: (_repo, keepIn, before, after) =>
       guarded(async () => {
         if (before === after) return [];
-        return before.startsWith("files-") ? compareHashes(keepIn, before, after) : compareWithGit(gitProgram, keepIn, before, after);
+        if (before.startsWith("files-") !== after.startsWith("files-")) return null;
+        return before.startsWith("files-")
+          ? compareHashes(keepIn, before, after)
+          : compareWithGit(gitProgram, keepIn, before, after);
       }),
   };
 }
@@ -54,7 +68,12 @@ const gitOptions = { maxBuffer: 64 * 1024 * 1024 };
 /** Git of our own: neither the caller's environment nor the repository's hooks and filters change what is seen. */
 function environment(keepIn: string, repo?: string): NodeJS.ProcessEnv {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("GIT_")));
-  const own = { GIT_DIR: path.join(keepIn, "git"), GIT_CONFIG_NOSYSTEM: "1", GIT_CONFIG_GLOBAL: "/dev/null", LC_ALL: "C" };
+  const own = {
+    GIT_DIR: path.join(keepIn, "git"),
+    GIT_CONFIG_NOSYSTEM: "1",
+    GIT_CONFIG_GLOBAL: "/dev/null",
+    LC_ALL: "C",
+  };
   return { ...inherited, ...own, ...(repo === undefined ? {} : { GIT_WORK_TREE: repo }) };
 }
 
@@ -63,31 +82,93 @@ async function identifyWithGit(git: string, repo: string, keepIn: string): Promi
   const env = environment(keepIn, repo);
   // Left behind by a process that was killed while it held the lock; in this process the turns exclude each other.
   await rm(path.join(keepIn, "git", "index.lock"), { force: true });
-  await run(git, ["init", "--quiet", "--bare", "--template=", path.join(keepIn, "git")], { env: environment(keepIn), ...gitOptions });
+  await run(git, ["init", "--quiet", "--bare", "--template=", path.join(keepIn, "git")], {
+    env: environment(keepIn),
+    ...gitOptions,
+  });
   await mkdir(path.join(keepIn, "git", "info"), { recursive: true });
   await writeFile(path.join(keepIn, "git", "info", "exclude"), [...passedOver].map((name) => `${name}/\n`).join(""));
-  await run(git, ["-c", "core.bare=false", "-c", "core.autocrlf=false", "add", "--all", "--", "."], { env, cwd: repo, ...gitOptions });
+  try {
+    // A warning about an inner repository would be about nobody's mistake.
+    await run(
+      git,
+      [
+        "-c",
+        "core.bare=false",
+        "-c",
+        "core.autocrlf=false",
+        "-c",
+        "advice.addEmbeddedRepo=false",
+        "add",
+        "--all",
+        "--",
+        ".",
+      ],
+      { env, cwd: repo, ...gitOptions },
+    );
+  } catch (error) {
+    // An inner repository without a commit cannot be added at all.
+    if (await hasInnerRepository(repo)) return identifyByHash(repo, keepIn);
+    throw error;
+  }
+  const staged = await run(git, ["ls-files", "--stage", "-z"], { env, cwd: repo, ...gitOptions });
+  if (staged.stdout.split("\0").some((entry) => entry.startsWith(gitlinkMode))) {
+    // Kept in the index, it would hide the folder's files also when it is no repository any more.
+    await rm(path.join(keepIn, "git", "index"), { force: true });
+    return identifyByHash(repo, keepIn);
+  }
   const { stdout } = await run(git, ["write-tree"], { env, ...gitOptions });
   return stdout.trim();
+}
+
+/** How git's index marks a repository inside the tree, of which it keeps only the commit. */
+const gitlinkMode = "160000 ";
+
+async function hasInnerRepository(repo: string, below = ""): Promise<boolean> {
+  const entries = await readdir(path.join(repo, below), { withFileTypes: true });
+  if (below !== "" && entries.some((entry) => entry.name === ".git")) return true;
+  for (const entry of entries)
+    if (
+      entry.isDirectory() &&
+      !passedOver.has(entry.name) &&
+      (await hasInnerRepository(repo, path.join(below, entry.name)))
+    )
+      return true;
+  return false;
 }
 
 /** Installed packages are not the work; git passes over its own folder by itself. */
 const passedOver = new Set([".git", "node_modules"]);
 
 async function compareWithGit(git: string, keepIn: string, before: string, after: string): Promise<readonly string[]> {
-  const { stdout } = await run(git, ["diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after], { env: environment(keepIn), ...gitOptions });
-  return stdout.split("\0").filter((name) => name !== "").toSorted();
+  const { stdout } = await run(git, ["diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after], {
+    env: environment(keepIn),
+    ...gitOptions,
+  });
+  return stdout
+    .split("\0")
+    .filter((name) => name !== "")
+    .toSorted();
 }
 
 async function identifyByHash(repo: string, keepIn: string): Promise<string> {
-  const lines = (await listFiles(repo, "")).toSorted();
-  const hashed = await Promise.all(lines.map(async (name) => `${await hashFile(path.join(repo, name))} ${name}`));
+  const names = (await listFiles(repo, "")).toSorted();
+  const hashed: string[] = [];
+  // A few at a time: a process may have only so many files open.
+  for (let at = 0; at < names.length; at += filesAtOnce)
+    hashed.push(
+      ...(await Promise.all(
+        names.slice(at, at + filesAtOnce).map(async (name) => `${await hashFile(path.join(repo, name))} ${name}`),
+      )),
+    );
   const manifest = hashed.join("\n");
   const id = `files-${createHash("sha256").update(manifest).digest("hex")}`;
   await mkdir(keepIn, { recursive: true });
   await writeFile(path.join(keepIn, id), manifest);
   return id;
 }
+
+const filesAtOnce = 64;
 
 async function listFiles(repo: string, below: string): Promise<readonly string[]> {
   const entries = await readdir(path.join(repo, below), { withFileTypes: true });
@@ -107,7 +188,13 @@ async function hashFile(absolute: string): Promise<string> {
 }
 
 async function compareHashes(keepIn: string, before: string, after: string): Promise<readonly string[]> {
-  const [one, other] = await Promise.all([before, after].map(async (id) => new Set((await readFile(path.join(keepIn, id), "utf8")).split("\n"))));
-  const different = [...(one ?? [])].filter((line) => other?.has(line) !== true).concat([...(other ?? [])].filter((line) => one?.has(line) !== true));
-  return [...new Set(different.filter((line) => line !== "").map((line) => line.slice(line.indexOf(" ") + 1)))].toSorted();
+  const [one, other] = await Promise.all(
+    [before, after].map(async (id) => new Set((await readFile(path.join(keepIn, id), "utf8")).split("\n"))),
+  );
+  const different = [...(one ?? [])]
+    .filter((line) => other?.has(line) !== true)
+    .concat([...(other ?? [])].filter((line) => one?.has(line) !== true));
+  return [
+    ...new Set(different.filter((line) => line !== "").map((line) => line.slice(line.indexOf(" ") + 1))),
+  ].toSorted();
 }

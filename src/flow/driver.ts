@@ -14,7 +14,7 @@ import type { Effect } from "../schema/effects.ts";
 import type { Claim } from "./slots.ts";
 import { createExecutors, obeyFlowCancel, type ExecutorPorts, type Situation } from "./executors.ts";
 import type { Notifier, TaskReader } from "./ports.ts";
-import { isLive, mayLaunch, openRuns } from "./ready.ts";
+import { isLive, mayLaunch, openRuns, seatOf } from "./ready.ts";
 import { recover } from "./recover.ts";
 import { OrchestratorError, assertNever } from "../errors.ts";
 
@@ -38,10 +38,19 @@ export type Driver = {
 type Doing = { readonly abort: AbortController; askedAgain: boolean };
 /** How often an effect has failed in a row, when it may be begun again, and whether it failed on a damaged journal. */
 type Failure = { readonly count: number; readonly until: number; readonly damage: boolean };
-type Worker = { readonly stream: Stream; readonly doing: Map<string, Doing>; readonly failures: Map<string, Failure>; looking: boolean; again: boolean; syncedSeq: number };
+type Worker = {
+  readonly stream: Stream;
+  readonly doing: Map<string, Doing>;
+  readonly failures: Map<string, Failure>;
+  looking: boolean;
+  again: boolean;
+  syncedSeq: number;
+};
 
 type ReadTask = NonNullable<Awaited<ReturnType<TaskReader["read"]>>>;
-const hasOpenRun = (step: Step) => openRuns(step).length > 0;
+/** A run that is planned and not launched is no work yet: a pause may have met it, and it waits with its task. */
+const hasLaunchedRun = (step: Step) =>
+  openRuns(step).some((run) => seatOf(step, run.role === "qa" ? "qa" : "builder").status !== "launching");
 
 /** How often a cancel of the flow record is looked for while something runs. */
 const cancelPollMs = 5_000;
@@ -60,7 +69,14 @@ export function createDriver(ports: DriverPorts): Driver {
   function wake(stream: Stream): void {
     if (stopping.signal.aborted || stream.taskId === undefined) return;
     const name = nameOfStream(stream);
-    const worker = workers.get(name) ?? { stream, doing: new Map(), failures: new Map(), looking: false, again: false, syncedSeq: -1 };
+    const worker = workers.get(name) ?? {
+      stream,
+      doing: new Map(),
+      failures: new Map(),
+      looking: false,
+      again: false,
+      syncedSeq: -1,
+    };
     workers.set(name, worker);
     if (worker.looking) worker.again = true;
     else keepTrack(look(worker));
@@ -68,7 +84,9 @@ export function createDriver(ports: DriverPorts): Driver {
   }
 
   function keepTrack(work: Promise<void>): void {
-    const tracked = work.catch((error: unknown) => log.error(`driver: ${words(error)}`)).finally(() => background.delete(tracked));
+    const tracked = work
+      .catch((error: unknown) => log.error(`driver: ${words(error)}`))
+      .finally(() => background.delete(tracked));
     background.add(tracked);
   }
 
@@ -98,30 +116,39 @@ export function createDriver(ports: DriverPorts): Driver {
     for (const [key, doing] of worker.doing) if (!due.has(key) && key !== "sync") doing.abort.abort();
     const claim = claimOf(stream, task);
     holdPlace(claim, state);
-    // A check that is no longer due may still be ending; its end looks here again.
-    const isChecking = [...worker.doing.keys()].some((key) => key.startsWith("RunChecks"));
-    if (due.size === 0 && !isChecking) slots.leave(claim.key);
+    // A check or a launch that is no longer due may still be under way; its end looks here again.
+    const isEnding = [...worker.doing.keys()].some((key) => key.startsWith("RunChecks") || key.startsWith("LaunchRun"));
+    if (due.size === 0 && !isEnding) slots.leave(claim.key);
     if (worker.syncedSeq !== seq)
       begin(worker, "sync", async () => {
         const flowId = await flows.sync(stream, state, task);
         worker.syncedSeq = seq;
-        if (flowId !== undefined) await recorder.record(stream, { type: "FlowLinked", v: 1, at: new Date(clock.now()).toISOString(), flowId });
+        if (flowId !== undefined)
+          await recorder.record(stream, { type: "FlowLinked", v: 1, at: new Date(clock.now()).toISOString(), flowId });
       });
-    for (const [key, effect] of due) begin(worker, key, (signal) => carryOut(effect, { stream, state, repo, claim, signal }));
-    if (due.size === 0 && worker.doing.size === 0 && worker.syncedSeq === seq && !worker.again) workers.delete(nameOfStream(stream));
+    for (const [key, effect] of due)
+      begin(worker, key, (signal) => carryOut(effect, { stream, state, repo, claim, signal }));
+    if (due.size === 0 && worker.doing.size === 0 && worker.syncedSeq === seq && !worker.again)
+      workers.delete(nameOfStream(stream));
   }
 
-  const claimOf = (stream: Stream, { state, repo }: ReadTask): Claim => ({ key: placeOf(stream), taskId: state.task.id, tree: repo, wake: () => wake(stream) });
+  const claimOf = (stream: Stream, { state, repo }: ReadTask): Claim => ({
+    key: placeOf(stream),
+    taskId: state.task.id,
+    tree: repo,
+    wake: () => wake(stream),
+  });
 
-  /** A live run has its place whatever else; a half-done step that may go on asks for one before anything new does. */
+  /** A launched run has its place whatever else; a half-done step that may go on asks for one before anything new does. */
   function holdPlace(claim: Claim, state: TaskState): void {
-    if (state.steps.some(hasOpenRun)) slots.keep(claim);
+    if (state.steps.some(hasLaunchedRun)) slots.keep(claim);
     else if (mayLaunch(state) && state.steps.some(isLive)) slots.take(claim);
   }
 
   /** At start, before anything new is begun: work that was under way has its place first. */
   function holdPlaces(tasks: readonly (ReadTask & { readonly stream: Stream })[]): void {
-    for (const task of tasks) if (task.state.steps.some(hasOpenRun)) holdPlace(claimOf(task.stream, task), task.state);
+    for (const task of tasks)
+      if (task.state.steps.some(hasLaunchedRun)) holdPlace(claimOf(task.stream, task), task.state);
     for (const task of tasks) holdPlace(claimOf(task.stream, task), task.state);
   }
 
@@ -208,7 +235,7 @@ export function createDriver(ports: DriverPorts): Driver {
   /** Wakes those that wait for a task that has ended; tried until it could be read, for nobody else would wake them. */
   async function wakeDependents(stream: Stream): Promise<void> {
     if (stream.taskId === undefined) return;
-    for (let failures = 0; !stopping.signal.aborted; ) {
+    for (let failures = 0; !stopping.signal.aborted;) {
       try {
         const status = await reader.statusOf(stream.projectId, stream.taskId);
         if (status !== "done" && status !== "cancelled") return;
@@ -280,5 +307,9 @@ function keyOf(effect: Effect, taskRev: number): string {
 
 /** Pause before the next try, growing with the failures in a row. */
 const pauseAfter = (failures: number) => Math.min(250 * 2 ** Math.min(failures, 10), longestPauseMs);
-const isWait = (key: string) => key.startsWith("PlanRun") || key.startsWith("RunChecks") || key.startsWith("AwaitDependencies");
+const isWait = (key: string) =>
+  key.startsWith("PlanRun") ||
+  key.startsWith("LaunchRun") ||
+  key.startsWith("RunChecks") ||
+  key.startsWith("AwaitDependencies");
 const words = (error: unknown) => (error instanceof Error ? error.message : String(error));

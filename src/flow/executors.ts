@@ -9,7 +9,17 @@ import type { Effect, EffectOf } from "../schema/effects.ts";
 import type { TaskEvent } from "../schema/events.ts";
 import type { Stream } from "../store/store.ts";
 import { bounds } from "../schema/bounds.ts";
-import type { AgentRunner, Briefs, CheckRunner, Clock, FlowRecords, Log, Recorder, TaskReader, Worktree } from "./ports.ts";
+import type {
+  AgentRunner,
+  Briefs,
+  CheckRunner,
+  Clock,
+  FlowRecords,
+  Log,
+  Recorder,
+  TaskReader,
+  Worktree,
+} from "./ports.ts";
 import { currentAttempt } from "./ready.ts";
 import type { Claim, Slots } from "./slots.ts";
 
@@ -37,7 +47,9 @@ export type Situation = {
   readonly signal: AbortSignal;
 };
 
-export type Executors = { readonly [T in Exclude<Effect["type"], "TellPerson">]: (effect: EffectOf<T>, at: Situation) => Promise<void> };
+export type Executors = {
+  readonly [T in Exclude<Effect["type"], "TellPerson">]: (effect: EffectOf<T>, at: Situation) => Promise<void>;
+};
 
 /** How long a run that has reported, or was asked to stop, may take to end before it is taken as ended. */
 const graceMs = 10_000;
@@ -53,7 +65,8 @@ export function createExecutors(ports: ExecutorPorts): Executors {
     const answer = await recorder.record(stream, event);
     if (answer.ok) return true;
     if (errorTable[answer.code].category !== "refused") throw new OrchestratorError(answer.code, answer.reason);
-    if (answer.code !== "nothing-to-do") log.warn(`${event.type} of ${stream.taskId ?? ""}: ${answer.code}: ${answer.reason}`);
+    if (answer.code !== "nothing-to-do")
+      log.warn(`${event.type} of ${stream.taskId ?? ""}: ${answer.code}: ${answer.reason}`);
     return false;
   }
 
@@ -69,14 +82,30 @@ export function createExecutors(ports: ExecutorPorts): Executors {
     return seat === undefined || seat.status === "stopped";
   }
 
-  async function closeRun(situation: Situation, effect: { readonly stepId: string; readonly role: Role; readonly runId: string; readonly sessionKey: string }, end: RunEnd): Promise<void> {
+  async function closeRun(
+    situation: Situation,
+    effect: { readonly stepId: string; readonly role: Role; readonly runId: string; readonly sessionKey: string },
+    end: RunEnd,
+  ): Promise<void> {
     const { stream, state, repo } = situation;
     await runner.cleanUp(effect);
     const usage = await runner.usage(effect.sessionKey);
     const step = state.steps.find((one) => one.id === effect.stepId);
     const { tree, files } = await observeTree(stream, repo, step, effect.role);
     const shared = settings().parallelSteps > 1;
-    await record(stream, { type: "RunEnded", v: 1, at: at(), stepId: effect.stepId, runId: effect.runId, end, usage, tree, files, shared, maxLostRuns: settings().maxLostRuns });
+    await record(stream, {
+      type: "RunEnded",
+      v: 1,
+      at: at(),
+      stepId: effect.stepId,
+      runId: effect.runId,
+      end,
+      usage,
+      tree,
+      files,
+      shared,
+      maxLostRuns: settings().maxLostRuns,
+    });
   }
 
   async function observeTree(stream: Stream, repo: string, step: Step | undefined, role: Role) {
@@ -89,7 +118,11 @@ export function createExecutors(ports: ExecutorPorts): Executors {
   }
 
   /** Waits until the run has ended; true when it has. Gives up after `atMostMs` or when the effect is no longer due. */
-  async function waitForEnd(effect: { readonly runId: string; readonly sessionKey: string }, atMostMs: number, signal: AbortSignal): Promise<boolean> {
+  async function waitForEnd(
+    effect: { readonly runId: string; readonly sessionKey: string },
+    atMostMs: number,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const deadline = clock.now() + atMostMs;
     while (!signal.aborted) {
       const left = deadline - clock.now();
@@ -100,7 +133,10 @@ export function createExecutors(ports: ExecutorPorts): Executors {
     return false;
   }
 
-  async function stopAndWait(effect: { readonly runId: string; readonly sessionKey: string }, signal: AbortSignal): Promise<void> {
+  async function stopAndWait(
+    effect: { readonly runId: string; readonly sessionKey: string },
+    signal: AbortSignal,
+  ): Promise<void> {
     await runner.stop(effect);
     if (await waitForEnd(effect, graceMs, signal)) return;
     if (!signal.aborted) log.warn(`run ${effect.runId} was asked to stop and the host has not said that it ended`);
@@ -112,7 +148,8 @@ export function createExecutors(ports: ExecutorPorts): Executors {
     const now = clock.now();
     const started = Date.parse(startedAt);
     if (now - started > limits.maxMs) return `ran longer than ${limits.maxMs / 60_000} minutes`;
-    if (now - Math.max(started, signs?.lastEventAt ?? started) > limits.idleMs) return `showed no sign of life for ${limits.idleMs / 60_000} minutes`;
+    if (now - Math.max(started, signs?.lastEventAt ?? started) > limits.idleMs)
+      return `showed no sign of life for ${limits.idleMs / 60_000} minutes`;
     if ((signs?.refusals ?? 0) >= bounds.refusalsPerRun) return `had ${bounds.refusalsPerRun} refusals`;
     return undefined;
   }
@@ -125,12 +162,23 @@ export function createExecutors(ports: ExecutorPorts): Executors {
       const treeBefore = await worktree.identify(repo, stream);
       // The place may have gone to another task while this one was paused in between: ask again.
       if (signal.aborted) return;
-      await record(stream, { type: "RunPlanned", v: 1, at: at(), stepId, role, agentId, treeBefore, launcher: runner.launcher });
+      await record(stream, {
+        type: "RunPlanned",
+        v: 1,
+        at: at(),
+        stepId,
+        role,
+        agentId,
+        treeBefore,
+        launcher: runner.launcher,
+      });
     },
 
     async LaunchRun(effect, situation) {
-      const { stream, state, repo, signal } = situation;
+      const { stream, state, repo, signal, claim } = situation;
       const { stepId, role, runId, sessionKey } = effect;
+      // Its place may have gone to another task while this one was paused before the launch.
+      if (slots.take(claim) !== undefined) return;
       const launcher = await reader.launcherOf(stream, runId);
       if (launcher?.bootId !== runner.launcher.bootId) {
         if (await isOrphan(stream, runId)) return closeRun(situation, effect, "gateway");
@@ -141,7 +189,14 @@ export function createExecutors(ports: ExecutorPorts): Executors {
       const brief = await briefs.brief(role, stream, state, step);
       if (signal.aborted) return;
       try {
-        await runner.launch({ runId, sessionKey, role, cwd: repo, brief, label: `${stepId} ${role} attempt ${step.attempt}` });
+        await runner.launch({
+          runId,
+          sessionKey,
+          role,
+          cwd: repo,
+          brief,
+          label: `${stepId} ${role} attempt ${step.attempt}`,
+        });
       } catch (error) {
         if (error instanceof OrchestratorError && error.code === "host-refused") throw error;
         log.error(`run ${runId} could not be launched: ${error instanceof Error ? error.message : String(error)}`);
@@ -160,9 +215,11 @@ export function createExecutors(ports: ExecutorPorts): Executors {
         return signal.aborted ? undefined : closeRun(situation, effect, "reported");
       }
       const step = state.steps.find((one) => one.id === effect.stepId);
-      const startedAt = currentAttempt(step ?? { attempts: [] })?.runs.find((run) => run.runId === effect.runId)?.startedAt ?? at();
+      const startedAt =
+        currentAttempt(step ?? { attempts: [] })?.runs.find((run) => run.runId === effect.runId)?.startedAt ?? at();
       while (!signal.aborted) {
-        if (await waitForEnd(effect, sliceMs, signal)) return signal.aborted ? undefined : closeRun(situation, effect, "lost");
+        if (await waitForEnd(effect, sliceMs, signal))
+          return signal.aborted ? undefined : closeRun(situation, effect, "lost");
         const past = pastLimits(effect.role, effect.runId, startedAt);
         if (past === undefined || signal.aborted) continue;
         log.warn(`run ${effect.runId} ${past}; it is stopped`);
@@ -190,17 +247,23 @@ export function createExecutors(ports: ExecutorPorts): Executors {
     async AwaitDependencies({ taskIds }, { stream }) {
       const statuses = await Promise.all(taskIds.map((taskId) => reader.statusOf(stream.projectId, taskId)));
       const cancelled = taskIds[statuses.indexOf("cancelled")];
-      if (statuses.every((status) => status === "done")) await record(stream, { type: "DependenciesDone", v: 1, at: at() });
-      else if (cancelled !== undefined) await record(stream, { type: "DependencyCancelled", v: 1, at: at(), taskId: cancelled });
+      if (statuses.every((status) => status === "done"))
+        await record(stream, { type: "DependenciesDone", v: 1, at: at() });
+      else if (cancelled !== undefined)
+        await record(stream, { type: "DependencyCancelled", v: 1, at: at(), taskId: cancelled });
       // Nobody tells when it can be read again, so it is looked at again.
       const unreadable = taskIds[statuses.indexOf("unreadable")];
-      if (unreadable !== undefined) throw new OrchestratorError("journal-damaged", `task ${unreadable}, which it waits for, cannot be read`);
+      if (unreadable !== undefined)
+        throw new OrchestratorError("journal-damaged", `task ${unreadable}, which it waits for, cannot be read`);
     },
   };
 }
 
 /** A cancel that a person asked of the flow record is a cancel of the task. */
-export async function obeyFlowCancel({ recorder, clock, log }: Pick<ExecutorPorts, "recorder" | "clock" | "log">, stream: Stream): Promise<void> {
+export async function obeyFlowCancel(
+  { recorder, clock, log }: Pick<ExecutorPorts, "recorder" | "clock" | "log">,
+  stream: Stream,
+): Promise<void> {
   const answer = await recorder.record(stream, {
     type: "TaskCancelled",
     v: 1,
@@ -208,5 +271,6 @@ export async function obeyFlowCancel({ recorder, clock, log }: Pick<ExecutorPort
     by: "person",
     reason: "cancelled in OpenClaw's task flows",
   });
-  if (!answer.ok && answer.code !== "task-ended") log.warn(`cancel of ${stream.taskId ?? ""}: ${answer.code}: ${answer.reason}`);
+  if (!answer.ok && answer.code !== "task-ended")
+    log.warn(`cancel of ${stream.taskId ?? ""}: ${answer.code}: ${answer.reason}`);
 }

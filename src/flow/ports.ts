@@ -10,14 +10,21 @@ import type { Stream } from "../store/store.ts";
 
 /** The driver's way to change state: internal tools of the same shape and the same commit as all others. */
 export type Recorder = {
-  record(stream: Stream, event: TaskEvent): Promise<{ readonly ok: true; readonly state: TaskState; readonly effects: readonly Effect[] } | Refusal>;
+  record(
+    stream: Stream,
+    event: TaskEvent,
+  ): Promise<{ readonly ok: true; readonly state: TaskState; readonly effects: readonly Effect[] } | Refusal>;
 };
 
 /** Reading state. `unfinished` names the tasks that may have something due, unreadable ones too; their order is stable. */
 export type TaskReader = {
   unfinished(): Promise<readonly Stream[]>;
   /** The task as it stands; undefined when there is none, or when it must not be written. Throws what the store throws. */
-  read(stream: Stream): Promise<{ readonly state: TaskState; readonly repo: string; readonly seq: number; readonly sum: string } | undefined>;
+  read(
+    stream: Stream,
+  ): Promise<
+    { readonly state: TaskState; readonly repo: string; readonly seq: number; readonly sum: string } | undefined
+  >;
   /** The task's status, `unreadable` when it is there and cannot be read, undefined when there is none. */
   statusOf(projectId: string, taskId: string): Promise<string | undefined>;
   /** Tasks of the project that wait for this one. */
@@ -77,7 +84,11 @@ export type Worktree = {
 /** OpenClaw's flow record of a task, brought up to the journal. */
 export type FlowRecords = {
   /** Makes the record say what the state says; makes it anew when it is gone. Answers a new flow id when it made one. Never touches an ended one. */
-  sync(stream: Stream, state: TaskState, at: { readonly seq: number; readonly sum: string }): Promise<string | undefined>;
+  sync(
+    stream: Stream,
+    state: TaskState,
+    at: { readonly seq: number; readonly sum: string },
+  ): Promise<string | undefined>;
   /** Among these tasks, those whose flow a person asked to cancel. One list per owner. */
   cancelRequested(streams: readonly Stream[]): Promise<readonly Stream[]>;
 };

@@ -71,7 +71,9 @@ export function seatOf(step: Step, role: Role): Seat {
  * A circle in the dependencies as the ids on it, first one repeated at the end, or undefined. Ids that are not among
  * the nodes are ignored. Pure; linear, without recursion.
  */
-export function findCycle(nodes: readonly { readonly id: string; readonly dependsOn: readonly string[] }[]): readonly string[] | undefined {
+export function findCycle(
+  nodes: readonly { readonly id: string; readonly dependsOn: readonly string[] }[],
+): readonly string[] | undefined {
   const dependsOn = new Map(nodes.map((node) => [node.id, node.dependsOn]));
   const finished = new Set<string>();
   for (const { id: start } of nodes) {

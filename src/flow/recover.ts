@@ -13,11 +13,15 @@ export type Limits = { readonly parallelSteps: number };
 export function recover(state: TaskState, limits: Limits): readonly Effect[] {
   const running = state.steps.flatMap(dueForOpenRuns);
   // A run that was planned and not launched yet waits with the task.
-  if (!mayLaunch(state)) return [...running.filter((effect) => effect.type !== "LaunchRun"), ...dueForDependencies(state)];
+  if (!mayLaunch(state))
+    return [...running.filter((effect) => effect.type !== "LaunchRun"), ...dueForDependencies(state)];
   const going = state.steps.filter(holdsTree);
   const continued = going.flatMap((step) => [...dueChecks(step), ...duePlan(step)]);
   const free = Math.max(0, limits.parallelSteps - going.length);
-  const started = ready(state.steps).filter((step) => !holdsTree(step)).slice(0, free).flatMap(duePlan);
+  const started = ready(state.steps)
+    .filter((step) => !holdsTree(step))
+    .slice(0, free)
+    .flatMap(duePlan);
   return [...running, ...continued, ...started];
 }
 
@@ -40,7 +44,8 @@ function dueForOpenRuns(step: Step): readonly Effect[] {
 
 function dueChecks(step: Step): readonly Effect[] {
   const attempt = currentAttempt(step);
-  const due = step.status === "checking" && openRuns(step).length === 0 && attempt !== undefined && attempt.checks === undefined;
+  const due =
+    step.status === "checking" && openRuns(step).length === 0 && attempt !== undefined && attempt.checks === undefined;
   return due ? [{ type: "RunChecks", stepId: step.id, attempt: attempt.attempt }] : [];
 }
 
@@ -51,5 +56,7 @@ function duePlan(step: Step): readonly Effect[] {
 
 function dueForDependencies(state: TaskState): readonly Effect[] {
   const { task } = state;
-  return task.status === "waiting" && task.question === null ? [{ type: "AwaitDependencies", taskIds: task.dependsOn }] : [];
+  return task.status === "waiting" && task.question === null
+    ? [{ type: "AwaitDependencies", taskIds: task.dependsOn }]
+    : [];
 }

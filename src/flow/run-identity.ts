@@ -1,7 +1,13 @@
 /** Names of runs, derived so that a launch that happens twice is recognised. Pure. */
 import type { Role } from "../schema/documents.ts";
 
-export type RunPlace = { readonly taskId: string; readonly stepId: string; readonly attempt: number; readonly role: Role; readonly launch: number };
+export type RunPlace = {
+  readonly taskId: string;
+  readonly stepId: string;
+  readonly attempt: number;
+  readonly role: Role;
+  readonly launch: number;
+};
 
 /** The run id `task/step/attempt/role/launch`: the host takes it as idempotency key and as its own run id. */
 export function runIdOf(place: RunPlace): string {
@@ -20,7 +26,8 @@ export function placeOfSession(sessionKey: string): RunPlace | undefined {
   const at = sessionKey.indexOf(marker);
   if (at < 0) return undefined;
   const [taskId, stepId, attempt, role, launch, ...rest] = sessionKey.slice(at + marker.length).split(":");
-  if (taskId === undefined || stepId === undefined || (role !== "builder" && role !== "qa") || rest.length > 0) return undefined;
+  if (taskId === undefined || stepId === undefined || (role !== "builder" && role !== "qa") || rest.length > 0)
+    return undefined;
   if (!/^[1-9]\d*$/.test(attempt ?? "") || !/^[1-9]\d*$/.test(launch ?? "")) return undefined;
   return { taskId, stepId, attempt: Number(attempt), role, launch: Number(launch) };
 }

@@ -25,7 +25,18 @@ import { formatDocument, schemaVersion } from "../schema/documents.ts";
 import type { Effect, Notice } from "../schema/effects.ts";
 import type { ProjectEvent, StepWanted, TaskEvent, TaskEventOf } from "../schema/events.ts";
 import { bounds } from "../schema/bounds.ts";
-import { acceptanceId, currentAttempt, dueRole, findCycle, isFinished, isLive, mayLaunch, openRuns, ready, seatOf } from "./ready.ts";
+import {
+  acceptanceId,
+  currentAttempt,
+  dueRole,
+  findCycle,
+  isFinished,
+  isLive,
+  mayLaunch,
+  openRuns,
+  ready,
+  seatOf,
+} from "./ready.ts";
 import { recover } from "./recover.ts";
 import { runIdOf, sessionKeyOf } from "./run-identity.ts";
 
@@ -35,11 +46,25 @@ export type ProjectDecision = { readonly ok: true; readonly next: Project } | Re
 
 /** Decides a project's event. Pure. */
 export function transitionProject(state: Project | undefined, event: ProjectEvent): ProjectDecision {
-  if (state !== undefined) return refuse("id-taken", `A project with the id ${state.id} exists already.`, ["another name", `project ${state.id} as it is`]);
+  if (state !== undefined)
+    return refuse("id-taken", `A project with the id ${state.id} exists already.`, [
+      "another name",
+      `project ${state.id} as it is`,
+    ]);
   const { projectId: id, name, spec, repo, origin, at } = event;
   return {
     ok: true,
-    next: { schemaVersion, rev: 1, id, name, spec, repo, ...(origin === undefined ? {} : { origin }), createdAt: at, updatedAt: at },
+    next: {
+      schemaVersion,
+      rev: 1,
+      id,
+      name,
+      spec,
+      repo,
+      ...(origin === undefined ? {} : { origin }),
+      createdAt: at,
+      updatedAt: at,
+    },
   };
 }
 
@@ -68,7 +93,8 @@ export function changedDocuments(before: TaskState | undefined, next: TaskState)
 type Draft = { readonly task: Task; readonly steps: readonly Step[]; readonly dependenciesDone?: boolean };
 
 function decide(state: TaskState | undefined, event: TaskEvent): Draft | Refusal {
-  if (event.type === "TaskCreated") return state === undefined ? createTask(event) : refuse("id-taken", `The task ${event.taskId} exists already.`);
+  if (event.type === "TaskCreated")
+    return state === undefined ? createTask(event) : refuse("id-taken", `The task ${event.taskId} exists already.`);
   if (state === undefined) return refuse("unknown-task", "There is no such task.");
   switch (event.type) {
     case "StepAdded":
@@ -104,7 +130,8 @@ function decide(state: TaskState | undefined, event: TaskEvent): Draft | Refusal
     case "DependencyCancelled":
       return askAboutDependency(state, event);
     case "FlowLinked":
-      if (state.task.flowId === event.flowId) return refuse("nothing-to-do", `Task ${state.task.id} is linked to flow ${event.flowId} already.`);
+      if (state.task.flowId === event.flowId)
+        return refuse("nothing-to-do", `Task ${state.task.id} is linked to flow ${event.flowId} already.`);
       return { ...state, task: { ...state.task, flowId: event.flowId } };
     default:
       return assertNever(event);
@@ -118,7 +145,14 @@ function createTask(event: TaskEventOf<"TaskCreated">): Draft | Refusal {
   if ("ok" in ids) return ids;
   const criteria = numbered("a", event.acceptanceCriteria);
   const work: Step[] = event.steps.map((wanted, at) =>
-    newStep(event, wanted, ids[at] ?? "", at + 1, wanted.dependsOn ?? (at === 0 ? [] : [ids[at - 1] ?? ""]), event.maxAttempts),
+    newStep(
+      event,
+      wanted,
+      ids[at] ?? "",
+      at + 1,
+      wanted.dependsOn ?? (at === 0 ? [] : [ids[at - 1] ?? ""]),
+      event.maxAttempts,
+    ),
   );
   const steps = event.acceptanceReview ? [...work, acceptanceStep(event, criteria, work)] : work;
   const wrong = checkDependencies(work);
@@ -149,9 +183,12 @@ function createTask(event: TaskEventOf<"TaskCreated">): Draft | Refusal {
 function addStep(state: TaskState, event: TaskEventOf<"StepAdded">): Draft | Refusal {
   if (isEnded(state.task)) return taskEnded(state.task);
   if (state.steps.length >= bounds.stepsPerTask)
-    return refuse("too-large", `The task has ${state.steps.length} steps already.`, [`at most ${bounds.stepsPerTask} steps in a task`]);
+    return refuse("too-large", `The task has ${state.steps.length} steps already.`, [
+      `at most ${bounds.stepsPerTask} steps in a task`,
+    ]);
   const acceptance = state.steps.find((step) => step.id === acceptanceId);
-  if (acceptance?.question != null && event.by !== "person") return personRequired("adding a step answers the question of the acceptance review");
+  if (acceptance?.question != null && event.by !== "person")
+    return personRequired("adding a step answers the question of the acceptance review");
   const others = state.steps.filter((step) => step.id !== acceptanceId);
   const ids = idsFor([event.step], new Set([acceptanceId, ...others.map((step) => step.id)]), others.length);
   if ("ok" in ids) return ids;
@@ -170,15 +207,37 @@ function addStep(state: TaskState, event: TaskEventOf<"StepAdded">): Draft | Ref
   if (acceptance === undefined) return { ...state, steps: [...others, added] };
   const behind = { ...acceptance, index: index + 1, dependsOn: [...others.map((step) => step.id), added.id] };
   const isSettled = isFinished(acceptance) || acceptance.status === "queued";
-  const again = isSettled ? behind : { ...fence(behind), status: "queued" as const, question: null, maxAttempts: attemptsFrom(acceptance, event.maxAttempts) };
-  const answered = acceptance.question === null ? again : withDecision(again, acceptance, { at: event.at, by: event.by, status: "queued", reason: `step ${added.id} was added` });
+  const again = isSettled
+    ? behind
+    : {
+        ...fence(behind),
+        status: "queued" as const,
+        question: null,
+        maxAttempts: attemptsFrom(acceptance, event.maxAttempts),
+      };
+  const answered =
+    acceptance.question === null
+      ? again
+      : withDecision(again, acceptance, {
+          at: event.at,
+          by: event.by,
+          status: "queued",
+          reason: `step ${added.id} was added`,
+        });
   return { ...state, steps: [...others, added, answered] };
 }
 
 type StepHome = { readonly at: string; readonly taskId: string; readonly projectId: string };
 const idleSeat: Seat = { status: "idle", sessionKey: null, runId: null };
 
-function newStep(home: StepHome, wanted: StepWanted, id: string, index: number, dependsOn: readonly string[], maxAttempts: number): Step {
+function newStep(
+  home: StepHome,
+  wanted: StepWanted,
+  id: string,
+  index: number,
+  dependsOn: readonly string[],
+  maxAttempts: number,
+): Step {
   return {
     schemaVersion,
     rev: 0,
@@ -205,7 +264,11 @@ function newStep(home: StepHome, wanted: StepWanted, id: string, index: number, 
   };
 }
 
-function acceptanceStep(event: TaskEventOf<"TaskCreated">, criteria: readonly Criterion[], work: readonly Step[]): Step {
+function acceptanceStep(
+  event: TaskEventOf<"TaskCreated">,
+  criteria: readonly Criterion[],
+  work: readonly Step[],
+): Step {
   const wanted: StepWanted = {
     title: "Acceptance review",
     goal: "Judge every acceptance criterion of the task on the whole tree.",
@@ -213,7 +276,11 @@ function acceptanceStep(event: TaskEventOf<"TaskCreated">, criteria: readonly Cr
     checks: [],
   };
   const dependsOn = work.map((step) => step.id);
-  return { ...newStep(event, wanted, acceptanceId, work.length + 1, dependsOn, event.maxAttempts), kind: "review", passCriteria: criteria };
+  return {
+    ...newStep(event, wanted, acceptanceId, work.length + 1, dependsOn, event.maxAttempts),
+    kind: "review",
+    passCriteria: criteria,
+  };
 }
 
 function numbered(prefix: "a" | "c", texts: readonly string[]): readonly Criterion[] {
@@ -225,7 +292,8 @@ function idsFor(wanted: readonly StepWanted[], taken: ReadonlySet<string>, befor
   const used = new Set(taken);
   for (const { id } of wanted) {
     if (id === undefined) continue;
-    if (used.has(id)) return refuse("id-taken", `The step id ${id} is used already.`, ["an id that no step of the task has", "no id"]);
+    if (used.has(id))
+      return refuse("id-taken", `The step id ${id} is used already.`, ["an id that no step of the task has", "no id"]);
     used.add(id);
   }
   return wanted.map(({ id }, at) => {
@@ -246,16 +314,25 @@ function checkDependencies(steps: readonly Step[]): Refusal | undefined {
   for (const step of steps) {
     const seen = new Set<string>();
     for (const id of step.dependsOn) {
-      if (id === step.id) return refuse("dependency-cycle", `Step ${id} depends on itself.`, ["dependencies without a circle"]);
-      if (!ids.has(id)) return refuse("unknown-dependency", `Step ${step.id} depends on ${JSON.stringify(id)}, which is no step it can wait for.`, [...ids].slice(0, 20));
-      if (seen.has(id)) return refuse("unknown-dependency", `Step ${step.id} names ${id} twice in dependsOn.`, ["each step once"]);
+      if (id === step.id)
+        return refuse("dependency-cycle", `Step ${id} depends on itself.`, ["dependencies without a circle"]);
+      if (!ids.has(id))
+        return refuse(
+          "unknown-dependency",
+          `Step ${step.id} depends on ${JSON.stringify(id)}, which is no step it can wait for.`,
+          [...ids].slice(0, 20),
+        );
+      if (seen.has(id))
+        return refuse("unknown-dependency", `Step ${step.id} names ${id} twice in dependsOn.`, ["each step once"]);
       seen.add(id);
     }
   }
   const cycle = findCycle(steps);
   return cycle === undefined
     ? undefined
-    : refuse("dependency-cycle", `These steps depend on each other in a circle: ${cycle.join(" → ")}.`, ["dependencies without a circle"]);
+    : refuse("dependency-cycle", `These steps depend on each other in a circle: ${cycle.join(" → ")}.`, [
+        "dependencies without a circle",
+      ]);
 }
 
 // ---- the task as a whole
@@ -264,7 +341,8 @@ function startTask(state: TaskState, event: TaskEventOf<"TaskStarted">): Draft |
   const { task } = state;
   if (isEnded(task)) return taskEnded(task);
   if (task.status === "paused") return refuse("task-paused", `Task ${task.id} is paused.`, ["set_task_status running"]);
-  if (task.startedAt !== null) return refuse("already-started", `Task ${task.id} was started at ${task.startedAt}.`, ["get_status"]);
+  if (task.startedAt !== null)
+    return refuse("already-started", `Task ${task.id} was started at ${task.startedAt}.`, ["get_status"]);
   return { ...state, task: { ...task, startedAt: event.at }, dependenciesDone: event.dependenciesDone };
 }
 
@@ -272,7 +350,8 @@ function pauseTask(state: TaskState, event: TaskEventOf<"TaskPaused">): Draft | 
   const { task } = state;
   if (isEnded(task)) return taskEnded(task);
   if (task.startedAt === null) return notStarted(task);
-  if (task.pausedAt !== null) return refuse("nothing-to-do", `Task ${task.id} is paused already.`, ["set_task_status running"]);
+  if (task.pausedAt !== null)
+    return refuse("nothing-to-do", `Task ${task.id} is paused already.`, ["set_task_status running"]);
   return { ...state, task: { ...task, pausedAt: event.at } };
 }
 
@@ -280,11 +359,16 @@ function resumeTask(state: TaskState, event: TaskEventOf<"TaskResumed">): Draft 
   const { task } = state;
   if (isEnded(task)) return taskEnded(task);
   if (task.startedAt === null) return notStarted(task);
-  if (task.pausedAt !== null) return { ...state, task: { ...task, pausedAt: null }, dependenciesDone: event.dependenciesDone };
+  if (task.pausedAt !== null)
+    return { ...state, task: { ...task, pausedAt: null }, dependenciesDone: event.dependenciesDone };
   if (task.question !== null) {
     if (event.by !== "person") return personRequired("going on without a cancelled task is the owner's decision");
     const dependsOn = task.dependsOn.filter((id) => !event.without.includes(id));
-    return { ...state, task: { ...task, question: null, dependsOn }, dependenciesDone: event.dependenciesDone || dependsOn.length === 0 };
+    return {
+      ...state,
+      task: { ...task, question: null, dependsOn },
+      dependenciesDone: event.dependenciesDone || dependsOn.length === 0,
+    };
   }
   const asking = state.steps.filter((step) => step.question !== null);
   if (task.status === "blocked")
@@ -304,7 +388,9 @@ function cancelTask(state: TaskState, event: TaskEventOf<"TaskCancelled">): Draf
   const steps = state.steps.map((step): Step => {
     if (isFinished(step)) return step;
     const cancelled: Step = { ...fence(step), status: "cancelled", question: null };
-    return step.question === null ? cancelled : withDecision(cancelled, step, { at: event.at, by: event.by, status: "cancelled", reason: event.reason });
+    return step.question === null
+      ? cancelled
+      : withDecision(cancelled, step, { at: event.at, by: event.by, status: "cancelled", reason: event.reason });
   });
   return { task: { ...task, cancelledAt: event.at, question: null }, steps };
 }
@@ -331,12 +417,19 @@ function decideStep(state: TaskState, event: TaskEventOf<"StepDecided">): Draft 
   const step = state.steps.find((one) => one.id === event.stepId);
   if (step === undefined) return unknownStep(state, event.stepId);
   if (task.startedAt === null && event.status !== "skipped")
-    return refuse("not-started", `Task ${task.id} is a draft: a step of it can only be skipped.`, ["skipped", "start_task"]);
+    return refuse("not-started", `Task ${task.id} is a draft: a step of it can only be skipped.`, [
+      "skipped",
+      "start_task",
+    ]);
   const refused = refuseDecision(state, step, event);
   if (refused !== undefined) return refused;
   const needsPerson = event.status === "passed" || event.status === "skipped" || step.question !== null;
   if (needsPerson && event.by !== "person")
-    return personRequired(step.question === null ? `setting a step to ${event.status} is the owner's decision` : "the step has an open question");
+    return personRequired(
+      step.question === null
+        ? `setting a step to ${event.status} is the owner's decision`
+        : "the step has an open question",
+    );
   const decided = withDecision(applyDecision(step, event), step, event);
   return replaceStep(state, decided);
 }
@@ -347,7 +440,11 @@ function refuseDecision(state: TaskState, step: Step, { status }: TaskEventOf<"S
   if (status !== "passed") return undefined;
   if (isLive(step)) return refuse("step-live", `Step ${step.id} is ${step.status}.`, ["queued", "skipped", "blocked"]);
   if (step.status === "blocked" && wasBuilt(state, step)) return undefined;
-  return refuse("not-built", `Nothing was ever reported done for step ${step.id}.`, step.status === "blocked" ? ["queued", "skipped"] : ["skipped", "blocked"]);
+  return refuse(
+    "not-built",
+    `Nothing was ever reported done for step ${step.id}.`,
+    step.status === "blocked" ? ["queued", "skipped"] : ["skipped", "blocked"],
+  );
 }
 
 function wasBuilt(state: TaskState, step: Step): boolean {
@@ -379,7 +476,13 @@ function attemptsFrom(step: Step, configured: number): number {
 }
 
 function withDecision(step: Step, before: Step, made: Pick<Decision, "at" | "by" | "status" | "reason">): Step {
-  const decision: Decision = { at: made.at, by: made.by, status: made.status, reason: made.reason, question: before.question?.kind ?? null };
+  const decision: Decision = {
+    at: made.at,
+    by: made.by,
+    status: made.status,
+    reason: made.reason,
+    question: before.question?.kind ?? null,
+  };
   if (step.attempts.length === 0) return { ...step, decisions: [...(step.decisions ?? []), decision] };
   return changeAttempt(step, (attempt) => ({ ...attempt, decisions: [...(attempt.decisions ?? []), decision] }));
 }
@@ -389,7 +492,8 @@ function withDecision(step: Step, before: Step, made: Pick<Decision, "at" | "by"
 function planRun(state: TaskState, event: TaskEventOf<"RunPlanned">): Draft | Refusal {
   const step = state.steps.find((one) => one.id === event.stepId);
   if (step === undefined) return unknownStep(state, event.stepId);
-  const due = mayLaunch(state) && dueRole(step) === event.role && (step.status !== "queued" || ready(state.steps).includes(step));
+  const due =
+    mayLaunch(state) && dueRole(step) === event.role && (step.status !== "queued" || ready(state.steps).includes(step));
   if (!due) return refuse("nothing-to-do", `No ${event.role} run of step ${step.id} is due.`);
   const given = step.status === "queued" ? openAttempt(step, event) : step;
   const launch = (currentAttempt(given)?.runs ?? []).filter((run) => run.role === event.role).length + 1;
@@ -422,7 +526,8 @@ function openAttempt(step: Step, event: TaskEventOf<"RunPlanned">): Step {
 
 function confirmRun(state: TaskState, event: TaskEventOf<"RunLaunched">): Draft | Refusal {
   const found = findSeat(state, event.stepId, event.runId);
-  if (found === undefined || found.seat.status !== "launching") return refuse("nothing-to-do", `Run ${event.runId} is not being launched.`);
+  if (found === undefined || found.seat.status !== "launching")
+    return refuse("nothing-to-do", `Run ${event.runId} is not being launched.`);
   return replaceStep(state, withSeat(found.step, found.role, { ...found.seat, status: "running" }));
 }
 
@@ -430,13 +535,23 @@ function confirmRun(state: TaskState, event: TaskEventOf<"RunLaunched">): Draft 
 function endRun(state: TaskState, event: TaskEventOf<"RunEnded">): Draft | Refusal {
   const found = findSeat(state, event.stepId, event.runId);
   const open = found === undefined ? undefined : openRuns(found.step).find((run) => run.runId === event.runId);
-  if (found === undefined || open === undefined) return refuse("nothing-to-do", `Run ${event.runId} has ended already.`);
+  if (found === undefined || open === undefined)
+    return refuse("nothing-to-do", `Run ${event.runId} has ended already.`);
   const { step, role, seat } = found;
-  const end = seat.status === "reported" || seat.status === "stopped" ? seat.status : event.end === "gateway" ? "gateway" : "lost";
+  const end =
+    seat.status === "reported" || seat.status === "stopped"
+      ? seat.status
+      : event.end === "gateway"
+        ? "gateway"
+        : "lost";
   const closed = changeAttempt(step, (attempt) => ({
     ...attempt,
-    runs: attempt.runs.map((run) => (run.runId === event.runId ? { ...run, endedAt: event.at, end, usage: event.usage } : run)),
-    ...(role === "builder" && attempt.builder !== undefined ? { builder: { ...attempt.builder, filesObserved: event.files } } : {}),
+    runs: attempt.runs.map((run) =>
+      run.runId === event.runId ? { ...run, endedAt: event.at, end, usage: event.usage } : run,
+    ),
+    ...(role === "builder" && attempt.builder !== undefined
+      ? { builder: { ...attempt.builder, filesObserved: event.files } }
+      : {}),
     tree: markTree(attempt, role, event),
   }));
   if (end !== "lost" && end !== "gateway") return replaceStep(state, closed);
@@ -452,13 +567,23 @@ function markTree(attempt: Attempt, role: Role, event: TaskEventOf<"RunEnded">):
   if (role === "builder") return { ...attempt.tree, built: event.tree, ...shared };
   const given = attempt.tree.built ?? attempt.tree.before;
   const differs = given !== null && event.tree !== null && given !== event.tree;
-  return { ...attempt.tree, judged: event.tree, ...(differs ? { changedAfterBuild: event.files ?? [] } : {}), ...shared };
+  return {
+    ...attempt.tree,
+    judged: event.tree,
+    ...(differs ? { changedAfterBuild: event.files ?? [] } : {}),
+    ...shared,
+  };
 }
 
 function finishChecks(state: TaskState, event: TaskEventOf<"ChecksFinished">): Draft | Refusal {
   const step = state.steps.find((one) => one.id === event.stepId);
   const attempt = step === undefined ? undefined : currentAttempt(step);
-  if (step?.status !== "checking" || step.attempt !== event.attempt || attempt?.checks !== undefined || openRuns(step).length > 0)
+  if (
+    step?.status !== "checking" ||
+    step.attempt !== event.attempt ||
+    attempt?.checks !== undefined ||
+    openRuns(step).length > 0
+  )
     return refuse("nothing-to-do", `No checks of attempt ${event.attempt} of step ${event.stepId} are due.`);
   const checked = changeAttempt(step, (one) => ({ ...one, checks: event.results }));
   const passed = event.results.every((result) => result.exitCode === 0);
@@ -469,28 +594,42 @@ function finishChecks(state: TaskState, event: TaskEventOf<"ChecksFinished">): D
 
 function reportBuilder(state: TaskState, event: TaskEventOf<"BuilderReported">): Draft | Refusal {
   const found = findSeat(state, event.stepId, event.runId);
-  if (found === undefined || found.role !== "builder" || found.step.status !== "building" || !awaitsReport(found.seat)) return notCurrent(event.runId);
+  if (found === undefined || found.role !== "builder" || found.step.status !== "building" || !awaitsReport(found.seat))
+    return notCurrent(event.runId);
   if (event.outcome === "blocked" && (event.question ?? "").trim() === "")
-    return refuse("question-missing", "outcome is blocked, but question is empty.", ["question: one clear question for a person", "outcome done"]);
+    return refuse("question-missing", "outcome is blocked, but question is empty.", [
+      "question: one clear question for a person",
+      "outcome done",
+    ]);
   const { runId, outcome, summary, filesChanged, filesDeleted, testsRun } = event;
   const question = outcome === "blocked" ? { question: event.question ?? "" } : {};
   const report = { runId, outcome, summary, filesChanged, filesDeleted, filesObserved: null, testsRun, ...question };
-  const reported = changeAttempt(withSeat(found.step, "builder", { ...found.seat, status: "reported" }), (attempt) => ({ ...attempt, builder: report }));
+  const reported = changeAttempt(withSeat(found.step, "builder", { ...found.seat, status: "reported" }), (attempt) => ({
+    ...attempt,
+    builder: report,
+  }));
   if (outcome === "blocked") return replaceStep(state, block(reported, "builder-asks", event.question ?? "", event.at));
   return replaceStep(state, { ...reported, status: reported.checks.length > 0 ? "checking" : "reviewing" });
 }
 
 function reportQa(state: TaskState, event: TaskEventOf<"QaReported">): Draft | Refusal {
   const found = findSeat(state, event.stepId, event.runId);
-  if (found === undefined || found.role !== "qa" || found.step.status !== "reviewing" || !awaitsReport(found.seat)) return notCurrent(event.runId);
+  if (found === undefined || found.role !== "qa" || found.step.status !== "reviewing" || !awaitsReport(found.seat))
+    return notCurrent(event.runId);
   const wrong = refuseJudgement(found.step, event);
   if (wrong !== undefined) return wrong;
   const verdict = event.criteria.every((judgement) => judgement.pass) ? "pass" : "fail";
   const order = new Map(found.step.passCriteria.map((criterion, at) => [criterion.id, at]));
   const criteria = event.criteria.toSorted((one, other) => (order.get(one.id) ?? 0) - (order.get(other.id) ?? 0));
   const report = { runId: event.runId, verdict, criteria, feedback: event.feedback } as const;
-  const judged = changeAttempt(withSeat(found.step, "qa", { ...found.seat, status: "reported" }), (attempt) => ({ ...attempt, qa: report }));
-  return replaceStep(state, verdict === "pass" ? { ...judged, status: "passed", passedBy: "qa" } : failAttempt(judged, event.at));
+  const judged = changeAttempt(withSeat(found.step, "qa", { ...found.seat, status: "reported" }), (attempt) => ({
+    ...attempt,
+    qa: report,
+  }));
+  return replaceStep(
+    state,
+    verdict === "pass" ? { ...judged, status: "passed", passedBy: "qa" } : failAttempt(judged, event.at),
+  );
 }
 
 function refuseJudgement(step: Step, event: TaskEventOf<"QaReported">): Refusal | undefined {
@@ -498,14 +637,28 @@ function refuseJudgement(step: Step, event: TaskEventOf<"QaReported">): Refusal 
   const given = event.criteria.map((judgement) => judgement.id);
   const wrong = [
     ...wanted.filter((id) => !given.includes(id)).map((id) => `${id} is not judged`),
-    ...new Set(given.filter((id) => !wanted.includes(id)).map((id) => `${JSON.stringify(id.slice(0, 60))} is no criterion of this step`)),
-    ...new Set(given.filter((id, at) => wanted.includes(id) && given.indexOf(id) !== at).map((id) => `${id} is judged twice`)),
-    ...event.criteria.filter((one) => wanted.includes(one.id) && one.evidence.trim() === "").map((one) => `${one.id} has no evidence`),
+    ...new Set(
+      given
+        .filter((id) => !wanted.includes(id))
+        .map((id) => `${JSON.stringify(id.slice(0, 60))} is no criterion of this step`),
+    ),
+    ...new Set(
+      given.filter((id, at) => wanted.includes(id) && given.indexOf(id) !== at).map((id) => `${id} is judged twice`),
+    ),
+    ...event.criteria
+      .filter((one) => wanted.includes(one.id) && one.evidence.trim() === "")
+      .map((one) => `${one.id} has no evidence`),
   ];
   if (wrong.length > 0)
-    return refuse("invalid-judgement", `${wrong.slice(0, 20).join("; ")}.`, wanted.map((id) => `${id}: pass true or false, with evidence`));
+    return refuse(
+      "invalid-judgement",
+      `${wrong.slice(0, 20).join("; ")}.`,
+      wanted.map((id) => `${id}: pass true or false, with evidence`),
+    );
   if (event.feedback.trim() === "" && event.criteria.some((one) => !one.pass))
-    return refuse("feedback-missing", "A criterion fails, but feedback is empty.", ["feedback: what is wrong and how you saw it"]);
+    return refuse("feedback-missing", "A criterion fails, but feedback is empty.", [
+      "feedback: what is wrong and how you saw it",
+    ]);
   return undefined;
 }
 
@@ -514,9 +667,12 @@ function archiveLate(state: TaskState, event: TaskEventOf<"LateReportArchived">)
   const index = step?.attempts.findIndex((attempt) => attempt.runs.some((run) => run.runId === event.runId)) ?? -1;
   if (step === undefined || index < 0) return notCurrent(event.runId);
   const kept = step.attempts[index]?.late.filter((late) => late.runId === event.runId).length ?? 0;
-  if (kept >= bounds.latePerRun) return refuse("nothing-to-do", `${kept} late reports of run ${event.runId} are kept already.`);
+  if (kept >= bounds.latePerRun)
+    return refuse("nothing-to-do", `${kept} late reports of run ${event.runId} are kept already.`);
   const late = { runId: event.runId, role: event.role, at: event.at, report: event.report };
-  const attempts = step.attempts.map((attempt, at) => (at === index ? { ...attempt, late: [...attempt.late, late] } : attempt));
+  const attempts = step.attempts.map((attempt, at) =>
+    at === index ? { ...attempt, late: [...attempt.late, late] } : attempt,
+  );
   return replaceStep(state, { ...step, attempts });
 }
 
@@ -526,8 +682,19 @@ function failAttempt(step: Step, at: string): Step {
   const list = failed.join(", ");
   if (step.kind === "review") return block(step, "acceptance-failed", `The acceptance review failed: ${list}.`, at);
   if (step.attempt >= step.maxAttempts)
-    return block(step, "attempts-used", `Step ${step.id} did not pass in ${step.attempt} attempts; the last one failed: ${list}.`, at);
-  if (madeNoProgress(step)) return block(step, "no-progress", `Two attempts of step ${step.id} in a row left the same work and failed the same: ${list}.`, at);
+    return block(
+      step,
+      "attempts-used",
+      `Step ${step.id} did not pass in ${step.attempt} attempts; the last one failed: ${list}.`,
+      at,
+    );
+  if (madeNoProgress(step))
+    return block(
+      step,
+      "no-progress",
+      `Two attempts of step ${step.id} in a row left the same work and failed the same: ${list}.`,
+      at,
+    );
   return { ...step, status: "queued" };
 }
 
@@ -540,7 +707,9 @@ function madeNoProgress(step: Step): boolean {
 /** What an attempt failed on: criterion ids, or names of checks. Pure. */
 export function failedItems(attempt: Attempt | undefined): readonly string[] {
   const checks = (attempt?.checks ?? []).filter((check) => check.exitCode !== 0).map((check) => `check ${check.name}`);
-  const criteria = (attempt?.qa?.criteria ?? []).filter((judgement) => !judgement.pass).map((judgement) => judgement.id);
+  const criteria = (attempt?.qa?.criteria ?? [])
+    .filter((judgement) => !judgement.pass)
+    .map((judgement) => judgement.id);
   return [...checks, ...criteria].toSorted();
 }
 
@@ -548,12 +717,19 @@ export function failedItems(attempt: Attempt | undefined): readonly string[] {
 
 function block(step: Step, kind: Exclude<QuestionKind, "dependency-cancelled">, text: string, at: string): Step {
   const built = step.attempts.some((attempt) => attempt.builder?.outcome === "done");
-  const question: Question = { id: `${step.id}-q${step.rev + 1}`, kind, text, choices: choicesFor(kind, step.kind === "review", built), askedAt: at };
+  const question: Question = {
+    id: `${step.id}-q${step.rev + 1}`,
+    kind,
+    text,
+    choices: choicesFor(kind, step.kind === "review", built),
+    askedAt: at,
+  };
   return { ...step, status: "blocked", question };
 }
 
 function choicesFor(kind: QuestionKind, review: boolean, built: boolean): readonly string[] {
-  if (kind === "acceptance-failed") return ["add a step", "judge again with a note", "accept with a reason", "cancel the task"];
+  if (kind === "acceptance-failed")
+    return ["add a step", "judge again with a note", "accept with a reason", "cancel the task"];
   if (review) return ["judge again with a note", "accept with a reason", "skip", "cancel the task"];
   return ["retry with a note", ...(built ? ["accept with a reason"] : []), "skip", "cancel the task"];
 }
@@ -561,7 +737,8 @@ function choicesFor(kind: QuestionKind, review: boolean, built: boolean): readon
 /** Takes the right to report from whatever runs; the driver then stops it. */
 function fence(step: Step): Step {
   const open = new Set(openRuns(step).map((run) => run.runId));
-  const stop = (seat: Seat): Seat => (awaitsReport(seat) && seat.runId !== null && open.has(seat.runId) ? { ...seat, status: "stopped" } : seat);
+  const stop = (seat: Seat): Seat =>
+    awaitsReport(seat) && seat.runId !== null && open.has(seat.runId) ? { ...seat, status: "stopped" } : seat;
   return { ...step, builder: stop(step.builder), qa: stop(step.qa) };
 }
 
@@ -569,7 +746,11 @@ function awaitsReport(seat: Seat): boolean {
   return seat.status === "launching" || seat.status === "running";
 }
 
-function findSeat(state: TaskState, stepId: string, runId: string): { readonly step: Step; readonly role: Role; readonly seat: Seat } | undefined {
+function findSeat(
+  state: TaskState,
+  stepId: string,
+  runId: string,
+): { readonly step: Step; readonly role: Role; readonly seat: Seat } | undefined {
   const step = state.steps.find((one) => one.id === stepId);
   const role = (["builder", "qa"] as const).find((one) => step !== undefined && seatOf(step, one).runId === runId);
   return step === undefined || role === undefined ? undefined : { step, role, seat: seatOf(step, role) };
@@ -595,11 +776,20 @@ function isEnded(task: Task): boolean {
 const taskEnded = (task: Task) => refuse("task-ended", `Task ${task.id} is ${task.status}.`, ["create_task"]);
 const notStarted = (task: Task) => refuse("not-started", `Task ${task.id} is a draft.`, ["start_task"]);
 const notCurrent = (runId: string) =>
-  refuse("run-not-current", `Run ${runId} is over or was replaced; its report changes nothing and nothing more is expected from it.`);
+  refuse(
+    "run-not-current",
+    `Run ${runId} is over or was replaced; its report changes nothing and nothing more is expected from it.`,
+  );
 const personRequired = (why: string) =>
-  refuse("person-required", `Only the owner can decide this, in a turn that the owner's own message began: ${why}.`, ["the owner's answer in the chat"]);
+  refuse("person-required", `Only the owner can decide this, in a turn that the owner's own message began: ${why}.`, [
+    "the owner's answer in the chat",
+  ]);
 const unknownStep = (state: TaskState, stepId: string) =>
-  refuse("unknown-step", `Task ${state.task.id} has no step ${JSON.stringify(stepId.slice(0, 80))}.`, state.steps.slice(0, 20).map((step) => step.id));
+  refuse(
+    "unknown-step",
+    `Task ${state.task.id} has no step ${JSON.stringify(stepId.slice(0, 80))}.`,
+    state.steps.slice(0, 20).map((step) => step.id),
+  );
 
 // ---- revisions, the task's status, notices
 
@@ -608,7 +798,10 @@ function settle(before: TaskState | undefined, draft: Draft, event: TaskEvent): 
   const steps = draft.steps
     .map((step): Step => (step === known.get(step.id) ? step : { ...step, rev: step.rev + 1, updatedAt: event.at }))
     .toSorted((one, other) => one.index - other.index);
-  const settled = draft.dependenciesDone === true || draft.task.dependsOn.length === 0 || ["running", "blocked", "done"].includes(draft.task.status);
+  const settled =
+    draft.dependenciesDone === true ||
+    draft.task.dependsOn.length === 0 ||
+    ["running", "blocked", "done"].includes(draft.task.status);
   const status = statusOf(draft.task, steps, settled && draft.task.question === null);
   const entries = steps.map(({ id, index, title }) => ({ id, index, title, file: `steps/${id}.json` }));
   const sameEntries = JSON.stringify(entries) === JSON.stringify(draft.task.steps);
@@ -617,7 +810,14 @@ function settle(before: TaskState | undefined, draft: Draft, event: TaskEvent): 
   const question = status === "done" ? null : draft.task.question;
   const task = unchanged
     ? draft.task
-    : { ...draft.task, status, question, steps: sameEntries ? draft.task.steps : entries, rev: draft.task.rev + 1, updatedAt: event.at };
+    : {
+        ...draft.task,
+        status,
+        question,
+        steps: sameEntries ? draft.task.steps : entries,
+        rev: draft.task.rev + 1,
+        updatedAt: event.at,
+      };
   return { task, steps };
 }
 
@@ -641,12 +841,15 @@ export function noticesOf(before: TaskState | undefined, next: TaskState, event:
   const ofSteps = next.steps.flatMap((step): readonly Notice[] => {
     const old = known.get(step.id);
     if (old === undefined || old.rev === step.rev) return [];
-    if (step.question !== null && step.question.id !== old.question?.id) return [{ kind: "question", stepId: step.id, question: step.question }];
-    if (step.status === "passed" && old.status !== "passed") return [{ kind: "step-passed", stepId: step.id, by: step.passedBy ?? "qa" }];
+    if (step.question !== null && step.question.id !== old.question?.id)
+      return [{ kind: "question", stepId: step.id, question: step.question }];
+    if (step.status === "passed" && old.status !== "passed")
+      return [{ kind: "step-passed", stepId: step.id, by: step.passedBy ?? "qa" }];
     const failed = event.type === "QaReported" || event.type === "ChecksFinished";
     return failed && step.status === "queued" && old.status !== "queued" ? [sentBack(step)] : [];
   });
-  const asked = next.task.question !== null && next.task.question.id !== before?.task.question?.id ? next.task.question : undefined;
+  const asked =
+    next.task.question !== null && next.task.question.id !== before?.task.question?.id ? next.task.question : undefined;
   const ended = next.task.status !== before?.task.status ? next.task.status : undefined;
   return [
     ...ofSteps,
@@ -668,6 +871,8 @@ function sentBack(step: Step): Notice {
     stepId: step.id,
     attempt: step.attempt,
     failedChecks: (attempt?.checks ?? []).filter((check) => check.exitCode !== 0).map((check) => check.name),
-    failedCriteria: (attempt?.qa?.criteria ?? []).filter((judgement) => !judgement.pass).map((judgement) => judgement.id),
+    failedCriteria: (attempt?.qa?.criteria ?? [])
+      .filter((judgement) => !judgement.pass)
+      .map((judgement) => judgement.id),
   };
 }

@@ -32,7 +32,8 @@ export function createAgentRunner(host: Host, settings: () => Settings, root: st
 
     async launch({ runId, sessionKey, role, cwd, brief }: RunRequest) {
       const place = await judgeRepo(root, cwd, settings().allowedRepos);
-      if (place !== cwd) throw new Error(typeof place === "string" ? `the repository ${cwd} now leads to ${place}` : place.reason);
+      if (place !== cwd)
+        throw new Error(typeof place === "string" ? `the repository ${cwd} now leads to ${place}` : place.reason);
       remember(shared().cwdOfSession, sessionKey, cwd);
       await calling("launch", () =>
         runtime.subagent.run({
@@ -108,7 +109,9 @@ function sumOfMessages(messages: readonly unknown[]): Usage {
 }
 
 function field(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null && name in value ? (value as Record<string, unknown>)[name] : undefined;
+  return typeof value === "object" && value !== null && name in value
+    ? (value as Record<string, unknown>)[name]
+    : undefined;
 }
 
 function textIn(value: unknown, name: string): string {
@@ -132,8 +135,18 @@ async function calling<T>(what: string, work: () => Promise<T>): Promise<T> {
 /** What passes by itself (the gateway starts or drains, its state is locked) asks for another try; the rest is final. */
 export function asHostError(what: string, error: unknown): Error {
   const chain: unknown[] = [];
-  for (let one: unknown = error; one !== undefined && one !== null && chain.length < 5; one = field(one, "cause")) chain.push(one);
-  const words = chain.map((one) => (["code", "name", "message"] as const).map((name) => textIn(one, name)).join(" ")).join(" | ") || String(error);
-  const passes = /UNAVAILABLE|ContentionError|SQLITE_BUSY|database is locked|another OpenClaw process owns|outcome-unknown|unavailable during gateway startup|draining/i.test(words);
-  return passes ? new OrchestratorError("host-refused", `${what}: ${words.slice(0, 300)}`, { cause: error }) : error instanceof Error ? error : new Error(String(error));
+  for (let one: unknown = error; one !== undefined && one !== null && chain.length < 5; one = field(one, "cause"))
+    chain.push(one);
+  const words =
+    chain.map((one) => (["code", "name", "message"] as const).map((name) => textIn(one, name)).join(" ")).join(" | ") ||
+    String(error);
+  const passes =
+    /UNAVAILABLE|ContentionError|SQLITE_BUSY|database is locked|another OpenClaw process owns|outcome-unknown|unavailable during gateway startup|draining/i.test(
+      words,
+    );
+  return passes
+    ? new OrchestratorError("host-refused", `${what}: ${words.slice(0, 300)}`, { cause: error })
+    : error instanceof Error
+      ? error
+      : new Error(String(error));
 }

@@ -24,7 +24,8 @@ export function createCheckRunner(host: Host, settings: () => Settings, keptStat
       if (refused !== undefined) return notRun(check, refused);
       const [name = "", ...parameters] = check.command;
       const program = await findProgram(name, [cwd, keptState]);
-      if (program === undefined) return notRun(check, `${name} was not found on the gateway's PATH outside project and repository`);
+      if (program === undefined)
+        return notRun(check, `${name} was not found on the gateway's PATH outside project and repository`);
       const temporary = await mkdtemp(path.join(tmpdir(), "check-"));
       const startedAt = performance.now();
       try {
@@ -46,7 +47,11 @@ export function createCheckRunner(host: Host, settings: () => Settings, keptStat
           outputTail: tailOf(`${result.stdout}${result.stderr}`),
         };
       } catch (error) {
-        return notRun(check, `it could not be started: ${error instanceof Error ? error.message : String(error)}`, program);
+        return notRun(
+          check,
+          `it could not be started: ${error instanceof Error ? error.message : String(error)}`,
+          program,
+        );
       } finally {
         await rm(temporary, { recursive: true, force: true });
       }
@@ -55,12 +60,22 @@ export function createCheckRunner(host: Host, settings: () => Settings, keptStat
 }
 
 function refuseNow(host: Host, settings: Settings, check: Check, agentId = host.defaultAgentId()): string | undefined {
-  if (!settings.checks.allow.includes(check.command[0] ?? "")) return `${check.command[0] ?? ""} is no longer in checks.allow`;
-  return settings.checks.allowUnconfined || buildersAreUnconfined(host, agentId) ? undefined : "checks-unconfined: builders are sandboxed or restricted here";
+  if (!settings.checks.allow.includes(check.command[0] ?? ""))
+    return `${check.command[0] ?? ""} is no longer in checks.allow`;
+  return settings.checks.allowUnconfined || buildersAreUnconfined(host, agentId)
+    ? undefined
+    : "checks-unconfined: builders are sandboxed or restricted here";
 }
 
 function notRun(check: Check, why: string, program: string | null = null): CheckResult {
-  return { name: check.name, program, exitCode: null, timedOut: false, durationMs: 0, outputTail: tailOf(`The check was not run: ${why}.`) };
+  return {
+    name: check.name,
+    program,
+    exitCode: null,
+    timedOut: false,
+    durationMs: 0,
+    outputTail: tailOf(`The check was not run: ${why}.`),
+  };
 }
 
 function environmentOf(temporary: string): NodeJS.ProcessEnv {
@@ -71,7 +86,12 @@ function environmentOf(temporary: string): NodeJS.ProcessEnv {
 /** The last bytes of an output, cut at a character. Pure. */
 export function tailOf(output: string): string {
   const bytes = Buffer.from(output, "utf8");
-  return bytes.length <= bounds.outputTailBytes ? output : bytes.subarray(bytes.length - bounds.outputTailBytes).toString("utf8").replace(/^\uFFFD+/, "");
+  return bytes.length <= bounds.outputTailBytes
+    ? output
+    : bytes
+        .subarray(bytes.length - bounds.outputTailBytes)
+        .toString("utf8")
+        .replace(/^\uFFFD+/, "");
 }
 
 async function findProgram(name: string, notIn: readonly string[]): Promise<string | undefined> {
@@ -104,7 +124,10 @@ export function buildersAreUnconfined(host: Host, chatAgentId: string): boolean 
   const sandbox = read(own, "sandbox", "mode") ?? read(config.agents?.defaults, "sandbox", "mode") ?? "off";
   const policy = (name: string) => read(own, "tools", "exec", name) ?? read(config, "tools", "exec", name);
   const restricted =
-    isOther(policy("mode"), "full") || isOther(policy("security"), "full") || isOther(policy("ask"), "off") || policy("host") === "sandbox";
+    isOther(policy("mode"), "full") ||
+    isOther(policy("security"), "full") ||
+    isOther(policy("ask"), "off") ||
+    policy("host") === "sandbox";
   return sandbox === "off" && !restricted;
 }
 
@@ -112,6 +135,7 @@ const isOther = (value: unknown, normal: string) => value !== undefined && value
 
 function read(value: unknown, ...keys: readonly string[]): unknown {
   let found = value;
-  for (const key of keys) found = typeof found === "object" && found !== null ? (found as Record<string, unknown>)[key] : undefined;
+  for (const key of keys)
+    found = typeof found === "object" && found !== null ? (found as Record<string, unknown>)[key] : undefined;
   return found;
 }

@@ -26,7 +26,9 @@ export function createDesk(host: Host, open: OpenRoot, agentId = host.defaultAge
       waitsFor: (stream) => open.driver?.waitsFor(stream) ?? [],
       activity(runId) {
         const signs = shared().signs.get(runId);
-        return signs === undefined ? undefined : { lastEventAt: new Date(signs.lastEventAt).toISOString(), tool: signs.tool };
+        return signs === undefined
+          ? undefined
+          : { lastEventAt: new Date(signs.lastEventAt).toISOString(), tool: signs.tool };
       },
       remarks: () => (open.remark === undefined ? [] : [open.remark]),
     },

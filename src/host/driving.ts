@@ -20,7 +20,7 @@ import { nameOfStream, type Cursor, type Store, type Stream } from "../store/sto
 import { readChats } from "../tools/chat-of-task.ts";
 import { createRecorder } from "../tools/driver-tools.ts";
 import { createTaskReader } from "../tools/task-reader.ts";
-import { stateOf } from "../tools/tool.ts";
+import { readTask, stateOf } from "../tools/tool.ts";
 import { createAgentRunner } from "./agent-runner.ts";
 import { createCheckRunner } from "./check-runner.ts";
 import { createDesk } from "./desk.ts";
@@ -90,7 +90,7 @@ export function createDriving(host: Host, stateDir: string): Driving {
     attended.set(
       root,
       inService(async () => {
-        for (let failures = 0; !ending.signal.aborted; ) {
+        for (let failures = 0; !ending.signal.aborted;) {
           try {
             await driveWhileLeased(await openRoot(root, (message) => host.log.warn(message)));
             failures = 0;
@@ -162,11 +162,13 @@ export function createDriving(host: Host, stateDir: string): Driving {
     const owners = new Set<string>();
     for (const stream of await store.list()) {
       if (stream.taskId === undefined) continue;
-      const [chats, snapshot] = await Promise.all([readChats(store, stream), store.read(stream)]);
+      const [chats, read] = await Promise.all([readChats(store, stream), readTask({ store }, stream)]);
       if (chats !== undefined) owners.add(chats.flowOwner.sessionKey);
-      if (snapshot === undefined || snapshot.readOnly !== undefined) continue;
-      const { task } = stateOf(snapshot);
-      known.set(task.id, { flowId: task.flowId, ended: task.status === "done" || task.status === "cancelled", wake: () => driver.wake(stream) });
+      if (read === undefined || ("state" in read && read.snapshot.readOnly !== undefined)) continue;
+      // A task that cannot be read keeps its flow, whichever that is.
+      const task = "state" in read ? read.state.task : undefined;
+      const ended = task?.status === "done" || task?.status === "cancelled";
+      known.set(stream.taskId, { flowId: task?.flowId ?? null, ended, wake: () => driver.wake(stream) });
     }
     await settleFlows(host, root, [...owners], (taskId) => Promise.resolve(known.get(taskId)));
   }
@@ -194,7 +196,9 @@ export function createDriving(host: Host, stateDir: string): Driving {
     const workspaces = host.agentIds().map((agentId) => rootFor(settings, host.workspaceOf(agentId)));
     const open = (await openRoots()).map((one) => one.root);
     const all = new Set([...workspaces, ...(await remembered.list()), ...open].filter((root) => root !== undefined));
-    const real = await Promise.all([...all].map(async (root) => ((await hasProjects(root)) ? realPlace(root) : undefined)));
+    const real = await Promise.all(
+      [...all].map(async (root) => ((await hasProjects(root)) ? realPlace(root) : undefined)),
+    );
     return [...new Set(real.filter((root) => root !== undefined))];
   }
 
@@ -219,11 +223,17 @@ export function createDriving(host: Host, stateDir: string): Driving {
 
 function createBriefs(store: Store) {
   return {
-    async brief(role: "builder" | "qa", stream: Stream, _state: unknown, step: { readonly id: string; readonly attempt: number }) {
+    async brief(
+      role: "builder" | "qa",
+      stream: Stream,
+      _state: unknown,
+      step: { readonly id: string; readonly attempt: number },
+    ) {
       const projectStream = { projectId: stream.projectId };
       const [projectSnapshot, taskSnapshot] = await Promise.all([store.read(projectStream), store.read(stream)]);
       const projectText = projectSnapshot?.documents["project"];
-      if (projectText === undefined || taskSnapshot === undefined) throw new OrchestratorError("unknown-task", "the task is gone");
+      if (projectText === undefined || taskSnapshot === undefined)
+        throw new OrchestratorError("unknown-task", "the task is gone");
       const { task, steps } = stateOf(taskSnapshot);
       const current = steps.find((one) => one.id === step.id);
       if (current === undefined) throw new OrchestratorError("unknown-step", `the step ${step.id} is gone`);

@@ -8,19 +8,27 @@ import { openRuns } from "../flow/ready.ts";
 import type { TaskState } from "../schema/documents.ts";
 import { readChats } from "../tools/chat-of-task.ts";
 import type { Store, Stream } from "../store/store.ts";
-import { hash, stateOf } from "../tools/tool.ts";
+import { hash, readTask } from "../tools/tool.ts";
 import type { Host } from "./openclaw.ts";
 import { asHostError } from "./agent-runner.ts";
 
 export const controllerId = "project-orchestrator/task";
 
-type FlowView = { readonly status: "waiting" | "running" | "succeeded" | "cancelled"; readonly currentStep: string; readonly wait: string };
+type FlowView = {
+  readonly status: "waiting" | "running" | "succeeded" | "cancelled";
+  readonly currentStep: string;
+  readonly wait: string;
+};
 
 /** The record's readable place for a state. Pure. */
 export function describeFlow({ task, steps }: TaskState): FlowView {
   const live = steps.flatMap((step) => openRuns(step).map((run) => `${step.id} ${run.role} attempt ${step.attempt}`));
-  const checking = steps.filter((step) => step.status === "checking").map((step) => `${step.id} checks attempt ${step.attempt}`);
-  const asking = steps.filter((step) => step.question !== null).map((step) => `${step.id} ${step.question?.kind ?? ""}`);
+  const checking = steps
+    .filter((step) => step.status === "checking")
+    .map((step) => `${step.id} checks attempt ${step.attempt}`);
+  const asking = steps
+    .filter((step) => step.question !== null)
+    .map((step) => `${step.id} ${step.question?.kind ?? ""}`);
   switch (task.status) {
     case "draft":
       return { status: "waiting", currentStep: "await-start", wait: "start" };
@@ -59,7 +67,9 @@ export async function createFlow(
     });
     return flow.flowId;
   } catch (error) {
-    host.log.warn(`the flow record of ${request.taskId} is made later: ${error instanceof Error ? error.message : String(error)}`);
+    host.log.warn(
+      `the flow record of ${request.taskId} is made later: ${error instanceof Error ? error.message : String(error)}`,
+    );
     return null;
   }
 }
@@ -80,7 +90,14 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
         const known = state.task.flowId === null ? undefined : await bind(sessionKey).get(state.task.flowId);
         if (known === undefined) {
           if (view.status === "succeeded" || view.status === "cancelled") return undefined;
-          return (await createFlow(host, root, { sessionKey, projectId: stream.projectId, taskId: state.task.id, title: state.task.title })) ?? undefined;
+          return (
+            (await createFlow(host, root, {
+              sessionKey,
+              projectId: stream.projectId,
+              taskId: state.task.id,
+              title: state.task.title,
+            })) ?? undefined
+          );
         }
         if (known.endedAt !== undefined) return undefined;
         await apply(sessionKey, known.flowId, view, stateJson);
@@ -93,8 +110,9 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
     async cancelRequested(streams) {
       const byOwner = new Map<string, { readonly stream: Stream; readonly flowId: string }[]>();
       for (const stream of streams) {
-        const [chats, snapshot] = await Promise.all([readChats(store, stream), store.read(stream)]);
-        const flowId = snapshot === undefined || snapshot.readOnly !== undefined ? null : stateOf(snapshot).task.flowId;
+        const [chats, read] = await Promise.all([readChats(store, stream), readTask({ store }, stream)]);
+        const flowId =
+          read !== undefined && "state" in read && read.snapshot.readOnly === undefined ? read.state.task.flowId : null;
         if (chats === undefined || flowId === null) continue;
         const { sessionKey } = chats.flowOwner;
         byOwner.set(sessionKey, [...(byOwner.get(sessionKey) ?? []), { stream, flowId }]);
@@ -106,7 +124,9 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
           .catch((error: unknown) => Promise.reject(asHostError("the flow records", error)));
         // Only the task's own flow counts: another one of it was cut off by a crash and may have been cancelled by us.
         const cancelled = new Set(
-          flows.filter((flow) => flow.cancelRequestedAt !== undefined || flow.status === "cancelled").map((flow) => flow.flowId),
+          flows
+            .filter((flow) => flow.cancelRequestedAt !== undefined || flow.status === "cancelled")
+            .map((flow) => flow.flowId),
         );
         asked.push(...owned.filter((one) => cancelled.has(one.flowId)).map((one) => one.stream));
       }
@@ -114,12 +134,21 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
     },
   };
 
-  async function apply(sessionKey: string, flowId: string, view: FlowView, stateJson: { readonly taskId: string; readonly runIds: readonly string[] }): Promise<void> {
+  async function apply(
+    sessionKey: string,
+    flowId: string,
+    view: FlowView,
+    stateJson: { readonly taskId: string; readonly runIds: readonly string[] },
+  ): Promise<void> {
     const flows = bind(sessionKey);
     for (let round = 0; round < 5; round += 1) {
       const flow = await flows.get(flowId);
       if (flow === undefined || flow.endedAt !== undefined) return;
-      const change = { flowId, expectedRevision: flow.revision, stateJson: { ...stateJson, runIds: [...stateJson.runIds] } };
+      const change = {
+        flowId,
+        expectedRevision: flow.revision,
+        stateJson: { ...stateJson, runIds: [...stateJson.runIds] },
+      };
       if (view.status === "cancelled") {
         await host.api.runtime.tasks.managedFlows.bindSession({ sessionKey }).cancel({ flowId, cfg: host.config() });
         return;
@@ -160,7 +189,9 @@ export async function settleFlows(
       if (task !== undefined && (task.flowId === flow.flowId || task.flowId === null)) {
         if (task.ended) task.wake();
       } else if (Date.now() - flow.createdAt > youngMs)
-        await host.api.runtime.tasks.managedFlows.bindSession({ sessionKey }).cancel({ flowId: flow.flowId, cfg: host.config() });
+        await host.api.runtime.tasks.managedFlows
+          .bindSession({ sessionKey })
+          .cancel({ flowId: flow.flowId, cfg: host.config() });
     }
   }
 }
@@ -171,6 +202,7 @@ function markOf(root: string): string {
 }
 
 function textIn(stateJson: unknown, name: "taskId" | "root"): string | undefined {
-  const value: unknown = typeof stateJson === "object" && stateJson !== null ? (stateJson as Record<string, unknown>)[name] : undefined;
+  const value: unknown =
+    typeof stateJson === "object" && stateJson !== null ? (stateJson as Record<string, unknown>)[name] : undefined;
   return typeof value === "string" ? value : undefined;
 }

@@ -17,15 +17,28 @@ export function isWritingTool(tool: string): boolean {
 }
 
 /** All paths that a call of a writing tool names, as the model wrote them, and those that the host derived. Pure. */
-export function pathsOf(tool: string, params: Readonly<Record<string, unknown>>, derived: readonly string[] = []): readonly string[] {
-  if (tool !== "apply_patch") return [params["path"], params["file_path"]].filter((one): one is string => typeof one === "string").concat(derived);
+export function pathsOf(
+  tool: string,
+  params: Readonly<Record<string, unknown>>,
+  derived: readonly string[] = [],
+): readonly string[] {
+  if (tool !== "apply_patch")
+    return [params["path"], params["file_path"]]
+      .filter((one): one is string => typeof one === "string")
+      .concat(derived);
   const patch = typeof params["input"] === "string" ? params["input"] : "";
-  const named = [...patch.matchAll(/^\*\*\* (?:Add File|Update File|Delete File|Move to): (.+)$/gm)].map((match) => (match[1] ?? "").trim());
+  const named = [...patch.matchAll(/^\*\*\* (?:Add File|Update File|Delete File|Move to): (.+)$/gm)].map((match) =>
+    (match[1] ?? "").trim(),
+  );
   return [...named, ...derived];
 }
 
 /** The first named path that leads into kept state, or undefined. `cwds` are the directories a relative path may start from. */
-export async function findStatePath(named: readonly string[], cwds: readonly string[], roots: readonly string[]): Promise<string | undefined> {
+export async function findStatePath(
+  named: readonly string[],
+  cwds: readonly string[],
+  roots: readonly string[],
+): Promise<string | undefined> {
   const kept = await Promise.all(roots.map((root) => realPlace(path.join(root, "projects"))));
   for (const given of named)
     for (const place of placesOf(given, cwds)) {
@@ -36,7 +49,9 @@ export async function findStatePath(named: readonly string[], cwds: readonly str
 }
 
 function placesOf(given: string, cwds: readonly string[]): readonly string[] {
-  const spellings = new Set([given, given.trim()].flatMap((one) => [one, one.startsWith("@") ? one.slice(1) : one]).map(withoutScheme));
+  const spellings = new Set(
+    [given, given.trim()].flatMap((one) => [one, one.startsWith("@") ? one.slice(1) : one]).map(withoutScheme),
+  );
   return [...spellings].flatMap((one) => {
     const home = one === "~" || one.startsWith("~/") ? path.join(homedir(), one.slice(1)) : one;
     return path.isAbsolute(home) ? [path.resolve(home)] : cwds.map((cwd) => path.resolve(cwd, home));

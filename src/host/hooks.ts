@@ -27,7 +27,11 @@ const ownTools = new Set([
   "get_status",
 ]);
 
-type ToolEvent = { readonly toolName: string; readonly params: Readonly<Record<string, unknown>>; readonly derivedPaths?: readonly string[] };
+type ToolEvent = {
+  readonly toolName: string;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly derivedPaths?: readonly string[];
+};
 
 /** Registers the hooks; called in every evaluation of the plugin. */
 export function registerHooks(api: Api, host: Host): void {
@@ -41,7 +45,8 @@ export function registerHooks(api: Api, host: Host): void {
       else remember(shared().runOfToolCall, keyOfToolCall(sessionKey, callId), runId);
     }
     noteSign(runId, sessionKey, Date.now(), event.toolName);
-    const reason = (await refuseInRun(event, sessionKey, runId)) ?? (await refuseStatePath(host, event, sessionKey, ctx.agentId));
+    const reason =
+      (await refuseInRun(event, sessionKey, runId)) ?? (await refuseStatePath(host, event, sessionKey, ctx.agentId));
     if (reason === undefined) return undefined;
     if (sessionKey !== undefined && placeOfSession(sessionKey) !== undefined) noteRefusal(runId);
     return { block: true, blockReason: reason };
@@ -61,18 +66,25 @@ export function registerHooks(api: Api, host: Host): void {
   api.on("resolve_exec_env", (event, ctx) => {
     const sessionKey = event.sessionKey ?? ctx.sessionKey;
     if (sessionKey === undefined || placeOfSession(sessionKey) === undefined) return undefined;
-    const blanked = Object.keys(process.env).filter(isSecretName).map((name) => [name, ""]);
+    const blanked = Object.keys(process.env)
+      .filter(isSecretName)
+      .map((name) => [name, ""]);
     return { ...Object.fromEntries(blanked), [runVariable]: sessionKey };
   });
 }
 
 /** Why a run's session may not use this tool now; undefined for sessions that are no runs of ours. */
-async function refuseInRun(event: ToolEvent, sessionKey: string | undefined, runId: string | undefined): Promise<string | undefined> {
+async function refuseInRun(
+  event: ToolEvent,
+  sessionKey: string | undefined,
+  runId: string | undefined,
+): Promise<string | undefined> {
   const place = sessionKey === undefined ? undefined : placeOfSession(sessionKey);
   if (place === undefined || reportingTools.has(event.toolName)) return undefined;
   if (place.role === "qa" && notForQa.has(event.toolName))
     return `QA judges and does not change the work: ${event.toolName} is refused. Look and run, then call record_qa_result.`;
-  if (notForRuns.has(event.toolName)) return `A run works by itself: ${event.toolName} is refused. Do the work here and report it.`;
+  if (notForRuns.has(event.toolName))
+    return `A run works by itself: ${event.toolName} is refused. Do the work here and report it.`;
   for (const { store } of await openRoots()) {
     const stream = await findTask({ store }, place.taskId);
     const snapshot = stream === undefined ? undefined : await store.read(stream);
@@ -88,7 +100,12 @@ async function refuseInRun(event: ToolEvent, sessionKey: string | undefined, run
   return undefined;
 }
 
-async function refuseStatePath(host: Host, event: ToolEvent, sessionKey: string | undefined, agentId: string | undefined): Promise<string | undefined> {
+async function refuseStatePath(
+  host: Host,
+  event: ToolEvent,
+  sessionKey: string | undefined,
+  agentId: string | undefined,
+): Promise<string | undefined> {
   if (!isWritingTool(event.toolName)) return undefined;
   const roots = (await openRoots()).map((one) => one.root);
   if (roots.length === 0) return undefined;
@@ -97,9 +114,10 @@ async function refuseStatePath(host: Host, event: ToolEvent, sessionKey: string 
   const cwds = cwd !== undefined ? [cwd] : workspace !== undefined ? [workspace] : roots;
   const found = await findStatePath(pathsOf(event.toolName, event.params, event.derivedPaths), cwds, roots);
   if (found === undefined) return undefined;
-  const instead = sessionKey !== undefined && placeOfSession(sessionKey) !== undefined
-    ? "Work in the repository and report with your record tool."
-    : "Use create_project, create_task, create_step, set_task_status or set_step_status; they change it.";
+  const instead =
+    sessionKey !== undefined && placeOfSession(sessionKey) !== undefined
+      ? "Work in the repository and report with your record tool."
+      : "Use create_project, create_task, create_step, set_task_status or set_step_status; they change it.";
   return `${JSON.stringify(found.slice(0, 200))} belongs to the kept state of project-orchestrator, which only its tools change. ${instead}`;
 }
 
@@ -118,5 +136,9 @@ export function isSecretName(name: string): boolean {
   const upper = name.toUpperCase();
   if (upper === "SSH_AUTH_SOCK") return false;
   const words = upper.split("_");
-  return words.some((word) => secretWords.test(word)) || (words.length > 1 && words.includes("PWD")) || addressesWithPasswords.test(upper);
+  return (
+    words.some((word) => secretWords.test(word)) ||
+    (words.length > 1 && words.includes("PWD")) ||
+    addressesWithPasswords.test(upper)
+  );
 }

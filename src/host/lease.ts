@@ -14,7 +14,11 @@ export type Lease = { release(): Promise<void> };
  * Takes the lease of a root, or answers undefined when another living gateway has it. A lease whose holder is dead is
  * taken over at once. `onLost` is called when the lease was taken away; the caller then stops driving.
  */
-export async function takeLease(root: string, launcher: Launcher, onLost: (why: string) => void): Promise<Lease | undefined> {
+export async function takeLease(
+  root: string,
+  launcher: Launcher,
+  onLost: (why: string) => void,
+): Promise<Lease | undefined> {
   const file = path.join(root, "projects", ".driver", "holder.json");
   await mkdir(path.dirname(file), { recursive: true });
   await writeFile(path.join(path.dirname(file), ".gitignore"), "*\n");
@@ -47,7 +51,8 @@ export async function takeLease(root: string, launcher: Launcher, onLost: (why: 
 async function readHolder(file: string): Promise<Launcher | undefined> {
   try {
     const value: unknown = JSON.parse(await readFile(file, "utf8"));
-    const isLauncher = typeof value === "object" && value !== null && "pid" in value && "host" in value && "startedAt" in value;
+    const isLauncher =
+      typeof value === "object" && value !== null && "pid" in value && "host" in value && "startedAt" in value;
     // The three fields that isAlive reads are there; the file is written by this module alone.
     return isLauncher ? (value as Launcher) : undefined;
   } catch {

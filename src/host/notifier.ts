@@ -21,7 +21,12 @@ type Pending = { readonly text: string; told(): void };
 /** How far a task's journal was read, and the records whose texts are not told yet. */
 type Reading = { place: Place; readonly untold: number[] };
 /** What the prompt of a turn carries; `inCall` once the model was asked with it. */
-type Carried = { readonly sessionKey: string; readonly texts: readonly Pending[]; readonly since: number; inCall: boolean };
+type Carried = {
+  readonly sessionKey: string;
+  readonly texts: readonly Pending[];
+  readonly since: number;
+  inCall: boolean;
+};
 type Outbox = {
   readonly pending: Map<string, Set<Pending>>;
   /** By the host's run id. */
@@ -53,7 +58,8 @@ export function registerNoticeHooks(api: Api): void {
     if (sessionKey === undefined || waiting.length === 0) return undefined;
     let length = 0;
     const texts = waiting.filter((one, at) => (length += one.text.length) <= mostCharacters || at === 0);
-    if (context.runId !== undefined) remember(outbox().carried, context.runId, { sessionKey, texts, since: Date.now(), inCall: false });
+    if (context.runId !== undefined)
+      remember(outbox().carried, context.runId, { sessionKey, texts, since: Date.now(), inCall: false });
     return { appendContext: [heading, ...texts.map((one) => `- ${one.text}`)].join("\n") };
   });
 
@@ -87,7 +93,9 @@ function endTurn(runId: string, answered: boolean): void {
 
 /** True while a turn of the chat has its texts and the model is still at it: waking the chat then would make an empty turn. */
 function isBeingTold(sessionKey: string): boolean {
-  return [...outbox().carried.values()].some((one) => one.sessionKey === sessionKey && Date.now() - one.since < (one.inCall ? longestPauseMs : againMs));
+  return [...outbox().carried.values()].some(
+    (one) => one.sessionKey === sessionKey && Date.now() - one.since < (one.inCall ? longestPauseMs : againMs),
+  );
 }
 
 /** The notifier for the tasks of one store. `signal` ends its waiting; `collectMs` is how long it gathers before the first wake. */
@@ -123,7 +131,10 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
       const told = await wakeOnce(sessionKey);
       failures = told ? 0 : failures + 1;
       // A person's message has ended the turn, or no turn comes: not at once again, and less and less often.
-      if (failures > 0) await pause(Math.min(250 * 2 ** failures, longestPauseMs), undefined, { signal, ref: false }).catch(() => undefined);
+      if (failures > 0)
+        await pause(Math.min(250 * 2 ** failures, longestPauseMs), undefined, { signal, ref: false }).catch(
+          () => undefined,
+        );
     }
     telling.delete(sessionKey);
   }
@@ -141,7 +152,9 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
   /** Whether the next turn that carries texts of the chat told them; undefined when none did within some seconds. */
   async function nextAnswer(sessionKey: string): Promise<boolean | undefined> {
     try {
-      const [told] = await once(outbox().answers, sessionKey, { signal: AbortSignal.any([signal, AbortSignal.timeout(againMs)]) });
+      const [told] = await once(outbox().answers, sessionKey, {
+        signal: AbortSignal.any([signal, AbortSignal.timeout(againMs)]),
+      });
       return told === true;
     } catch {
       return undefined;
@@ -168,7 +181,9 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
       text: renderNotice({ project, task, steps, notice, taskPage }),
       told() {
         known.untold.splice(known.untold.indexOf(seq), 1);
-        inOrder(stream, () => saveTold(stream, known.untold.length === 0 ? known.place.seq : Math.min(...known.untold) - 1));
+        inOrder(stream, () =>
+          saveTold(stream, known.untold.length === 0 ? known.place.seq : Math.min(...known.untold) - 1),
+        );
       },
     }));
     // Only now: what failed until here is read again at the next change.
@@ -185,7 +200,8 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
 
   async function startingPlace(stream: Stream): Promise<Reading> {
     const saved = await store.readSidecar(stream, "told");
-    const seq = typeof saved === "object" && saved !== null && "seq" in saved && typeof saved.seq === "number" ? saved.seq : 0;
+    const seq =
+      typeof saved === "object" && saved !== null && "seq" in saved && typeof saved.seq === "number" ? saved.seq : 0;
     const earlier = (await store.history(stream, 0)).filter((record) => record.seq <= seq);
     return { place: readNotices(beginning, earlier).place, untold: [] };
   }
@@ -196,7 +212,9 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
     const name = nameOfStream(stream);
     const turn = (inTurn.get(name) ?? Promise.resolve())
       .then(work)
-      .catch((error: unknown) => host.log.warn(`telling of ${stream.taskId ?? ""}: ${error instanceof Error ? error.message : String(error)}`))
+      .catch((error: unknown) =>
+        host.log.warn(`telling of ${stream.taskId ?? ""}: ${error instanceof Error ? error.message : String(error)}`),
+      )
       .finally(() => inTurn.get(name) === turn && inTurn.delete(name));
     inTurn.set(name, turn);
   }

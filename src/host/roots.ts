@@ -70,12 +70,14 @@ export function createRememberedRoots(stateDir: string): RememberedRoots {
     list,
     add(root) {
       // One failed write is told to its caller and must not stand in the way of the next.
-      last = last.catch(() => undefined).then(async () => {
-        const known = await list();
-        if (known.includes(root)) return;
-        await mkdir(path.dirname(file), { recursive: true });
-        await writeFileAtomic(file, `${JSON.stringify([...known, root], null, 2)}\n`);
-      });
+      last = last
+        .catch(() => undefined)
+        .then(async () => {
+          const known = await list();
+          if (known.includes(root)) return;
+          await mkdir(path.dirname(file), { recursive: true });
+          await writeFileAtomic(file, `${JSON.stringify([...known, root], null, 2)}\n`);
+        });
       return last;
     },
   };

@@ -51,7 +51,8 @@ export function shared(): Shared {
 }
 
 /** The key of a tool call in `runOfToolCall`. */
-export const keyOfToolCall = (sessionKey: string | undefined, toolCallId: string): string => JSON.stringify([sessionKey ?? "", toolCallId]);
+export const keyOfToolCall = (sessionKey: string | undefined, toolCallId: string): string =>
+  JSON.stringify([sessionKey ?? "", toolCallId]);
 
 /** Keeps a map from growing without end: the oldest entries go first. */
 export function remember<K, V>(map: Map<K, V>, entryKey: K, value: V, most = 2000): void {
@@ -64,7 +65,12 @@ export function remember<K, V>(map: Map<K, V>, entryKey: K, value: V, most = 200
 }
 
 /** Notes a sign of life of one of our runs; others are passed over. */
-export function noteSign(runId: string | undefined, sessionKey: string | undefined, at: number, tool?: string | null): void {
+export function noteSign(
+  runId: string | undefined,
+  sessionKey: string | undefined,
+  at: number,
+  tool?: string | null,
+): void {
   if (runId === undefined || sessionKey === undefined || placeOfSession(sessionKey) === undefined) return;
   const { signs } = shared();
   const known = signs.get(runId) ?? { lastEventAt: at, tool: null, refusals: 0 };

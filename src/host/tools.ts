@@ -1,4 +1,5 @@
 /** Offers the tools to the host: who is calling is read from the host's own context, never from parameters. */
+import { inspect } from "node:util";
 import type { OpenClawPluginToolContext } from "openclaw/plugin-sdk/plugin-entry";
 import { OrchestratorError, refuse } from "../errors.ts";
 import { placeOfSession } from "../flow/run-identity.ts";
@@ -35,7 +36,9 @@ export const tools = [
 export function registerTools(api: Api, host: Host): void {
   // Each element keeps its own parameter type; here only the common shape counts.
   for (const tool of tools as readonly unknown[] as readonly Tool[]) {
-    api.registerTool((context) => (isOffered(host, tool, context) ? describe(host, tool, context) : null), { name: tool.name });
+    api.registerTool((context) => (isOffered(host, tool, context) ? describe(host, tool, context) : null), {
+      name: tool.name,
+    });
   }
 }
 
@@ -70,17 +73,27 @@ function callerOf(context: OpenClawPluginToolContext, toolCallId: string): Calle
   };
 }
 
-async function call(host: Host, tool: Tool, caller: Caller, workspace: string | undefined, raw: unknown): Promise<Answer> {
+async function call(
+  host: Host,
+  tool: Tool,
+  caller: Caller,
+  workspace: string | undefined,
+  raw: unknown,
+): Promise<Answer> {
   try {
     const open = await rootOfCall(host, caller, workspace);
     const answer =
       open === undefined
-        ? asAnswer(refuse("not-committed", "There is no folder to keep projects in: the agent has no workspace.", ["root in the plugin's configuration"]))
+        ? asAnswer(
+            refuse("not-committed", "There is no folder to keep projects in: the agent has no workspace.", [
+              "root in the plugin's configuration",
+            ]),
+          )
         : await callTool(createDesk(host, open, caller.agentId), caller, tool, raw);
     if ("refused" in answer.details && placeOfSession(caller.sessionKey) !== undefined) noteRefusal(caller.runId);
     return answer;
   } catch (error) {
-    host.log.error(`${tool.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    host.log.error(`${tool.name}: ${inspect(error)}`);
     const code = error instanceof OrchestratorError ? error.code : "bug";
     return asAnswer(refuse(code, error instanceof Error ? error.message : String(error)));
   }
@@ -89,7 +102,8 @@ async function call(host: Host, tool: Tool, caller: Caller, workspace: string | 
 /** A run's task is where it was launched from, whatever its own agent's workspace is. */
 async function rootOfCall(host: Host, caller: Caller, workspace: string | undefined): Promise<OpenRoot | undefined> {
   const place = placeOfSession(caller.sessionKey);
-  if (place !== undefined) for (const open of await openRoots()) if ((await findTask(open, place.taskId)) !== undefined) return open;
+  if (place !== undefined)
+    for (const open of await openRoots()) if ((await findTask(open, place.taskId)) !== undefined) return open;
   const root = rootFor(host.settings(), workspace ?? host.workspaceOf(caller.agentId));
   return root === undefined ? undefined : openRoot(root, (message) => host.log.warn(message));
 }

@@ -9,9 +9,21 @@ const role = (description: string) =>
   Type.Optional(
     Type.Object(
       {
-        agentId: Type.Optional(Type.String({ minLength: 1, description: "OpenClaw agent that plays this role; default: the orchestrator's own" })),
-        idleMinutes: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: "A run with no sign of life for so long is lost (default 60)" })),
-        maxMinutes: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: "A run that takes longer is lost (default 240)" })),
+        agentId: Type.Optional(
+          Type.String({
+            minLength: 1,
+            description: "OpenClaw agent that plays this role; default: the orchestrator's own",
+          }),
+        ),
+        idleMinutes: Type.Optional(
+          Type.Number({
+            exclusiveMinimum: 0,
+            description: "A run with no sign of life for so long is lost (default 60)",
+          }),
+        ),
+        maxMinutes: Type.Optional(
+          Type.Number({ exclusiveMinimum: 0, description: "A run that takes longer is lost (default 240)" }),
+        ),
       },
       { ...closed, description },
     ),
@@ -19,30 +31,61 @@ const role = (description: string) =>
 
 export const Config = Type.Object(
   {
-    root: Type.Optional(Type.String({ minLength: 1, description: "Absolute folder (~ allowed) in which projects/ lives; default: the orchestrator's workspace" })),
+    root: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description: "Absolute folder (~ allowed) in which projects/ lives; default: the orchestrator's workspace",
+      }),
+    ),
     orchestrators: Type.Optional(strings("Agents that may orchestrate; default: all but the roles' own agents")),
     allowNonOwners: Type.Optional(Type.Boolean({ description: "Offer the tools to senders who are not owners" })),
     allowedRepos: Type.Optional(strings("Directories outside the root that a project's repo may point into")),
     roles: Type.Optional(
-      Type.Object({ builder: role("Who builds"), qa: role("Who judges") }, { ...closed, description: "Agents and limits of the two roles" }),
+      Type.Object(
+        { builder: role("Who builds"), qa: role("Who judges") },
+        { ...closed, description: "Agents and limits of the two roles" },
+      ),
     ),
-    maxAttempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, description: "Attempts of a step before a person is asked (default 3)" })),
-    maxLostRuns: Type.Optional(Type.Integer({ minimum: 0, maximum: 100, description: "Runs of an attempt and role that may end without a report (default 2)" })),
-    parallelTasks: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, description: "Tasks with a live run or check at a time (default 4)" })),
-    parallelSteps: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, description: "Running steps of one task at a time (default 1)" })),
-    acceptanceReview: Type.Optional(Type.Boolean({ description: "End each task with a review of its acceptance criteria (default true)" })),
+    maxAttempts: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 100,
+        description: "Attempts of a step before a person is asked (default 3)",
+      }),
+    ),
+    maxLostRuns: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 100,
+        description: "Runs of an attempt and role that may end without a report (default 2)",
+      }),
+    ),
+    parallelTasks: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 100, description: "Tasks with a live run or check at a time (default 4)" }),
+    ),
+    parallelSteps: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 100, description: "Running steps of one task at a time (default 1)" }),
+    ),
+    acceptanceReview: Type.Optional(
+      Type.Boolean({ description: "End each task with a review of its acceptance criteria (default true)" }),
+    ),
     checks: Type.Optional(
       Type.Object(
         {
           allow: Type.Optional(strings("Programs that checks may start, by name")),
-          allowUnconfined: Type.Optional(Type.Boolean({ description: "Run checks although the builder is sandboxed or restricted" })),
+          allowUnconfined: Type.Optional(
+            Type.Boolean({ description: "Run checks although the builder is sandboxed or restricted" }),
+          ),
         },
         { ...closed, description: "Deterministic checks" },
       ),
     ),
     notify: Type.Optional(
       Type.Unsafe<"steps" | "tasks" | "off">(
-        Type.String({ enum: ["steps", "tasks", "off"], description: "What the chat is told: every step, tasks only, or questions only" }),
+        Type.String({
+          enum: ["steps", "tasks", "off"],
+          description: "What the chat is told: every step, tasks only, or questions only",
+        }),
       ),
     ),
   },
@@ -79,7 +122,11 @@ export function readSettings(raw: unknown): { readonly settings: Settings; reado
   const minutes = (value: number) => value * 60_000;
   const limits = (name: "builder" | "qa"): RoleSettings => {
     const { agentId = "", idleMinutes = 60, maxMinutes = 240 } = config.roles?.[name] ?? {};
-    return { ...(asAgentId(agentId) === "" ? {} : { agentId: asAgentId(agentId) }), idleMs: minutes(idleMinutes), maxMs: minutes(maxMinutes) };
+    return {
+      ...(asAgentId(agentId) === "" ? {} : { agentId: asAgentId(agentId) }),
+      idleMs: minutes(idleMinutes),
+      maxMs: minutes(maxMinutes),
+    };
   };
   return {
     problems,
@@ -105,7 +152,11 @@ const asAgentId = (given: string) => given.trim().toLowerCase();
 
 function readConfig(raw: unknown): { readonly config: Config; readonly problems: readonly string[] } {
   const isObject = typeof raw === "object" && raw !== null && !Array.isArray(raw);
-  if (!isObject) return { config: { orchestrators: [] }, problems: ["/: the configuration is no object, so no agent may orchestrate"] };
+  if (!isObject)
+    return {
+      config: { orchestrators: [] },
+      problems: ["/: the configuration is no object, so no agent may orchestrate"],
+    };
   const properties: Readonly<Record<string, TSchema>> = Config.properties;
   const kept: (readonly [string, unknown])[] = [];
   const problems: string[] = [];

@@ -19,13 +19,21 @@ export const TaskCreatedDetails = object({
 export const StepCreatedDetails = object({ taskId: text(), stepId: text() });
 export const TaskChangedDetails = object({ taskId: text(), taskStatus: TaskStatus });
 export const StepChangedDetails = object({ taskId: text(), stepId: text(), stepStatus: StepStatus, attempt: count() });
-export const RefusedDetails = object({ refused: object({ code: text(), reason: text(), accepts: Type.Array(text()) }) });
+export const RefusedDetails = object({
+  refused: object({ code: text(), reason: text(), accepts: Type.Array(text()) }),
+});
 
 /** What a task waits for: another task, a free slot, the working tree, a person's answer, or a live run. */
 export const WaitsFor = object({
   taskId: text(),
   stepId: Type.Optional(text()),
-  kind: Type.Union([Type.Literal("task"), Type.Literal("slot"), Type.Literal("tree"), Type.Literal("person"), Type.Literal("run")]),
+  kind: Type.Union([
+    Type.Literal("task"),
+    Type.Literal("slot"),
+    Type.Literal("tree"),
+    Type.Literal("person"),
+    Type.Literal("run"),
+  ]),
   id: text(),
 });
 export type WaitsFor = Immutable<Static<typeof WaitsFor>>;
@@ -61,7 +69,14 @@ export const StatusDetails = object({
   projects: Type.Array(ProjectSummary),
   /** What could not be read of all projects; a project and a task have warnings of their own. */
   warnings: Type.Optional(Type.Array(text())),
-  project: Type.Optional(object({ ...ProjectSummary.properties, taskList: Type.Array(TaskSummary), usage: Usage, warnings: Type.Array(text()) })),
+  project: Type.Optional(
+    object({
+      ...ProjectSummary.properties,
+      taskList: Type.Array(TaskSummary),
+      usage: Usage,
+      warnings: Type.Array(text()),
+    }),
+  ),
   task: Type.Optional(
     object({
       ...TaskSummary.properties,
@@ -69,7 +84,13 @@ export const StatusDetails = object({
       dependsOn: Type.Array(text()),
       flowId: Type.Union([text(), Type.Null()]),
       questions: Type.Array(
-        object({ stepId: Type.Union([text(), Type.Null()]), questionId: text(), kind: text(), text: text(), choices: Type.Array(text()) }),
+        object({
+          stepId: Type.Union([text(), Type.Null()]),
+          questionId: text(),
+          kind: text(),
+          text: text(),
+          choices: Type.Array(text()),
+        }),
       ),
       steps: Type.Array(StepSummary),
       usage: Usage,
@@ -82,7 +103,12 @@ export const StatusDetails = object({
       ...StepSummary.properties,
       taskId: text(),
       criteria: Type.Array(
-        object({ id: text(), text: text(), pass: Type.Union([Type.Boolean(), Type.Null()]), evidence: Type.Union([text(), Type.Null()]) }),
+        object({
+          id: text(),
+          text: text(),
+          pass: Type.Union([Type.Boolean(), Type.Null()]),
+          evidence: Type.Union([text(), Type.Null()]),
+        }),
       ),
       checks: Type.Array(object({ name: text(), exitCode: Type.Union([Type.Integer(), Type.Null()]) })),
       runs: Type.Array(
@@ -102,6 +128,11 @@ export const StatusDetails = object({
   waitsFor: Type.Array(WaitsFor),
   next: Type.Array(text()),
   truncated: Type.Boolean(),
-  verify: Type.Optional(object({ streams: count(), findings: Type.Array(object({ stream: text(), name: text(), what: text(), repaired: Type.Boolean() })) })),
+  verify: Type.Optional(
+    object({
+      streams: count(),
+      findings: Type.Array(object({ stream: text(), name: text(), what: text(), repaired: Type.Boolean() })),
+    }),
+  ),
 });
 export type StatusDetails = Immutable<Static<typeof StatusDetails>>;

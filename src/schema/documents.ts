@@ -295,12 +295,15 @@ function inSchemaOrder(schema: TSchema | undefined, value: unknown): unknown {
   if (Array.isArray(value)) return value.map((item) => inSchemaOrder(schema?.["items"], item));
   if (typeof value !== "object" || value === null) return value;
   const branches: readonly TSchema[] = schema?.["anyOf"] ?? (schema === undefined ? [] : [schema]);
-  const properties: Record<string, TSchema> = branches.find((branch) => branch["properties"] !== undefined)?.["properties"] ?? {};
+  const properties: Record<string, TSchema> =
+    branches.find((branch) => branch["properties"] !== undefined)?.["properties"] ?? {};
   const entries = Object.entries(value);
   const known = Object.keys(properties);
   const place = (key: string) => (known.includes(key) ? known.indexOf(key) : known.length);
   return Object.fromEntries(
-    entries.toSorted(([one], [other]) => place(one) - place(other)).map(([key, item]) => [key, inSchemaOrder(properties[key], item)]),
+    entries
+      .toSorted(([one], [other]) => place(one) - place(other))
+      .map(([key, item]) => [key, inSchemaOrder(properties[key], item)]),
   );
 }
 
@@ -319,5 +322,8 @@ function parseDocument<T extends TSchema>(schema: T, text: string): Static<T> {
   const value: unknown = migrate(JSON.parse(text));
   if (Value.Check(schema, value)) return value;
   const first = Value.Errors(schema, value).First();
-  throw new OrchestratorError("journal-damaged", `a stored document is not valid at ${first?.path ?? "/"}: ${first?.message ?? "unknown"}`);
+  throw new OrchestratorError(
+    "journal-damaged",
+    `a stored document is not valid at ${first?.path ?? "/"}: ${first?.message ?? "unknown"}`,
+  );
 }

@@ -13,12 +13,24 @@ function effect<T extends string, P extends TProperties>(type: T, properties: P)
 
 /** What the person is told; ids and numbers of ours, and agents' text only where a template quotes it. */
 export const Notice = Type.Union([
-  Type.Object({ kind: Type.Literal("step-passed"), stepId: text(), by: Type.Union([Type.Literal("qa"), Type.Literal("person")]) }, closed),
   Type.Object(
-    { kind: Type.Literal("step-sent-back"), stepId: text(), attempt: Type.Integer(), failedChecks: Type.Array(text()), failedCriteria: Type.Array(text()) },
+    { kind: Type.Literal("step-passed"), stepId: text(), by: Type.Union([Type.Literal("qa"), Type.Literal("person")]) },
     closed,
   ),
-  Type.Object({ kind: Type.Literal("question"), stepId: Type.Union([text(), Type.Null()]), question: Question }, closed),
+  Type.Object(
+    {
+      kind: Type.Literal("step-sent-back"),
+      stepId: text(),
+      attempt: Type.Integer(),
+      failedChecks: Type.Array(text()),
+      failedCriteria: Type.Array(text()),
+    },
+    closed,
+  ),
+  Type.Object(
+    { kind: Type.Literal("question"), stepId: Type.Union([text(), Type.Null()]), question: Question },
+    closed,
+  ),
   Type.Object({ kind: Type.Literal("task-done") }, closed),
   Type.Object({ kind: Type.Literal("task-cancelled") }, closed),
 ]);

@@ -4,17 +4,7 @@
  * skip a `type` they do not know, and a changed meaning gets a new `v`.
  */
 import { Type, type Static, type TProperties } from "@sinclair/typebox";
-import {
-  CheckResult,
-  Check,
-  Judgement,
-  Origin,
-  Role,
-  RunEnd,
-  TestRun,
-  Usage,
-  type Immutable,
-} from "./documents.ts";
+import { CheckResult, Check, Judgement, Origin, Role, RunEnd, TestRun, Usage, type Immutable } from "./documents.ts";
 
 const closed = { additionalProperties: false } as const;
 const text = () => Type.String();
@@ -61,7 +51,11 @@ export const TaskCreated = event("TaskCreated", {
   flowId: Type.Union([text(), Type.Null()]),
   origin: Type.Optional(Origin),
 });
-export const StepAdded = event("StepAdded", { by: DecidedBy, step: StepWanted, maxAttempts: Type.Integer({ minimum: 1 }) });
+export const StepAdded = event("StepAdded", {
+  by: DecidedBy,
+  step: StepWanted,
+  maxAttempts: Type.Integer({ minimum: 1 }),
+});
 
 /** `dependenciesDone`: every task in dependsOn was done when the caller looked (done never becomes undone). */
 export const TaskStarted = event("TaskStarted", { dependenciesDone: Type.Boolean() });
@@ -78,7 +72,12 @@ export const TaskCancelled = event("TaskCancelled", { by: DecidedBy, reason: tex
 /** `set_step_status`: `maxAttempts` is the configured allowance that a retry gets. */
 export const StepDecided = event("StepDecided", {
   stepId: text(),
-  status: Type.Union([Type.Literal("queued"), Type.Literal("passed"), Type.Literal("skipped"), Type.Literal("blocked")]),
+  status: Type.Union([
+    Type.Literal("queued"),
+    Type.Literal("passed"),
+    Type.Literal("skipped"),
+    Type.Literal("blocked"),
+  ]),
   reason: text(),
   by: DecidedBy,
   maxAttempts: Type.Integer({ minimum: 1 }),
@@ -94,9 +93,19 @@ export const BuilderReported = event("BuilderReported", {
   testsRun: Type.Array(TestRun),
   question: Type.Optional(text()),
 });
-export const QaReported = event("QaReported", { stepId: text(), runId: text(), criteria: Type.Array(Judgement), feedback: text() });
+export const QaReported = event("QaReported", {
+  stepId: text(),
+  runId: text(),
+  criteria: Type.Array(Judgement),
+  feedback: text(),
+});
 /** A report that was refused because its run is not the current one. */
-export const LateReportArchived = event("LateReportArchived", { stepId: text(), runId: text(), role: Role, report: text() });
+export const LateReportArchived = event("LateReportArchived", {
+  stepId: text(),
+  runId: text(),
+  role: Role,
+  report: text(),
+});
 
 /** Who launches: lets a later process tell whether the launcher still lives. */
 export const Launcher = Type.Object({ host: text(), pid: Type.Integer(), startedAt: text(), bootId: text() }, closed);
@@ -123,7 +132,11 @@ export const RunEnded = event("RunEnded", {
   /** How many lost launches an attempt may have beside the first. */
   maxLostRuns: Type.Integer({ minimum: 0 }),
 });
-export const ChecksFinished = event("ChecksFinished", { stepId: text(), attempt: Type.Integer({ minimum: 1 }), results: Type.Array(CheckResult) });
+export const ChecksFinished = event("ChecksFinished", {
+  stepId: text(),
+  attempt: Type.Integer({ minimum: 1 }),
+  results: Type.Array(CheckResult),
+});
 
 /** What the tasks this one waits for have come to: all done, or one was cancelled. */
 export const DependenciesDone = event("DependenciesDone", {});

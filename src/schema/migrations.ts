@@ -6,7 +6,9 @@
 import { schemaVersion } from "./documents.ts";
 
 /** `steps[n]` turns a document of version n into one of version n + 1. */
-export type MigrationSteps = Readonly<Record<number, (document: Readonly<Record<string, unknown>>) => Record<string, unknown>>>;
+export type MigrationSteps = Readonly<
+  Record<number, (document: Readonly<Record<string, unknown>>) => Record<string, unknown>>
+>;
 const steps: MigrationSteps = {};
 
 /**
@@ -24,5 +26,7 @@ export function migrate(value: unknown, known: MigrationSteps = steps, target: n
 }
 
 function isVersioned(value: unknown): value is { readonly schemaVersion: number; readonly [field: string]: unknown } {
-  return typeof value === "object" && value !== null && "schemaVersion" in value && typeof value.schemaVersion === "number";
+  return (
+    typeof value === "object" && value !== null && "schemaVersion" in value && typeof value.schemaVersion === "number"
+  );
 }

@@ -32,15 +32,23 @@ const choice = <const T extends string>(values: readonly T[], description: strin
   Type.Unsafe<T>(Type.String({ enum: [...values], description }));
 const object = <T extends TProperties>(properties: T) => Type.Object(properties, { additionalProperties: false });
 
-const criteria = (most: number, description: string) => list(plain({ bytes: bounds.criterionBytes, notEmpty: true }), description, 1, most);
+const criteria = (most: number, description: string) =>
+  list(plain({ bytes: bounds.criterionBytes, notEmpty: true }), description, 1, most);
 const reason = (description: string) => text(description, { bytes: bounds.noteBytes, notEmpty: true });
 
 const checkParameters = list(
   object({
     name: Type.String({ [bound]: { name: true } }),
-    command: list(plain({ bytes: bounds.commandWordBytes }), 'Program and arguments, no shell: ["npm","test"]', 1, bounds.commandWords),
+    command: list(
+      plain({ bytes: bounds.commandWordBytes }),
+      'Program and arguments, no shell: ["npm","test"]',
+      1,
+      bounds.commandWords,
+    ),
     timeoutSeconds: Type.Optional(
-      Type.Integer(withBound("Default 300", { range: [bounds.checkTimeoutSeconds.least, bounds.checkTimeoutSeconds.most] })),
+      Type.Integer(
+        withBound("Default 300", { range: [bounds.checkTimeoutSeconds.least, bounds.checkTimeoutSeconds.most] }),
+      ),
     ),
   }),
   "Commands run in the repo after the builder; each must exit 0 before QA looks",
@@ -49,11 +57,19 @@ const checkParameters = list(
 );
 const stepFields = {
   title: name("Short name of the step"),
-  goal: text("What to build, so complete that a builder who knows only this and the specs can do it", { bytes: bounds.goalBytes, notEmpty: true }),
+  goal: text("What to build, so complete that a builder who knows only this and the specs can do it", {
+    bytes: bounds.goalBytes,
+    notEmpty: true,
+  }),
   passCriteria: criteria(bounds.criteriaPerStep, "Facts QA can see or run to decide, one each"),
   id: Type.Optional(text("Own id; default step-01, step-02, …", { stepId: true })),
   dependsOn: Type.Optional(
-    list(plain({ bytes: bounds.fileBytes }), "Step ids it needs; default: the step before; [] = none", 0, bounds.dependencies),
+    list(
+      plain({ bytes: bounds.fileBytes }),
+      "Step ids it needs; default: the step before; [] = none",
+      0,
+      bounds.dependencies,
+    ),
   ),
   checks: Type.Optional(checkParameters),
 };
@@ -61,7 +77,9 @@ const stepFields = {
 export const CreateProjectParameters = object({
   name: name("Name people use; the project id is made from it"),
   spec: text("Full specification in markdown", { bytes: bounds.specBytes, notEmpty: true }),
-  repo: Type.Optional(text("Existing directory to work in; default: a new one", { bytes: bounds.commandWordBytes, notEmpty: true })),
+  repo: Type.Optional(
+    text("Existing directory to work in; default: a new one", { bytes: bounds.commandWordBytes, notEmpty: true }),
+  ),
 });
 
 export const CreateTaskParameters = object({
@@ -70,7 +88,14 @@ export const CreateTaskParameters = object({
   spec: text("What this task delivers, in markdown", { bytes: bounds.specBytes, notEmpty: true }),
   acceptanceCriteria: criteria(bounds.criteriaPerTask, "Facts that must hold at the end of the whole task"),
   steps: list(object(stepFields), "In order", 1, bounds.stepsPerCall),
-  dependsOn: Type.Optional(list(plain({ bytes: bounds.fileBytes }), "Task ids of this project that must be done first", 0, bounds.dependencies)),
+  dependsOn: Type.Optional(
+    list(
+      plain({ bytes: bounds.fileBytes }),
+      "Task ids of this project that must be done first",
+      0,
+      bounds.dependencies,
+    ),
+  ),
 });
 
 export const CreateStepParameters = object({ taskId: id("Task id"), ...stepFields });
@@ -99,7 +124,8 @@ export const GetStatusParameters = object({
   verify: Type.Optional(Type.Boolean({ description: "Compare every file with the journal" })),
 });
 
-const paths = (description: string) => list(plain({ bytes: bounds.fileBytes, notEmpty: true }), description, 0, bounds.files);
+const paths = (description: string) =>
+  list(plain({ bytes: bounds.fileBytes, notEmpty: true }), description, 0, bounds.files);
 
 export const RecordBuilderResultParameters = object({
   outcome: choice(["done", "blocked"], "done = built and tested; blocked = you need a person's answer"),
@@ -107,7 +133,12 @@ export const RecordBuilderResultParameters = object({
   filesChanged: paths("Files made or changed, relative to the repo, / separated; may be empty"),
   filesDeleted: Type.Optional(paths("Files removed, relative to the repo")),
   testsRun: Type.Optional(
-    list(object({ command: plain({ bytes: bounds.commandWordBytes, notEmpty: true }), exitCode: Type.Integer() }), "Tests you ran", 0, bounds.testsRun),
+    list(
+      object({ command: plain({ bytes: bounds.commandWordBytes, notEmpty: true }), exitCode: Type.Integer() }),
+      "Tests you ran",
+      0,
+      bounds.testsRun,
+    ),
   ),
   question: Type.Optional(text("Only when blocked: one question for a person", { bytes: bounds.noteBytes })),
 });
@@ -134,22 +165,41 @@ export function parseParameters<T extends TSchema>(
   raw: unknown,
 ): { readonly ok: true; readonly value: ParametersOf<T> } | Refusal {
   const value: unknown = raw ?? {};
-  const wrong = [...Value.Errors(schema, value)].map((error) => `${fieldName(error.path)}: ${error.message.toLowerCase()}`);
+  const wrong = [...Value.Errors(schema, value)].map(
+    (error) => `${fieldName(error.path)}: ${error.message.toLowerCase()}`,
+  );
   const enums = wrong.length > 0 ? [] : outOfBounds(schema, value, "", "enum");
   if (wrong.length + enums.length > 0)
-    return refuse("invalid-parameters", [...new Set([...wrong, ...enums.map((one) => one.words)])].slice(0, 10).join("; "), acceptedFields(schema));
+    return refuse(
+      "invalid-parameters",
+      [...new Set([...wrong, ...enums.map((one) => one.words)])].slice(0, 10).join("; "),
+      acceptedFields(schema),
+    );
   const over = outOfBounds(schema, value, "", "bound");
   const first = over[0];
-  if (first !== undefined) return refuse(first.code, over.slice(0, 10).map((one) => one.words).join("; "), over.slice(0, 10).map((one) => one.accepted));
+  if (first !== undefined)
+    return refuse(
+      first.code,
+      over
+        .slice(0, 10)
+        .map((one) => one.words)
+        .join("; "),
+      over.slice(0, 10).map((one) => one.accepted),
+    );
   // Value.Errors found nothing, so the value has the schema's static type.
   return { ok: true, value: value as ParametersOf<T> };
 }
 
-type Wrong = { readonly code: "invalid-parameters" | "too-large" | "invalid-name" | "invalid-id"; readonly words: string; readonly accepted: string };
+type Wrong = {
+  readonly code: "invalid-parameters" | "too-large" | "invalid-name" | "invalid-id";
+  readonly words: string;
+  readonly accepted: string;
+};
 
 function outOfBounds(schema: TSchema, value: unknown, path: string, what: "enum" | "bound"): readonly Wrong[] {
   const own = what === "enum" ? checkEnum(schema, value, path) : checkBound(schema, value, path);
-  if (Array.isArray(value)) return [...own, ...value.flatMap((item, at) => outOfBounds(schema["items"], item, `${path}[${at}]`, what))];
+  if (Array.isArray(value))
+    return [...own, ...value.flatMap((item, at) => outOfBounds(schema["items"], item, `${path}[${at}]`, what))];
   if (typeof value !== "object" || value === null) return own;
   const properties: Record<string, TSchema> = schema["properties"] ?? {};
   return Object.entries(value).flatMap(([key, item]) => {
@@ -168,7 +218,8 @@ function checkEnum(schema: TSchema, value: unknown, path: string): readonly Wron
 function checkBound(schema: TSchema, value: unknown, path: string): readonly Wrong[] {
   const limits: Bound = (schema as { readonly [bound]?: Bound })[bound] ?? {};
   const wrong: Wrong[] = [];
-  const add = (code: Wrong["code"], words: string, accepted: string) => wrong.push({ code, words: `${path} ${words}`, accepted: `${path}: ${accepted}` });
+  const add = (code: Wrong["code"], words: string, accepted: string) =>
+    wrong.push({ code, words: `${path} ${words}`, accepted: `${path}: ${accepted}` });
   if (limits.items !== undefined && Array.isArray(value)) {
     const [least, most] = limits.items;
     if (value.length < least) add("invalid-parameters", "is empty", `at least ${least}`);
@@ -184,9 +235,15 @@ function checkBound(schema: TSchema, value: unknown, path: string): readonly Wro
     add("too-large", `has ${byteLength(value)} bytes`, `at most ${limits.bytes} bytes (UTF-8)`);
   if (limits.name === true) {
     const problem = problemOfName(value);
-    if (problem !== undefined) add("invalid-name", problem, `1 to ${bounds.nameCharacters} characters, no control characters or bidirectional overrides`);
+    if (problem !== undefined)
+      add(
+        "invalid-name",
+        problem,
+        `1 to ${bounds.nameCharacters} characters, no control characters or bidirectional overrides`,
+      );
   }
-  if (limits.stepId === true && !isStepId(value)) add("invalid-id", `is ${show(value)}`, "^[a-z0-9][a-z0-9-]{0,59}$ other than acceptance");
+  if (limits.stepId === true && !isStepId(value))
+    add("invalid-id", `is ${show(value)}`, "^[a-z0-9][a-z0-9-]{0,59}$ other than acceptance");
   return wrong;
 }
 

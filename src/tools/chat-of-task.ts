@@ -29,5 +29,12 @@ export async function rememberStarter(store: Store, stream: Stream, caller: Call
 }
 
 function isChat(value: unknown): value is Chat {
-  return typeof value === "object" && value !== null && "sessionKey" in value && typeof value.sessionKey === "string" && "agentId" in value && typeof value.agentId === "string";
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "sessionKey" in value &&
+    typeof value.sessionKey === "string" &&
+    "agentId" in value &&
+    typeof value.agentId === "string"
+  );
 }

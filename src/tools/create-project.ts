@@ -20,17 +20,37 @@ export const createProject = defineTool({
     if (taken !== undefined) {
       const first = (await desk.store.history(stream, 0))[0];
       if (first?.callId !== callId)
-        return refuse("id-taken", `A project with the id ${projectId} exists already.`, ["another name", `the project ${projectId} as it is`]);
+        return refuse("id-taken", `A project with the id ${projectId} exists already.`, [
+          "another name",
+          `the project ${projectId} as it is`,
+        ]);
       return answer(projectId, desk.store.locate(stream, "project", "document"), repoIn(taken.documents["project"]));
     }
     const place = await desk.chooseRepo(projectId, repo);
     if (typeof place !== "string") return place;
-    const event: ProjectEvent = { type: "ProjectCreated", v: 1, at: desk.now().toISOString(), projectId, name, spec, repo: place, origin: originOf(caller) };
+    const event: ProjectEvent = {
+      type: "ProjectCreated",
+      v: 1,
+      at: desk.now().toISOString(),
+      projectId,
+      name,
+      spec,
+      repo: place,
+      origin: originOf(caller),
+    };
     const decision = transitionProject(undefined, event);
     if (!decision.ok) return decision;
     const documents = { project: formatDocument(decision.next) };
-    const committed = await desk.store.commit(stream, 0, { at: event.at, actor: actorOf(caller), tool, callId, event, documents });
-    if (committed.kind === "conflict") return refuse("id-taken", `A project with the id ${projectId} was made just now.`, ["another name"]);
+    const committed = await desk.store.commit(stream, 0, {
+      at: event.at,
+      actor: actorOf(caller),
+      tool,
+      callId,
+      event,
+      documents,
+    });
+    if (committed.kind === "conflict")
+      return refuse("id-taken", `A project with the id ${projectId} was made just now.`, ["another name"]);
     desk.committed(stream, []);
     return answer(projectId, desk.store.locate(stream, "project", "document"), place);
   },

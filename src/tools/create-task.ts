@@ -8,7 +8,17 @@ import { CreateTaskParameters, type ParametersOf } from "../schema/parameters.ts
 import type { Desk } from "./desk.ts";
 import { readChats, rememberOwner } from "./chat-of-task.ts";
 import { slugOf } from "./slug.ts";
-import { actorOf, changeTask, defineTool, isId, originOf, readProject, readStateAt, type Answer, type ReadTask } from "./tool.ts";
+import {
+  actorOf,
+  changeTask,
+  defineTool,
+  isId,
+  originOf,
+  readProject,
+  readStateAt,
+  type Answer,
+  type ReadTask,
+} from "./tool.ts";
 
 export const createTask = defineTool({
   name: "create_task",
@@ -19,14 +29,20 @@ export const createTask = defineTool({
   async run(parameters, { desk, caller, tool, callId }) {
     const found = await readProject(desk, parameters.projectId);
     if (!found.ok) return found;
-    if (found.snapshot.readOnly !== undefined) return refuse(found.snapshot.readOnly.code, found.snapshot.readOnly.reason);
-    const refused = refuseChecks(desk, parameters.steps.flatMap((step) => step.checks ?? [])) ?? (await refuseDependencies(desk, parameters));
+    if (found.snapshot.readOnly !== undefined)
+      return refuse(found.snapshot.readOnly.code, found.snapshot.readOnly.reason);
+    const refused =
+      refuseChecks(
+        desk,
+        parameters.steps.flatMap((step) => step.checks ?? []),
+      ) ?? (await refuseDependencies(desk, parameters));
     if (refused !== undefined) return refused;
     const taskId = `${slugOf(parameters.title, "task")}-${callId.slice(0, 8)}`;
     const stream = { projectId: parameters.projectId, taskId };
     const made = (await desk.store.history(stream, 0))[0];
     if (made !== undefined) {
-      if (made.callId !== callId) return refuse("id-taken", `A task with the id ${taskId} exists already.`, ["another title"]);
+      if (made.callId !== callId)
+        return refuse("id-taken", `A task with the id ${taskId} exists already.`, ["another title"]);
       if ((await readChats(desk.store, stream)) === undefined) await rememberOwner(desk.store, stream, caller);
       return answer({ stream, state: await readStateAt(desk, stream, 1) }, desk);
     }
@@ -49,12 +65,20 @@ export const createTask = defineTool({
     // Decided once before the flow record is made: a refused call leaves nothing behind.
     const decision = transition(undefined, draft);
     if (!decision.ok) return decision;
-    const flowId = await desk.createFlow({ sessionKey: caller.sessionKey, projectId: parameters.projectId, taskId, title: parameters.title });
+    const flowId = await desk.createFlow({
+      sessionKey: caller.sessionKey,
+      projectId: parameters.projectId,
+      taskId,
+      title: parameters.title,
+    });
     const changed = await changeTask(desk, stream, {
       tool,
       callId,
       actor: actorOf(caller),
-      toEvent: (state) => (state === undefined ? { ...draft, flowId } : refuse("id-taken", `The task ${taskId} exists already.`, ["get_status"])),
+      toEvent: (state) =>
+        state === undefined
+          ? { ...draft, flowId }
+          : refuse("id-taken", `The task ${taskId} exists already.`, ["get_status"]),
       afterCommit: () => rememberOwner(desk.store, stream, caller),
     });
     if (!changed.ok) return changed;
@@ -83,34 +107,54 @@ export function asWanted(step: StepParameters): StepWanted {
     goal,
     passCriteria,
     ...(dependsOn === undefined ? {} : { dependsOn }),
-    checks: (checks ?? []).map((check): Check => ({ ...check, timeoutSeconds: check.timeoutSeconds ?? bounds.checkTimeoutSeconds.normal })),
+    checks: (checks ?? []).map((check): Check => ({
+      ...check,
+      timeoutSeconds: check.timeoutSeconds ?? bounds.checkTimeoutSeconds.normal,
+    })),
   };
 }
 
 /** Refuses checks that would not run: a program that is not allowed, or builders that are confined while checks are not. */
-export function refuseChecks(desk: Desk, checks: readonly { readonly name: string; readonly command: readonly string[] }[]): Refusal | undefined {
+export function refuseChecks(
+  desk: Desk,
+  checks: readonly { readonly name: string; readonly command: readonly string[] }[],
+): Refusal | undefined {
   if (checks.length === 0) return undefined;
   const { allow, allowUnconfined } = desk.settings.checks;
-  const accepted = [...allow.map((program) => `command[0]: ${program}`), "the program added to checks.allow in the plugin's configuration", "no checks"];
+  const accepted = [
+    ...allow.map((program) => `command[0]: ${program}`),
+    "the program added to checks.allow in the plugin's configuration",
+    "no checks",
+  ];
   for (const check of checks) {
     const program = check.command[0] ?? "";
     if (program.includes("/") || program.includes("\\") || !allow.includes(program))
-      return refuse("program-not-allowed", `Check ${JSON.stringify(check.name)} starts ${JSON.stringify(program.slice(0, 80))}, which checks.allow does not name.`, accepted);
+      return refuse(
+        "program-not-allowed",
+        `Check ${JSON.stringify(check.name)} starts ${JSON.stringify(program.slice(0, 80))}, which checks.allow does not name.`,
+        accepted,
+      );
   }
   if (!allowUnconfined && !desk.buildersAreUnconfined())
-    return refuse("checks-unconfined", "Builders are sandboxed or restricted here, and checks would run outside of that.", [
-      "no checks",
-      "checks.allowUnconfined: true in the plugin's configuration",
-    ]);
+    return refuse(
+      "checks-unconfined",
+      "Builders are sandboxed or restricted here, and checks would run outside of that.",
+      ["no checks", "checks.allowUnconfined: true in the plugin's configuration"],
+    );
   return undefined;
 }
 
-async function refuseDependencies(desk: Desk, { projectId, dependsOn = [] }: ParametersOf<typeof CreateTaskParameters>): Promise<Refusal | undefined> {
+async function refuseDependencies(
+  desk: Desk,
+  { projectId, dependsOn = [] }: ParametersOf<typeof CreateTaskParameters>,
+): Promise<Refusal | undefined> {
   const seen = new Set<string>();
   for (const taskId of dependsOn) {
     const known = isId(taskId) ? await desk.store.read({ projectId, taskId }) : undefined;
     if (known === undefined)
-      return refuse("unknown-dependency", `Project ${projectId} has no task ${JSON.stringify(taskId.slice(0, 80))}.`, ["task ids of this project"]);
+      return refuse("unknown-dependency", `Project ${projectId} has no task ${JSON.stringify(taskId.slice(0, 80))}.`, [
+        "task ids of this project",
+      ]);
     if (seen.has(taskId)) return refuse("unknown-dependency", `dependsOn names ${taskId} twice.`, ["each task once"]);
     seen.add(taskId);
   }

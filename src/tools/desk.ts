@@ -39,7 +39,12 @@ export type Desk = {
   /** False when a builder's commands are sandboxed or restricted by the host's policy. */
   buildersAreUnconfined(): boolean;
   /** Makes OpenClaw's flow record for a task that is about to be created; null where the host cannot now. */
-  createFlow(request: { readonly sessionKey: string; readonly projectId: string; readonly taskId: string; readonly title: string }): Promise<string | null>;
+  createFlow(request: {
+    readonly sessionKey: string;
+    readonly projectId: string;
+    readonly taskId: string;
+    readonly title: string;
+  }): Promise<string | null>;
   /** Called after each commit: wakes the driver and updates what follows. Never throws. */
   committed(stream: Stream, effects: readonly Effect[]): void;
   /** What the driver knows beyond the documents; empty where none drives. */
@@ -57,7 +62,9 @@ export type LiveView = {
  * The answers of the last ten minutes by call id; `run` does the work once and gives every repetition the same answer. One
  * that is not `kept` is shared by calls at the same time only: some models use a call's id again for another call.
  */
-export type AnswerMemory = { once<T>(callId: string, run: () => Promise<T>, isKept: (answer: T) => boolean): Promise<T> };
+export type AnswerMemory = {
+  once<T>(callId: string, run: () => Promise<T>, isKept: (answer: T) => boolean): Promise<T>;
+};
 
 /** Makes an empty memory that forgets an answer `keepMs` after it was given. */
 export function createAnswerMemory(now: () => number, keepMs = 10 * 60_000): AnswerMemory {

@@ -26,7 +26,8 @@ export function createRecorder(desk: Desk): Recorder {
   return {
     async record(stream: Stream, event: TaskEvent): Promise<Changed | Refusal> {
       const tool = event.type in toolOf ? toolOf[event.type as keyof typeof toolOf] : undefined;
-      if (tool === undefined) return { ok: false, code: "not-allowed", reason: `The driver may not record ${event.type}.`, accepts: [] };
+      if (tool === undefined)
+        return { ok: false, code: "not-allowed", reason: `The driver may not record ${event.type}.`, accepts: [] };
       return changeTask(desk, stream, { tool, callId: "", actor: { kind: "driver" }, toEvent: () => event });
     },
   };

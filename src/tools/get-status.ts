@@ -13,19 +13,34 @@ import { runsOf, sumUsage } from "../render/usage.ts";
 import { nameOfStream, type Snapshot, type Stream } from "../store/store.ts";
 import type { Desk } from "./desk.ts";
 import { unknownTask } from "./start-task.ts";
-import { defineTool, describeFailure, findTask, readProject, readTask, type Answer, type ReadTask, type UnreadableTask } from "./tool.ts";
+import {
+  defineTool,
+  describeFailure,
+  findTask,
+  readProject,
+  readTask,
+  type Answer,
+  type ReadTask,
+  type UnreadableTask,
+} from "./tool.ts";
 
 export const getStatus = defineTool({
   name: "get_status",
   label: "Get status",
-  description: "Where projects, tasks and steps stand, what waits for what, and what to do next. Without ids: all projects.",
+  description:
+    "Where projects, tasks and steps stand, what waits for what, and what to do next. Without ids: all projects.",
   audience: "orchestrator",
   parameters: GetStatusParameters,
   readsOnly: true,
   async run({ projectId, taskId, stepId, verify }, { desk }) {
     if (stepId !== undefined && taskId === undefined)
       return refuse("invalid-parameters", "stepId is given without taskId.", ["taskId and stepId together"]);
-    const view = taskId !== undefined ? await viewTask(desk, taskId, stepId) : projectId !== undefined ? await viewProject(desk, projectId) : await viewAll(desk);
+    const view =
+      taskId !== undefined
+        ? await viewTask(desk, taskId, stepId)
+        : projectId !== undefined
+          ? await viewProject(desk, projectId)
+          : await viewAll(desk);
     if ("ok" in view) return view;
     const verified = verify === true ? { verify: await verifyStreams(desk, view.streams) } : {};
     return answer({ ...view.details, ...verified });
@@ -38,12 +53,22 @@ type View = { readonly details: StatusDetails; readonly streams: readonly Stream
 
 async function viewAll(desk: Desk): Promise<View> {
   const streams = await desk.store.list();
-  const found = await Promise.all(streams.filter((stream) => stream.taskId === undefined).map((stream) => tryProject(desk, stream, streams)));
+  const found = await Promise.all(
+    streams.filter((stream) => stream.taskId === undefined).map((stream) => tryProject(desk, stream, streams)),
+  );
   const projects = found.flatMap((one) => (one.summary === undefined ? [] : [one.summary]));
   const warnings = found.flatMap((one) => one.warnings);
   const remarks = desk.live.remarks();
-  const next = [...remarks, ...(projects.length === 0 ? ["create_project starts the first project"] : ["get_status with a projectId shows its tasks"])];
-  return { details: { projects, ...(warnings.length === 0 ? {} : { warnings }), waitsFor: [], next, truncated: false }, streams };
+  const next = [
+    ...remarks,
+    ...(projects.length === 0
+      ? ["create_project starts the first project"]
+      : ["get_status with a projectId shows its tasks"]),
+  ];
+  return {
+    details: { projects, ...(warnings.length === 0 ? {} : { warnings }), waitsFor: [], next, truncated: false },
+    streams,
+  };
 }
 
 async function viewProject(desk: Desk, projectId: string): Promise<View | Refusal> {
@@ -52,7 +77,10 @@ async function viewProject(desk: Desk, projectId: string): Promise<View | Refusa
   const streams = (await desk.store.list()).filter((stream) => stream.projectId === projectId);
   const { tasks, unreadable } = await readTasks(desk, streams);
   const copied = found.snapshot.readOnly !== undefined;
-  const ordered = tasks.toSorted((one, other) => rank(one.state) - rank(other.state) || other.state.task.updatedAt.localeCompare(one.state.task.updatedAt));
+  const ordered = tasks.toSorted(
+    (one, other) =>
+      rank(one.state) - rank(other.state) || other.state.task.updatedAt.localeCompare(one.state.task.updatedAt),
+  );
   return {
     streams,
     details: {
@@ -64,13 +92,19 @@ async function viewProject(desk: Desk, projectId: string): Promise<View | Refusa
         warnings: [
           ...warningsOf(desk, found.snapshot),
           ...unreadable.map(warningAbout),
-          ...(copied ? [] : tasks.flatMap(({ stream, snapshot }) => (snapshot.readOnly === undefined ? [] : [`task ${stream.taskId} is ${readOnlyWords(snapshot.readOnly)}`]))),
+          ...(copied
+            ? []
+            : tasks.flatMap(({ stream, snapshot }) =>
+                snapshot.readOnly === undefined ? [] : [`task ${stream.taskId} is ${readOnlyWords(snapshot.readOnly)}`],
+              )),
         ],
       },
       waitsFor: tasks.filter(isWritable).flatMap((one) => waitsOf(desk, one.stream, one.state)),
       next: copied
         ? [`Nothing here: project ${projectId} is read-only; get_status without ids lists the others`]
-        : tasks.length === 0 && unreadable.length === 0 ? [`create_task with projectId ${projectId}`] : ordered.filter((one) => isWritable(one) && !isEnded(one.state)).flatMap((one) => nextOf(one.state)),
+        : tasks.length === 0 && unreadable.length === 0
+          ? [`create_task with projectId ${projectId}`]
+          : ordered.filter((one) => isWritable(one) && !isEnded(one.state)).flatMap((one) => nextOf(one.state)),
       truncated: false,
     },
   };
@@ -85,9 +119,16 @@ async function viewTask(desk: Desk, taskId: string, stepId: string | undefined):
   const readOnly = snapshot.readOnly !== undefined;
   const step = stepId === undefined ? undefined : state.steps.find((one) => one.id === stepId);
   if (stepId !== undefined && step === undefined)
-    return refuse("unknown-step", `Task ${taskId} has no step ${JSON.stringify(stepId.slice(0, 80))}.`, state.steps.slice(0, 20).map((one) => one.id));
+    return refuse(
+      "unknown-step",
+      `Task ${taskId} has no step ${JSON.stringify(stepId.slice(0, 80))}.`,
+      state.steps.slice(0, 20).map((one) => one.id),
+    );
   const { task } = state;
-  const asked = [...(task.question === null ? [] : [{ stepId: null, question: task.question }]), ...questionsOf(state.steps)];
+  const asked = [
+    ...(task.question === null ? [] : [{ stepId: null, question: task.question }]),
+    ...questionsOf(state.steps),
+  ];
   return {
     streams: [stream],
     details: {
@@ -127,7 +168,10 @@ function usageOf(steps: readonly Step[]): Usage {
 
 /** One project among all: what cannot be read of it is a warning, so that the others are still told. */
 async function tryProject(desk: Desk, stream: Stream, streams: readonly Stream[]) {
-  const { tasks, unreadable } = await readTasks(desk, streams.filter((one) => one.projectId === stream.projectId));
+  const { tasks, unreadable } = await readTasks(
+    desk,
+    streams.filter((one) => one.projectId === stream.projectId),
+  );
   const warnings = unreadable.map(warningAbout);
   try {
     const found = await readProject(desk, stream.projectId);
@@ -141,9 +185,15 @@ async function tryProject(desk: Desk, stream: Stream, streams: readonly Stream[]
 type FoundProject = { readonly project: Project; readonly snapshot: Snapshot };
 
 /** A project under the name of its folder: a copy holds the id of the original. */
-function summarizeProject(desk: Desk, { project, snapshot }: FoundProject, tasks: readonly ReadTask[], unreadable: readonly UnreadableTask[]) {
+function summarizeProject(
+  desk: Desk,
+  { project, snapshot }: FoundProject,
+  tasks: readonly ReadTask[],
+  unreadable: readonly UnreadableTask[],
+) {
   const counts: Record<string, number> = {};
-  for (const status of [...tasks.map((one) => one.state.task.status), ...unreadable.map(() => "unreadable")]) counts[status] = (counts[status] ?? 0) + 1;
+  for (const status of [...tasks.map((one) => one.state.task.status), ...unreadable.map(() => "unreadable")])
+    counts[status] = (counts[status] ?? 0) + 1;
   const { stream, readOnly } = snapshot;
   return {
     projectId: stream.projectId,
@@ -155,7 +205,10 @@ function summarizeProject(desk: Desk, { project, snapshot }: FoundProject, tasks
   };
 }
 
-async function readTasks(desk: Desk, streams: readonly Stream[]): Promise<{ readonly tasks: readonly ReadTask[]; readonly unreadable: readonly UnreadableTask[] }> {
+async function readTasks(
+  desk: Desk,
+  streams: readonly Stream[],
+): Promise<{ readonly tasks: readonly ReadTask[]; readonly unreadable: readonly UnreadableTask[] }> {
   const tasks: ReadTask[] = [];
   const unreadable: UnreadableTask[] = [];
   for (const stream of streams) {
@@ -168,7 +221,10 @@ async function readTasks(desk: Desk, streams: readonly Stream[]): Promise<{ read
 }
 
 function warningAbout({ stream, code, reason }: UnreadableTask): string {
-  const what = stream.taskId === undefined ? `project ${stream.projectId}` : `task ${stream.taskId} of project ${stream.projectId}`;
+  const what =
+    stream.taskId === undefined
+      ? `project ${stream.projectId}`
+      : `task ${stream.taskId} of project ${stream.projectId}`;
   return `${what} is unreadable (${code}): ${reason}`;
 }
 
@@ -218,8 +274,15 @@ function waitsOf(desk: Desk, stream: Stream, state: TaskState): readonly WaitsFo
   return [
     ...(task.status === "waiting" ? task.dependsOn.map((id): WaitsFor => ({ taskId, kind: "task", id })) : []),
     ...(task.question === null ? [] : [{ taskId, kind: "person" as const, id: task.question.id }]),
-    ...questionsOf(steps).map(({ stepId, question }): WaitsFor => ({ taskId, stepId, kind: "person", id: question.id })),
-    ...steps.flatMap((step) => openRuns(step).map((run): WaitsFor => ({ taskId, stepId: step.id, kind: "run", id: run.runId }))),
+    ...questionsOf(steps).map(({ stepId, question }): WaitsFor => ({
+      taskId,
+      stepId,
+      kind: "person",
+      id: question.id,
+    })),
+    ...steps.flatMap((step) =>
+      openRuns(step).map((run): WaitsFor => ({ taskId, stepId: step.id, kind: "run", id: run.runId })),
+    ),
     ...desk.live.waitsFor(stream),
   ];
 }
@@ -240,13 +303,18 @@ function nextOf(state: TaskState): readonly string[] {
     case "waiting":
       return task.question === null
         ? [`Nothing: task ${task.id} begins when ${firstOf(task.dependsOn)} are done`]
-        : [`Ask the owner whether task ${task.id} goes on without the cancelled task (set_task_status running) or is cancelled`];
+        : [
+            `Ask the owner whether task ${task.id} goes on without the cancelled task (set_task_status running) or is cancelled`,
+          ];
     case "paused":
       return [`set_task_status running for task ${task.id}, when the owner wants it to go on`, ...answers];
     case "blocked":
       return answers;
     case "running":
-      return [`Nothing for task ${task.id}: runs follow by themselves and this chat is told of each result`, ...answers];
+      return [
+        `Nothing for task ${task.id}: runs follow by themselves and this chat is told of each result`,
+        ...answers,
+      ];
     case "done":
       return [`Tell the owner that task ${task.id} is done and where its page is`];
     case "cancelled":
@@ -275,7 +343,8 @@ const readOnlyWords = ({ code, reason }: NonNullable<Snapshot["readOnly"]>) => `
 async function verifyStreams(desk: Desk, streams: readonly Stream[]) {
   const findings = [];
   for (const stream of streams)
-    for (const { name, what, repaired } of await desk.store.verify(stream)) findings.push({ stream: nameOfStream(stream), name, what, repaired });
+    for (const { name, what, repaired } of await desk.store.verify(stream))
+      findings.push({ stream: nameOfStream(stream), name, what, repaired });
   return { streams: streams.length, findings };
 }
 
@@ -298,25 +367,39 @@ function fit(details: StatusDetails): StatusDetails {
 }
 
 function shorten(value: unknown, share: number): unknown {
-  if (Array.isArray(value)) return value.slice(0, Math.max(value.length > 0 ? 1 : 0, Math.floor(Math.min(value.length, 400) * share))).map((item) => shorten(item, share));
+  if (Array.isArray(value))
+    return value
+      .slice(0, Math.max(value.length > 0 ? 1 : 0, Math.floor(Math.min(value.length, 400) * share)))
+      .map((item) => shorten(item, share));
   if (typeof value !== "object" || value === null) return value;
   // A question with some of its choices would be another question.
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, key === "choices" ? item : shorten(item, share)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key, key === "choices" ? item : shorten(item, share)]),
+  );
 }
 
 function inWords(details: StatusDetails): string {
   const { projects, warnings = [], project, task, step, waitsFor, next, truncated, verify } = details;
-  const counts = (tasks: Readonly<Record<string, number>>) => Object.entries(tasks).map(([status, count]) => `${count} ${status}`).join(", ") || "no tasks";
+  const counts = (tasks: Readonly<Record<string, number>>) =>
+    Object.entries(tasks)
+      .map(([status, count]) => `${count} ${status}`)
+      .join(", ") || "no tasks";
   const tokens = (usage: { readonly inputTokens: number; readonly outputTokens: number; readonly costUsd: number }) =>
     `${usage.inputTokens} tokens in, ${usage.outputTokens} out, $${usage.costUsd.toFixed(4)}`;
   const lines = [
-    ...projects.map((one) => `Project ${one.projectId} (${one.name}): ${counts(one.tasks)}.${one.readOnly === undefined ? "" : ` It is ${one.readOnly}`}`),
+    ...projects.map(
+      (one) =>
+        `Project ${one.projectId} (${one.name}): ${counts(one.tasks)}.${one.readOnly === undefined ? "" : ` It is ${one.readOnly}`}`,
+    ),
     ...warnings.map((warning) => `Warning: ${warning}`),
     ...(project === undefined
       ? []
       : [
           `Project ${project.projectId} (${project.name}): ${counts(project.tasks)}; ${tokens(project.usage)}. Works in ${project.repoPath}.`,
-          ...project.taskList.map((one) => `- Task ${one.taskId} (${one.title}): ${one.taskStatus}, ${one.stepsFinished} of ${one.stepsTotal} steps finished.`),
+          ...project.taskList.map(
+            (one) =>
+              `- Task ${one.taskId} (${one.title}): ${one.taskStatus}, ${one.stepsFinished} of ${one.stepsTotal} steps finished.`,
+          ),
           ...project.warnings.map((warning) => `Warning: ${warning}`),
         ]),
     ...(task === undefined
@@ -324,25 +407,40 @@ function inWords(details: StatusDetails): string {
       : [
           `Task ${task.taskId} (${task.title}) of project ${task.projectId}: ${task.taskStatus}, ${task.stepsFinished} of ${task.stepsTotal} steps finished; ${tokens(task.usage)}. Page: ${task.pagePath}`,
           ...task.steps.map(
-            (one) => `- Step ${one.stepId} (${one.title}): ${one.stepStatus}, attempt ${one.attempt} of ${one.maxAttempts}${one.passedBy === "person" ? ", accepted by a person, not by QA" : ""}.`,
+            (one) =>
+              `- Step ${one.stepId} (${one.title}): ${one.stepStatus}, attempt ${one.attempt} of ${one.maxAttempts}${one.passedBy === "person" ? ", accepted by a person, not by QA" : ""}.`,
           ),
-          ...task.questions.map((one) => `Open question${one.stepId === null ? "" : ` about ${one.stepId}`} (${one.kind}): ${one.text} Choices: ${one.choices.join("; ")}.`),
+          ...task.questions.map(
+            (one) =>
+              `Open question${one.stepId === null ? "" : ` about ${one.stepId}`} (${one.kind}): ${one.text} Choices: ${one.choices.join("; ")}.`,
+          ),
           ...task.warnings.map((warning) => `Warning: ${warning}`),
         ]),
     ...(step === undefined
       ? []
       : [
           `Step ${step.stepId}: ${tokens(step.usage)}. Page: ${step.pagePath}`,
-          ...step.criteria.map((one) => `- ${one.id} ${one.pass === null ? "not judged" : one.pass ? "pass" : "fail"}: ${one.text}${one.evidence === null ? "" : ` Evidence: ${one.evidence}`}`),
+          ...step.criteria.map(
+            (one) =>
+              `- ${one.id} ${one.pass === null ? "not judged" : one.pass ? "pass" : "fail"}: ${one.text}${one.evidence === null ? "" : ` Evidence: ${one.evidence}`}`,
+          ),
           ...step.checks.map((one) => `- check ${one.name}: exit code ${one.exitCode ?? "none"}`),
           ...step.runs.map(
-            (one) => `- run ${one.runId}: ${one.end ?? "live"}${one.activity === undefined ? "" : `, last sign of life ${one.activity.lastEventAt}${one.activity.tool === null ? "" : ` (${one.activity.tool})`}`}`,
+            (one) =>
+              `- run ${one.runId}: ${one.end ?? "live"}${one.activity === undefined ? "" : `, last sign of life ${one.activity.lastEventAt}${one.activity.tool === null ? "" : ` (${one.activity.tool})`}`}`,
           ),
         ]),
-    ...waitsFor.map((one) => `Waits: ${one.taskId}${one.stepId === undefined ? "" : ` ${one.stepId}`} for ${one.kind} ${one.id}.`),
+    ...waitsFor.map(
+      (one) => `Waits: ${one.taskId}${one.stepId === undefined ? "" : ` ${one.stepId}`} for ${one.kind} ${one.id}.`,
+    ),
     ...(verify === undefined
       ? []
-      : [`Verified ${verify.streams} ${verify.streams === 1 ? "stream" : "streams"}: ${verify.findings.length === 0 ? "every file agrees with its journal" : `${verify.findings.length} differences`}.`, ...verify.findings.map((one) => `- ${one.stream} ${one.name}: ${one.what}${one.repaired ? " (repaired)" : ""}`)]),
+      : [
+          `Verified ${verify.streams} ${verify.streams === 1 ? "stream" : "streams"}: ${verify.findings.length === 0 ? "every file agrees with its journal" : `${verify.findings.length} differences`}.`,
+          ...verify.findings.map(
+            (one) => `- ${one.stream} ${one.name}: ${one.what}${one.repaired ? " (repaired)" : ""}`,
+          ),
+        ]),
     ...next.map((one) => `Next: ${one}.`.replace(/\.\.$/, ".")),
     ...(truncated ? ["(Cut to fit; ask for one project, task or step to see more.)"] : []),
   ];

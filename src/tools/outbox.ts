@@ -17,17 +17,23 @@ export type Place = { readonly seq: number; readonly documents: Readonly<Record<
 export const beginning: Place = { seq: 0, documents: {} };
 
 /** Reads on from a place: the notices of the records after it, in order, and the place behind the last one. Pure. */
-export function readNotices(from: Place, records: readonly JournalRecord[]): { readonly place: Place; readonly notices: readonly NoticeInTime[] } {
+export function readNotices(
+  from: Place,
+  records: readonly JournalRecord[],
+): { readonly place: Place; readonly notices: readonly NoticeInTime[] } {
   let place = from;
   const notices: NoticeInTime[] = [];
   for (const record of records) {
     if (record.seq <= place.seq) continue;
     const before = place.documents["task"] === undefined ? undefined : stateOf(place);
-    const changed = Object.entries({ ...place.documents, ...record.docs }).filter((entry): entry is [string, string] => entry[1] !== null);
+    const changed = Object.entries({ ...place.documents, ...record.docs }).filter(
+      (entry): entry is [string, string] => entry[1] !== null,
+    );
     place = { seq: record.seq, documents: Object.fromEntries(changed) };
     const state = stateOf(place);
     // A task's stream holds task events only; an unknown later type gives the notices of its differences.
-    for (const notice of noticesOf(before, state, record.event as TaskEvent)) notices.push({ seq: record.seq, notice, state });
+    for (const notice of noticesOf(before, state, record.event as TaskEvent))
+      notices.push({ seq: record.seq, notice, state });
   }
   return { place, notices };
 }

@@ -35,18 +35,32 @@ export const recordBuilderResult = defineTool({
   },
 });
 
-async function refusePaths(desk: Desk, repo: string, changed: readonly string[], deleted: readonly string[]): Promise<Refusal | undefined> {
+async function refusePaths(
+  desk: Desk,
+  repo: string,
+  changed: readonly string[],
+  deleted: readonly string[],
+): Promise<Refusal | undefined> {
   const inChanged = await desk.inspectPaths(repo, changed);
   const inDeleted = await desk.inspectPaths(repo, deleted);
   const wrong = [
-    ...inChanged.filter((one) => one.kind === "missing").map((one) => `${show(one.path)} in filesChanged is no file now`),
+    ...inChanged
+      .filter((one) => one.kind === "missing")
+      .map((one) => `${show(one.path)} in filesChanged is no file now`),
     ...inDeleted.filter((one) => one.kind === "file").map((one) => `${show(one.path)} in filesDeleted is still a file`),
-    ...[...inChanged, ...inDeleted].filter((one) => one.kind === "outside").map((one) => `${show(one.path)} is absolute or leaves the repository`),
-    ...[...inChanged, ...inDeleted].filter((one) => one.kind === "backslash").map((one) => `${show(one.path)} has a backslash; folders are separated by /`),
+    ...[...inChanged, ...inDeleted]
+      .filter((one) => one.kind === "outside")
+      .map((one) => `${show(one.path)} is absolute or leaves the repository`),
+    ...[...inChanged, ...inDeleted]
+      .filter((one) => one.kind === "backslash")
+      .map((one) => `${show(one.path)} has a backslash; folders are separated by /`),
   ];
   if (wrong.length === 0) return undefined;
   const more = wrong.length > 20 ? `; and ${wrong.length - 20} more` : "";
-  return refuse("invalid-files", `${wrong.slice(0, 20).join("; ")}${more}.`, ["paths relative to the repository, separated by /, of files as they are now", "[] when nothing changed"]);
+  return refuse("invalid-files", `${wrong.slice(0, 20).join("; ")}${more}.`, [
+    "paths relative to the repository, separated by /, of files as they are now",
+    "[] when nothing changed",
+  ]);
 }
 
 const show = (path: string) => JSON.stringify(path.slice(0, 200));

@@ -23,7 +23,9 @@ export async function recordReport(
   const place = placeOfSession(caller.sessionKey);
   const { runId } = caller;
   if (place === undefined || runId === undefined)
-    return refuse("not-in-run", `${tool} is accepted only inside a model turn of the run that it reports for.`, ["a call by the run itself"]);
+    return refuse("not-in-run", `${tool} is accepted only inside a model turn of the run that it reports for.`, [
+      "a call by the run itself",
+    ]);
   const stream = await findTask(desk, place.taskId);
   if (stream === undefined) return notCurrent(runId);
   const changed = await changeTask(desk, stream, {
@@ -32,7 +34,8 @@ export async function recordReport(
     actor: actorOf(caller),
     toEvent(state) {
       const step = state?.steps.find((one) => one.id === place.stepId);
-      if (state === undefined || step === undefined || !isCurrent(step, role, runId, caller.sessionKey)) return notCurrent(runId);
+      if (state === undefined || step === undefined || !isCurrent(step, role, runId, caller.sessionKey))
+        return notCurrent(runId);
       return toEvent({ state, step, runId });
     },
   });
@@ -43,7 +46,15 @@ export async function recordReport(
       tool,
       callId: `${callId}-late`,
       actor: actorOf(caller),
-      toEvent: () => ({ type: "LateReportArchived", v: 1, at: desk.now().toISOString(), stepId: place.stepId, runId, role, report: shorten(report) }),
+      toEvent: () => ({
+        type: "LateReportArchived",
+        v: 1,
+        at: desk.now().toISOString(),
+        stepId: place.stepId,
+        runId,
+        role,
+        report: shorten(report),
+      }),
     });
   }
   return changed;
@@ -51,14 +62,22 @@ export async function recordReport(
 
 function isCurrent(step: Step, role: Role, runId: string, sessionKey: string): boolean {
   const seat = seatOf(step, role);
-  return seat.runId === runId && seat.sessionKey === sessionKey && (seat.status === "launching" || seat.status === "running");
+  return (
+    seat.runId === runId && seat.sessionKey === sessionKey && (seat.status === "launching" || seat.status === "running")
+  );
 }
 
 function notCurrent(runId: string): Refusal {
-  return refuse("run-not-current", `Run ${runId} is over or was replaced; its report changes nothing and nothing more is expected from it.`);
+  return refuse(
+    "run-not-current",
+    `Run ${runId} is over or was replaced; its report changes nothing and nothing more is expected from it.`,
+  );
 }
 
 function shorten(report: unknown): string {
   const text = JSON.stringify(report) ?? "";
-  return Buffer.from(text, "utf8").subarray(0, bounds.noteBytes).toString("utf8").replace(/\uFFFD+$/, "");
+  return Buffer.from(text, "utf8")
+    .subarray(0, bounds.noteBytes)
+    .toString("utf8")
+    .replace(/\uFFFD+$/, "");
 }

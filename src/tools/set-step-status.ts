@@ -32,7 +32,10 @@ export const setStepStatus = defineTool({
 });
 
 /** The answer of every tool that moves a step. Pure. */
-export function answerStep(state: { readonly task: { readonly id: string }; readonly steps: readonly StepLike[] }, stepId: string) {
+export function answerStep(
+  state: { readonly task: { readonly id: string }; readonly steps: readonly StepLike[] },
+  stepId: string,
+) {
   const step = state.steps.find((one) => one.id === stepId);
   const stepStatus = step?.status ?? "queued";
   const attempt = step?.attempt ?? 0;

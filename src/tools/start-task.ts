@@ -29,20 +29,28 @@ export const startTask = defineTool({
     });
     if (!changed.ok) return changed;
     const taskStatus = changed.state.task.status;
-    const follows = taskStatus === "waiting" ? "It waits for the tasks it depends on." : "The first builder starts by itself; you will be told of each result.";
+    const follows =
+      taskStatus === "waiting"
+        ? "It waits for the tasks it depends on."
+        : "The first builder starts by itself; you will be told of each result.";
     return { text: `Task ${taskId} is ${taskStatus}. ${follows}`, details: { taskId, taskStatus } };
   },
 });
 
 export function unknownTask(taskId: string): Refusal {
-  return refuse("unknown-task", `There is no task ${JSON.stringify(taskId.slice(0, 80))}.`, ["a task id that get_status lists"]);
+  return refuse("unknown-task", `There is no task ${JSON.stringify(taskId.slice(0, 80))}.`, [
+    "a task id that get_status lists",
+  ]);
 }
 
 /**
  * How the tasks that this one waits for stand; one that cannot be read is not done. Done never becomes undone, so reading
  * them before a commit is safe.
  */
-export async function dependenciesOf(desk: Pick<Desk, "store">, state: TaskState | undefined): Promise<{ readonly done: boolean; readonly cancelled: readonly string[] }> {
+export async function dependenciesOf(
+  desk: Pick<Desk, "store">,
+  state: TaskState | undefined,
+): Promise<{ readonly done: boolean; readonly cancelled: readonly string[] }> {
   const cancelled: string[] = [];
   let done = true;
   for (const taskId of state?.task.dependsOn ?? []) {

@@ -36,7 +36,8 @@ export function createTaskReader(store: Store): TaskReader {
         if (stream.taskId === undefined) continue;
         const task = await read(stream).catch(() => "unreadable" as const);
         if (task === undefined) continue;
-        const ended = task !== "unreadable" && (task.state.task.status === "done" || task.state.task.status === "cancelled");
+        const ended =
+          task !== "unreadable" && (task.state.task.status === "done" || task.state.task.status === "cancelled");
         if (task === "unreadable" || !ended || !isAtRest(task.state)) found.push(stream);
       }
       return found;
@@ -61,7 +62,9 @@ export function createTaskReader(store: Store): TaskReader {
       // The first plan whose documents name the run is the one that made it; later ones carry it along.
       const names = `"runId": ${JSON.stringify(runId)}`;
       const records = await store.history(stream, 0);
-      const planned = records.find((one) => one.event.type === "RunPlanned" && Object.values(one.docs).some((text) => text?.includes(names)));
+      const planned = records.find(
+        (one) => one.event.type === "RunPlanned" && Object.values(one.docs).some((text) => text?.includes(names)),
+      );
       if (planned?.event.type === "RunPlanned") launchers.set(runId, planned.event.launcher);
       return launchers.get(runId);
     },

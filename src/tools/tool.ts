@@ -41,7 +41,11 @@ export function defineTool<T extends TSchema>(tool: Tool<T>): Tool<T> {
 }
 
 /** True when the tool is offered to this session: the same rule when tools are listed and when one is called. Pure. */
-export function mayUse(audience: Audience, caller: Pick<Caller, "sessionKey" | "agentId" | "senderIsOwner" | "hasSender">, settings: Settings): boolean {
+export function mayUse(
+  audience: Audience,
+  caller: Pick<Caller, "sessionKey" | "agentId" | "senderIsOwner" | "hasSender">,
+  settings: Settings,
+): boolean {
   const place = placeOfSession(caller.sessionKey);
   if (audience !== "orchestrator") return place?.role === audience;
   if (place !== undefined || caller.sessionKey.includes(":subagent:")) return false;
@@ -54,9 +58,16 @@ export function mayUse(audience: Audience, caller: Pick<Caller, "sessionKey" | "
  * Calls a tool and resolves to its answer: what could not be done is told in the same form as a refusal. Throws only
  * `bug`, in general words; what failed is its `cause`, for the log and nobody else.
  */
-export async function callTool<T extends TSchema>(desk: Desk, caller: Caller, tool: Tool<T>, raw: unknown): Promise<Answer> {
+export async function callTool<T extends TSchema>(
+  desk: Desk,
+  caller: Caller,
+  tool: Tool<T>,
+  raw: unknown,
+): Promise<Answer> {
   if (!mayUse(tool.audience, caller, desk.settings))
-    return asAnswer(refuse("not-allowed", `${tool.name} is not for this session.`, ["the session that it was made for"]));
+    return asAnswer(
+      refuse("not-allowed", `${tool.name} is not for this session.`, ["the session that it was made for"]),
+    );
   const parsed = parseParameters(tool.parameters, raw);
   if (!parsed.ok) return asAnswer(parsed);
   const call: Call = { desk, caller, tool: tool.name, callId: callIdOf(caller, tool.name, raw) };
@@ -107,11 +118,16 @@ export function decidedBy(caller: Caller): "person" | "orchestrator" {
 // ---- reading
 
 /** The project, or a refusal. Throws what the store throws. */
-export async function readProject(desk: Desk, projectId: string): Promise<{ readonly ok: true; readonly project: Project; readonly snapshot: Snapshot } | Refusal> {
+export async function readProject(
+  desk: Desk,
+  projectId: string,
+): Promise<{ readonly ok: true; readonly project: Project; readonly snapshot: Snapshot } | Refusal> {
   const snapshot = isId(projectId) ? await desk.store.read({ projectId }) : undefined;
   const text = snapshot?.documents["project"];
   if (snapshot === undefined || text === undefined)
-    return refuse("unknown-project", `There is no project ${JSON.stringify(projectId.slice(0, 80))}.`, ["a project id that get_status lists"]);
+    return refuse("unknown-project", `There is no project ${JSON.stringify(projectId.slice(0, 80))}.`, [
+      "a project id that get_status lists",
+    ]);
   if (snapshot.readOnly?.code === "newer-schema") return refuse("newer-schema", snapshot.readOnly.reason);
   return { ok: true, project: parseProject(text), snapshot };
 }
@@ -136,10 +152,18 @@ async function rankOf(desk: Pick<Desk, "store">, stream: Stream): Promise<number
 
 export type ReadTask = { readonly stream: Stream; readonly snapshot: Snapshot; readonly state: TaskState };
 /** A task that is there and cannot be read: it is damaged, written by a newer version, or the disk fails. */
-export type UnreadableTask = { readonly stream: Stream; readonly code: ErrorCode; readonly reason: string; readonly cause?: unknown };
+export type UnreadableTask = {
+  readonly stream: Stream;
+  readonly code: ErrorCode;
+  readonly reason: string;
+  readonly cause?: unknown;
+};
 
 /** The task, or why it cannot be read; undefined when there is none. Never throws: one task's damage is not its siblings'. */
-export async function readTask(desk: Pick<Desk, "store">, stream: Stream): Promise<ReadTask | UnreadableTask | undefined> {
+export async function readTask(
+  desk: Pick<Desk, "store">,
+  stream: Stream,
+): Promise<ReadTask | UnreadableTask | undefined> {
   try {
     const snapshot = await desk.store.read(stream);
     if (snapshot === undefined) return undefined;
@@ -153,7 +177,10 @@ export async function readTask(desk: Pick<Desk, "store">, stream: Stream): Promi
 /** Code and words of what could not be done; of an unknown error never its own words, which may hold paths. Pure. */
 export function describeFailure(error: unknown): { readonly code: ErrorCode; readonly reason: string } {
   if (error instanceof OrchestratorError && error.code !== "bug") return { code: error.code, reason: error.message };
-  const known = error instanceof Error && "code" in error && typeof error.code === "string" && /^[A-Z0-9_]+$/.test(error.code) ? ` (${error.code})` : "";
+  const known =
+    error instanceof Error && "code" in error && typeof error.code === "string" && /^[A-Z0-9_]+$/.test(error.code)
+      ? ` (${error.code})`
+      : "";
   return { code: "bug", reason: `Something failed that should not have${known}; the gateway's log has the cause.` };
 }
 
@@ -166,7 +193,9 @@ export function stateOf(snapshot: Pick<Snapshot, "documents">): TaskState {
   const { task, ...others } = snapshot.documents;
   const state = {
     task: parseTask(task ?? "null"),
-    steps: Object.values(others).map(parseStep).toSorted((one, other) => one.index - other.index),
+    steps: Object.values(others)
+      .map(parseStep)
+      .toSorted((one, other) => one.index - other.index),
   };
   parsed.set(snapshot.documents, state);
   return state;
@@ -232,9 +261,17 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
       ...(await tryAfter(() => (counted ? desk.store.refreshPages({ projectId: stream.projectId }) : undefined))),
     ];
     desk.committed(stream, decision.effects);
-    return { ok: true, state: decision.next, event, effects: decision.effects, warnings: [...answer.warnings, ...failed] };
+    return {
+      ok: true,
+      state: decision.next,
+      event,
+      effects: decision.effects,
+      warnings: [...answer.warnings, ...failed],
+    };
   }
-  return refuse("busy", `Other writers changed task ${stream.taskId ?? ""} ${mostRounds} times in a row.`, ["the same call again"]);
+  return refuse("busy", `Other writers changed task ${stream.taskId ?? ""} ${mostRounds} times in a row.`, [
+    "the same call again",
+  ]);
 }
 
 /** Does what follows a commit; the change stands whatever comes of it, so a failure is a warning. */
@@ -248,14 +285,25 @@ async function tryAfter(work: () => Promise<void> | undefined): Promise<readonly
 }
 
 /** A change that this very call has committed before, e.g. before a restart: it is answered as it was then, not made again. */
-async function findRepeated(desk: Desk, stream: Stream, snapshot: Snapshot, callId: string): Promise<Changed | undefined> {
+async function findRepeated(
+  desk: Desk,
+  stream: Stream,
+  snapshot: Snapshot,
+  callId: string,
+): Promise<Changed | undefined> {
   if (callId === "") return undefined;
   const recent = await desk.store.history(stream, Math.max(0, snapshot.seq - 100));
   const oldest = desk.now().getTime() - 10 * 60_000;
   const record = recent.find((one) => one.callId === callId && Date.parse(one.at) >= oldest);
   if (record === undefined) return undefined;
   // A task's stream holds task events only.
-  return { ok: true, state: await readStateAt(desk, stream, record.seq), event: record.event as TaskEvent, effects: [], warnings: [] };
+  return {
+    ok: true,
+    state: await readStateAt(desk, stream, record.seq),
+    event: record.event as TaskEvent,
+    effects: [],
+    warnings: [],
+  };
 }
 
 /** The task as record `seq` left it. */

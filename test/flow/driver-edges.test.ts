@@ -407,10 +407,32 @@ describe("a task that is paused in the middle of a step", () => {
     await world.done(setTaskStatus, { taskId: first, status: "running" });
     await world.pass(second);
     expect(world.live().map((run) => run.place.taskId)).toStrictEqual([other]);
-    expect(world.driver().waitsFor({ projectId: "one", taskId: first })).toStrictEqual([{ taskId: first, kind: "tree", id: other }]);
+    expect(world.driver().waitsFor({ projectId: "one", taskId: first })).toStrictEqual([
+      { taskId: first, kind: "tree", id: other },
+    ]);
     await world.letPlay(world.live(), builds);
     await becomes(world, other, "done");
     await becomes(world, first, "done");
+  });
+
+  it("before a planned run was launched, launches it when its tree is free again", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+    const first = await world.task({ projectId: await world.project("One", "/repos/shared"), title: "First" });
+    const release = world.hold("brief");
+    await world.done(startTask, { taskId: first });
+    await world.rest();
+    await world.done(setTaskStatus, { taskId: first, status: "paused" });
+    release();
+    const other = await world.started({ projectId: await world.project("Two", "/repos/shared"), title: "Other" });
+    await world.pass(second);
+    expect(world.live().map((run) => run.place.taskId)).toStrictEqual([other]);
+    await world.done(setTaskStatus, { taskId: first, status: "running" });
+    await world.pass(second);
+    expect(world.live().map((run) => run.place.taskId)).toStrictEqual([other]);
+    await world.letPlay(world.live(), builds);
+    await becomes(world, other, "done");
+    await world.pass(second);
+    expect(world.live().map((run) => [run.place.taskId, run.place.launch])).toStrictEqual([[first, 1]]);
   });
 
   it("has its place again before new work when the gateway starts anew after it went on", async () => {
@@ -451,7 +473,9 @@ describe("a damaged journal", () => {
     world.fail("read", damage(), 1000, { of: taskId, result: '\\"startedAt\\": \\"' });
     await world.done(startTask, { taskId });
     await world.pass(10 * minute);
-    expect(told(world)).toStrictEqual([`task ${taskId} is not driven until this is mended: line 3 of the journal is no record`]);
+    expect(told(world)).toStrictEqual([
+      `task ${taskId} is not driven until this is mended: line 3 of the journal is no record`,
+    ]);
     expect(world.runs).toStrictEqual([]);
     world.mend();
     await becomes(world, taskId, "done");

@@ -87,7 +87,8 @@ describe("after any sequence of events", () => {
 
   it("every open run is looked after: launched, awaited or stopped; only one that a pause met unlaunched waits with its task", () => {
     always(({ after }) => {
-      const held = (step: Step) => (mayLaunch(after) ? [] : [step.builder, step.qa].filter((seat) => seat.status === "launching"));
+      const held = (step: Step) =>
+        mayLaunch(after) ? [] : [step.builder, step.qa].filter((seat) => seat.status === "launching");
       const open = after.steps.flatMap((step) => {
         const waiting = held(step).map((seat) => seat.runId);
         return openRuns(step).flatMap((run) => (waiting.includes(run.runId) ? [] : [run.runId]));

@@ -187,7 +187,9 @@ describe("a decision before the first attempt", () => {
     const skipped = waits().and("StepDecided", { stepId: "step-02", status: "skipped", reason: "Not needed." });
     const decision = { at: momentOf(2), by: "person", status: "skipped", reason: "Not needed.", question: null };
     expect(skipped.step("step-02")).toMatchObject({ status: "skipped", attempts: [], decisions: [decision] });
-    expect(parseStep(changedDocuments(undefined, skipped.state)["steps/step-02"] ?? "")).toEqual(skipped.step("step-02"));
+    expect(parseStep(changedDocuments(undefined, skipped.state)["steps/step-02"] ?? "")).toEqual(
+      skipped.step("step-02"),
+    );
   });
 
   it("stays there when attempts follow, and later decisions stand in their attempts", () => {

@@ -43,9 +43,11 @@ function repoIn(brief: string): string {
 
 /** A person's line `tool {json}` is carried out; `<name>` in it is replaced by what an earlier result called so. */
 function orchestrate(turn: Turn, onWake: ((turn: Turn) => Answer | undefined) | undefined): Answer {
-  if (turn.user.includes("Project orchestrator reports")) return onWake?.(turn) ?? { text: `Told: ${linesAfter(turn.user)}` };
+  if (turn.user.includes("Project orchestrator reports"))
+    return onWake?.(turn) ?? { text: `Told: ${linesAfter(turn.user)}` };
   const wanted = [...turn.user.matchAll(/^(\w+) (\{.*\})$/gm)].map(([, name = "", json = "{}"]) => ({ name, json }));
-  if (turn.results.length >= wanted.length) return { text: turn.results.map((one) => one.text ?? "").join("\n") || "Nothing to do." };
+  if (turn.results.length >= wanted.length)
+    return { text: turn.results.map((one) => one.text ?? "").join("\n") || "Nothing to do." };
   const next = wanted[turn.results.length];
   if (next === undefined) return { text: "Nothing to do." };
   const call: ScriptedCall = { name: next.name, args: JSON.parse(fillIn(next.json, turn)) as object };
@@ -56,9 +58,17 @@ const linesAfter = (user: string) => user.slice(user.indexOf("\n- ") + 1);
 
 /** `<projectId>` and `<taskId>` as the latest results of this chat named them. */
 function fillIn(json: string, turn: Turn): string {
-  const said = turn.messages.filter((one) => one.role === "tool").map((one) => (typeof one.content === "string" ? one.content : JSON.stringify(one.content)));
-  const latest = (pattern: RegExp) => said.toReversed().map((text) => pattern.exec(text)?.[1]).find((one) => one !== undefined) ?? "unknown";
-  return json.replaceAll("<projectId>", latest(/\bProject ([a-z0-9-]+) is made/)).replaceAll("<taskId>", latest(/\bTask ([a-z0-9-]+) is a draft/));
+  const said = turn.messages
+    .filter((one) => one.role === "tool")
+    .map((one) => (typeof one.content === "string" ? one.content : JSON.stringify(one.content)));
+  const latest = (pattern: RegExp) =>
+    said
+      .toReversed()
+      .map((text) => pattern.exec(text)?.[1])
+      .find((one) => one !== undefined) ?? "unknown";
+  return json
+    .replaceAll("<projectId>", latest(/\bProject ([a-z0-9-]+) is made/))
+    .replaceAll("<taskId>", latest(/\bTask ([a-z0-9-]+) is a draft/));
 }
 
 export const report = (args: object): Answer => ({ calls: [{ name: "record_builder_result", args }] });
@@ -67,9 +77,15 @@ export const judge = (args: object): Answer => ({ calls: [{ name: "record_qa_res
 /** A builder that writes one file through the host's own tool and reports it. */
 export const buildsWell: Act = ({ turn, place }) => {
   const file = `${place.stepId}.txt`;
-  if (turn.results.length === 0) return { calls: [{ name: "write", args: { path: file, content: `attempt ${place.attempt}\n` } }] };
+  if (turn.results.length === 0)
+    return { calls: [{ name: "write", args: { path: file, content: `attempt ${place.attempt}\n` } }] };
   if (turn.results.length === 1)
-    return report({ outcome: "done", summary: `Wrote ${file}.`, filesChanged: [file], testsRun: [{ command: `cat ${file}`, exitCode: 0 }] });
+    return report({
+      outcome: "done",
+      summary: `Wrote ${file}.`,
+      filesChanged: [file],
+      testsRun: [{ command: `cat ${file}`, exitCode: 0 }],
+    });
   return { text: "Done." };
 };
 
@@ -82,12 +98,19 @@ export function oneByOne(...acts: readonly (Act | Answer)[]): Act {
 }
 
 /** The criteria that QA's brief asks to judge. */
-export const criteriaOf = (brief: string): readonly string[] => [...brief.matchAll(/^Criterion `([ac]\d+)`/gm)].map((match) => match[1] ?? "");
+export const criteriaOf = (brief: string): readonly string[] =>
+  [...brief.matchAll(/^Criterion `([ac]\d+)`/gm)].map((match) => match[1] ?? "");
 
 /** A QA that looks at the tree and passes everything. */
 export const judgesWell: Act = ({ turn }) => {
   if (turn.results.length === 0) return { calls: [{ name: "exec", args: { command: "ls -la && cat *.txt" } }] };
   if (turn.results.length === 1)
-    return judge({ criteria: criteriaOf(turn.brief).map((id) => ({ id, pass: true, evidence: `ls shows it: ${(turn.results[0]?.text ?? "").slice(0, 200)}` })) });
+    return judge({
+      criteria: criteriaOf(turn.brief).map((id) => ({
+        id,
+        pass: true,
+        evidence: `ls shows it: ${(turn.results[0]?.text ?? "").slice(0, 200)}`,
+      })),
+    });
   return { text: "Judged." };
 };

@@ -73,7 +73,12 @@ export const wakeLimitMs = 150_000;
 export const call = (name: string, args: object): string => `${name} ${JSON.stringify(args)}`;
 
 /** A step with everything that is required. */
-export const aStep = (over: JsonObject = {}): JsonObject => ({ title: "Write a file", goal: "Write one file.", passCriteria: ["The file is there."], ...over });
+export const aStep = (over: JsonObject = {}): JsonObject => ({
+  title: "Write a file",
+  goal: "Write one file.",
+  passCriteria: ["The file is there."],
+  ...over,
+});
 
 /** Starts gateway and model in a copy of the template home. */
 export async function openStage(template: string, pluginConfig: JsonObject, extra: JsonObject = {}): Promise<Stage> {
@@ -83,14 +88,25 @@ export async function openStage(template: string, pluginConfig: JsonObject, extr
   let known: { readonly pid: number; readonly client: Promise<Client> } | undefined;
 
   const client: Stage["client"] = () => {
-    if (known?.pid !== gateway.pid) known = { pid: gateway.pid, client: connect({ port: gateway.port, token: gateway.token }) };
+    if (known?.pid !== gateway.pid)
+      known = { pid: gateway.pid, client: connect({ port: gateway.port, token: gateway.token }) };
     return known.client;
   };
-  const say: Stage["say"] = async (line, sessionKey = mainSession) => (await (await client()).chat(line, { sessionKey })).text;
+  const say: Stage["say"] = async (line, sessionKey = mainSession) =>
+    (await (await client()).chat(line, { sessionKey })).text;
 
-  const createProject: Stage["createProject"] = async (name, sessionKey) => idIn(await say(call("create_project", { name, spec: `The specification of ${name}.` }), sessionKey), /Project ([a-z0-9-]+) is made/);
+  const createProject: Stage["createProject"] = async (name, sessionKey) =>
+    idIn(
+      await say(call("create_project", { name, spec: `The specification of ${name}.` }), sessionKey),
+      /Project ([a-z0-9-]+) is made/,
+    );
   const createTask: Stage["createTask"] = async (wish, sessionKey) => {
-    const args = { projectId: "<projectId>", spec: "Do what the steps say.", acceptanceCriteria: ["Everything is there."], ...wish };
+    const args = {
+      projectId: "<projectId>",
+      spec: "Do what the steps say.",
+      acceptanceCriteria: ["Everything is there."],
+      ...wish,
+    };
     return idIn(await say(call("create_task", args), sessionKey), /Task ([a-z0-9-]+) is a draft/);
   };
   const at: Stage["at"] = (projectId, taskId) => playAt(gateway, model, projectId, taskId, client);
@@ -122,13 +138,20 @@ function idIn(text: string, pattern: RegExp): string {
   return id;
 }
 
-function playAt(gateway: Gateway, model: ScriptedModel, projectId: string, taskId: string, client: () => Promise<Client>): Play {
+function playAt(
+  gateway: Gateway,
+  model: ScriptedModel,
+  projectId: string,
+  taskId: string,
+  client: () => Promise<Client>,
+): Play {
   const project = path.join(gateway.paths.workspace, "projects", projectId);
   const folder = path.join(project, "tasks", taskId);
   const read = async <T>(name: string): Promise<T> => JSON.parse(await readFile(path.join(folder, name), "utf8")) as T;
   const task = () => read<Task>("task.json");
   const step = (id: string) => read<Step>(`steps/${id}.json`);
-  const explain = async () => `task.json: ${await readFile(path.join(folder, "task.json"), "utf8").catch(String)}\nlog:\n${(await gateway.logs()).slice(-3000)}`;
+  const explain = async () =>
+    `task.json: ${await readFile(path.join(folder, "task.json"), "utf8").catch(String)}\nlog:\n${(await gateway.logs()).slice(-3000)}`;
   return {
     projectId,
     taskId,
@@ -138,7 +161,9 @@ function playAt(gateway: Gateway, model: ScriptedModel, projectId: string, taskI
     step,
     async steps() {
       const names = (await readdir(path.join(folder, "steps"))).filter((name) => name.endsWith(".json"));
-      return (await Promise.all(names.map((name) => read<Step>(`steps/${name}`)))).toSorted((one, other) => one.index - other.index);
+      return (await Promise.all(names.map((name) => read<Step>(`steps/${name}`)))).toSorted(
+        (one, other) => one.index - other.index,
+      );
     },
     page: (name = "task") => readFile(path.join(folder, `${name}.md`), "utf8"),
     journal: () => readFile(path.join(folder, "journal.jsonl"), "utf8"),
@@ -147,10 +172,18 @@ function playAt(gateway: Gateway, model: ScriptedModel, projectId: string, taskI
       return model.turns.all().flatMap(({ turn }) => (turn.sessionKey === sessionKey ? [turn] : []));
     },
     async untilTask(status, limitMs = 60_000) {
-      return until(`task ${taskId} to be ${status}`, async () => ((await task()).status === status ? task() : undefined), { limitMs, explain });
+      return until(
+        `task ${taskId} to be ${status}`,
+        async () => ((await task()).status === status ? task() : undefined),
+        { limitMs, explain },
+      );
     },
     async untilStep(id, status, limitMs = 60_000) {
-      return until(`step ${id} of ${taskId} to be ${status}`, async () => ((await step(id)).status === status ? step(id) : undefined), { limitMs, explain });
+      return until(
+        `step ${id} of ${taskId} to be ${status}`,
+        async () => ((await step(id)).status === status ? step(id) : undefined),
+        { limitMs, explain },
+      );
     },
     async untilQuiet() {
       const isQuiet = (one: Step) => !isLive(one) && openRuns(one).length === 0;
@@ -160,7 +193,11 @@ function playAt(gateway: Gateway, model: ScriptedModel, projectId: string, taskI
       const { flowId } = await task();
       const shown = await runOpenclaw(gateway.paths.home, ["tasks", "flow", "show", flowId ?? "none", "--json"]);
       const raw = JSON.parse(shown.stdout.slice(shown.stdout.indexOf("{"))) as Record<string, unknown>;
-      return { status: String(raw["status"]), ...(typeof raw["currentStep"] === "string" ? { currentStep: raw["currentStep"] } : {}), raw };
+      return {
+        status: String(raw["status"]),
+        ...(typeof raw["currentStep"] === "string" ? { currentStep: raw["currentStep"] } : {}),
+        raw,
+      };
     },
     untilTold(word, sessionKey) {
       const tellings = async () => {
@@ -171,7 +208,9 @@ function playAt(gateway: Gateway, model: ScriptedModel, projectId: string, taskI
     },
     async told(word, sessionKey = mainSession) {
       const said = await (await client()).history(sessionKey);
-      return said.filter((one) => one.role === "assistant" && one.text.startsWith("Told:") && one.text.includes(word)).map((one) => one.text);
+      return said
+        .filter((one) => one.role === "assistant" && one.text.startsWith("Told:") && one.text.includes(word))
+        .map((one) => one.text);
     },
   };
 }

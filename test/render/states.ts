@@ -228,7 +228,11 @@ export const states = {
   skipped: state(
     withReview([
       firstPassed,
-      { ...second, status: "skipped", decisions: [aDecision({ at: minute(26), status: "skipped", reason: "Not | needed.\nReally.", question: null })] },
+      {
+        ...second,
+        status: "skipped",
+        decisions: [aDecision({ at: minute(26), status: "skipped", reason: "Not | needed.\nReally.", question: null })],
+      },
       third,
     ]),
   ),

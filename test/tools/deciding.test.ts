@@ -143,7 +143,9 @@ describe("a task", () => {
     between = () => bench.done("start_task", { taskId }, owner({ sessionKey: "agent:main:first" }));
     const late = await bench.call("start_task", { taskId }, owner({ sessionKey: "agent:main:late" }));
     expect(late.details).toMatchObject({ refused: { code: "already-started" } });
-    expect(await store.readSidecar({ projectId: "shop", taskId }, "chats")).toMatchObject({ told: { sessionKey: "agent:main:first" } });
+    expect(await store.readSidecar({ projectId: "shop", taskId }, "chats")).toMatchObject({
+      told: { sessionKey: "agent:main:first" },
+    });
   });
 
   it("starts at once when what it waits for is done, and waits else", async () => {

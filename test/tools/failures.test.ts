@@ -8,8 +8,8 @@ import { owner } from "../support/callers.ts";
 
 const denied = Object.assign(new Error("EACCES: permission denied, mkdir '/home/ada/secret/repo'"), { code: "EACCES" });
 
-async function callThatFails(error: unknown) {
-  const desk = { ...createBench().desk(), chooseRepo: () => Promise.reject(error) };
+async function callThatFails(cause: unknown) {
+  const desk = { ...createBench().desk(), chooseRepo: () => Promise.reject(cause) };
   // Tools differ in their parameters; here only the common shape counts.
   return callTool(desk, owner(), createProject as unknown as Tool, aProject());
 }
@@ -17,10 +17,10 @@ async function callThatFails(error: unknown) {
 describe("a tool that fails", () => {
   it.each([denied, new OrchestratorError("bug", "unexpected value in /home/ada/secret"), "/home/ada/secret"])(
     "for no known reason tells no path, and keeps the cause for the log",
-    async (error) => {
-      const thrown: unknown = await callThatFails(error).catch((one: unknown) => one);
+    async (cause) => {
+      const thrown: unknown = await callThatFails(cause).catch((one: unknown) => one);
       expect(thrown).toBeInstanceOf(OrchestratorError);
-      expect(thrown).toMatchObject({ code: "bug", cause: error });
+      expect(thrown).toMatchObject({ code: "bug", cause });
       expect(String(thrown)).toContain("create_project failed.");
       expect(String(thrown)).not.toContain("/home");
     },

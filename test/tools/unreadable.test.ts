@@ -14,7 +14,12 @@ import { momentOf } from "../support/histories.ts";
 async function setup() {
   const root = mkdtempSync(path.join(tmpdir(), "po-unreadable-"));
   let ids = 0;
-  const store = await createFileStore({ root, renderPages, now: () => new Date(momentOf(0)), randomId: () => `id-${(ids += 1)}` });
+  const store = await createFileStore({
+    root,
+    renderPages,
+    now: () => new Date(momentOf(0)),
+    randomId: () => `id-${(ids += 1)}`,
+  });
   onTestFinished(async () => {
     await store.close();
     rmSync(root, { recursive: true, force: true });
@@ -28,7 +33,8 @@ async function setup() {
     bench,
     reader: createTaskReader(store),
     copyProject: (name: string) => cpSync(folder("shop"), folder(name), { recursive: true }),
-    copyTask: (taskId: string, name: string) => cpSync(folder("shop", "tasks", taskId), folder("shop", "tasks", name), { recursive: true }),
+    copyTask: (taskId: string, name: string) =>
+      cpSync(folder("shop", "tasks", taskId), folder("shop", "tasks", name), { recursive: true }),
     damage: (taskId: string): (() => void) => {
       const whole = readFileSync(journalOf(taskId));
       writeFileSync(journalOf(taskId), Buffer.concat([Buffer.from("nonsense\n"), whole]));
@@ -38,7 +44,10 @@ async function setup() {
     renew: async (taskId: string) => {
       const stream = { projectId: "shop", taskId };
       const snapshot = await store.read(stream);
-      const task = (snapshot?.documents["task"] ?? "").replace('"schemaVersion": 1', '"schemaVersion": 2, "mood": "good"');
+      const task = (snapshot?.documents["task"] ?? "").replace(
+        '"schemaVersion": 1',
+        '"schemaVersion": 2, "mood": "good"',
+      );
       await store.commit(stream, snapshot?.seq ?? 0, {
         at: momentOf(1),
         actor: { kind: "driver" },
@@ -73,7 +82,9 @@ describe("a copied project folder", () => {
     const taskId = await bench.started();
     copyProject("backup-of-shop");
     rmSync(path.join(root, "projects", "shop"), { recursive: true });
-    expect((await bench.call("set_task_status", { taskId, status: "paused" })).details).toMatchObject({ refused: { code: "project-copied" } });
+    expect((await bench.call("set_task_status", { taskId, status: "paused" })).details).toMatchObject({
+      refused: { code: "project-copied" },
+    });
     const { details } = await statusOf(bench, { taskId });
     expect(details.task?.warnings.join()).toContain("read-only (project-copied)");
     expect(details.next.join()).not.toContain("set_");
@@ -84,7 +95,9 @@ describe("a copied project folder", () => {
     const taskId = await bench.started();
     copyProject("backup-of-shop");
     const { text, details } = await statusOf(bench);
-    expect(details.projects.map(({ projectId, readOnly }) => [projectId, readOnly?.includes("project-copied") ?? false])).toStrictEqual([
+    expect(
+      details.projects.map(({ projectId, readOnly }) => [projectId, readOnly?.includes("project-copied") ?? false]),
+    ).toStrictEqual([
       ["backup-of-shop", true],
       ["shop", false],
     ]);
@@ -92,7 +105,9 @@ describe("a copied project folder", () => {
     const copy = await statusOf(bench, { projectId: "backup-of-shop" });
     expect(copy.details.project).toMatchObject({ projectId: "backup-of-shop", taskList: [{ taskId }] });
     expect(copy.details.waitsFor).toStrictEqual([]);
-    expect(copy.details.next).toStrictEqual(["Nothing here: project backup-of-shop is read-only; get_status without ids lists the others"]);
+    expect(copy.details.next).toStrictEqual([
+      "Nothing here: project backup-of-shop is read-only; get_status without ids lists the others",
+    ]);
     expect(copy.text).toContain("Warning: read-only (project-copied)");
   });
 
@@ -119,13 +134,19 @@ describe("a damaged task", () => {
     const { bench, sibling, taskId, restore } = await withDamage();
     const all = await statusOf(bench);
     expect(all.details.projects).toMatchObject([{ projectId: "shop", tasks: { running: 1, unreadable: 1 } }]);
-    expect(all.details.warnings?.join()).toMatch(new RegExp(`task ${taskId} of project shop is unreadable \\(journal-damaged\\).*line 1`));
+    expect(all.details.warnings?.join()).toMatch(
+      new RegExp(`task ${taskId} of project shop is unreadable \\(journal-damaged\\).*line 1`),
+    );
     expect(all.text).toContain("Warning: task");
     const one = await statusOf(bench, { projectId: "shop" });
     expect(one.details.project?.taskList.map((task) => task.taskId)).toStrictEqual([sibling]);
-    expect(one.details.project?.warnings.join()).toContain(`task ${taskId} of project shop is unreadable (journal-damaged)`);
+    expect(one.details.project?.warnings.join()).toContain(
+      `task ${taskId} of project shop is unreadable (journal-damaged)`,
+    );
     expect(one.text).toContain("is unreadable");
-    expect((await bench.call("get_status", { taskId })).details).toMatchObject({ refused: { code: "journal-damaged" } });
+    expect((await bench.call("get_status", { taskId })).details).toMatchObject({
+      refused: { code: "journal-damaged" },
+    });
     restore();
     expect((await statusOf(bench)).details.projects).toMatchObject([{ tasks: { running: 2 } }]);
   });
@@ -135,7 +156,9 @@ describe("a damaged task", () => {
     const waiting = await bench.started({ title: "Waits", dependsOn: [sibling] });
     expect(await reader.statusOf("shop", taskId)).toBe("unreadable");
     expect((await reader.waitingFor("shop", sibling)).map((one) => one.taskId)).toStrictEqual([waiting]);
-    expect(new Set((await reader.unfinished()).map((one) => one.taskId))).toStrictEqual(new Set([taskId, sibling, waiting]));
+    expect(new Set((await reader.unfinished()).map((one) => one.taskId))).toStrictEqual(
+      new Set([taskId, sibling, waiting]),
+    );
   });
 
   it("counts as not done for a task that depends on it", async () => {
@@ -168,8 +191,12 @@ describe("a task of a newer version", () => {
       ["start_task", { taskId }],
     ] as const)
       expect((await bench.call(tool, parameters)).details).toMatchObject({ refused: { code: "newer-schema" } });
-    expect((await statusOf(bench)).details.warnings?.join()).toContain(`task ${taskId} of project shop is unreadable (newer-schema)`);
-    expect((await statusOf(bench, { projectId: "shop" })).details.project?.taskList.map((one) => one.taskId)).toStrictEqual([sibling]);
+    expect((await statusOf(bench)).details.warnings?.join()).toContain(
+      `task ${taskId} of project shop is unreadable (newer-schema)`,
+    );
+    expect(
+      (await statusOf(bench, { projectId: "shop" })).details.project?.taskList.map((one) => one.taskId),
+    ).toStrictEqual([sibling]);
     expect(await reader.statusOf("shop", taskId)).toBe("unreadable");
     expect((await reader.unfinished()).map((one) => one.taskId)).toStrictEqual([sibling]);
     expect(await reader.waitingFor("shop", sibling)).toStrictEqual([]);

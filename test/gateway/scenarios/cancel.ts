@@ -72,9 +72,7 @@ export function cancel(stage: () => Stage): void {
       const results = await expectLateReportArchived(play);
       expect(results[0]).toContain("stopped or replaced");
       expect(results[1]).toContain("run-not-current");
-      await until("the chat hears of it", async () =>
-        (await play.told(play.taskId)).some((text) => text.includes("cancelled")),
-      );
+      await play.untilTold(`Task ${play.taskId} was cancelled`);
       expect(await setTask(play, "running")).toContain("task-ended");
     });
 

@@ -12,8 +12,9 @@ export function happyPath(stage: () => Stage): void {
         ["step-02", "passed", "qa", 1],
         ["acceptance", "passed", "qa", 1],
       ]);
-      for (const word of ["step-01", "step-02", "acceptance"]) await until(`the chat hears of ${word}`, async () => (await play.told(word)).length > 0);
-      await until("the chat hears of the end", async () => (await play.told(play.taskId)).some((text) => /done/i.test(text)));
+      for (const id of ["step-01", "step-02", "acceptance"])
+        await play.untilTold(`Step ${id} of task ${play.taskId} passed`);
+      await play.untilTold(`Task ${play.taskId} is done`);
       const flow = await until("the flow to have ended", async () => {
         const shown = await play.flow();
         return shown.status === "succeeded" ? shown : undefined;

@@ -88,10 +88,8 @@ export function restarts(stage: () => Stage): void {
     };
 
     const expectTold = async (play: Play) => {
-      for (const word of ["step-01", "done"])
-        await until(`the chat hears of ${word}`, async () =>
-          (await play.told(play.taskId)).some((text) => text.includes(word)),
-        );
+      for (const words of [`Step step-01 of task ${play.taskId} passed`, `Task ${play.taskId} is done`])
+        await play.untilTold(words);
     };
 
     it("while a builder runs, ends what that left behind, launches it once more in a new session and goes on by itself", async () => {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { mainSession } from "../../../harness/client.ts";
 import { gate } from "../../../harness/model.ts";
-import { until } from "../../../harness/wait.ts";
 import { buildsWell } from "../cast.ts";
 import type { Play, Stage } from "../stage.ts";
 
@@ -23,8 +22,8 @@ export function twoChats(stage: () => Stage): void {
     it("work side by side, hear only of their own, and see both with get_status", async () => {
       const here = await beginHeld("ChatHere", mainSession);
       const there = await beginHeld("ChatThere", otherSession);
-      const running = async (play: Play) => (await play.task()).status;
-      expect([await running(here.play), await running(there.play)]).toEqual(["running", "running"]);
+      const statusOf = async (play: Play) => (await play.task()).status;
+      expect([await statusOf(here.play), await statusOf(there.play)]).toEqual(["running", "running"]);
 
       for (const sessionKey of [mainSession, otherSession]) {
         const all = await stage().say("get_status {}", sessionKey);
@@ -42,9 +41,7 @@ export function twoChats(stage: () => Stage): void {
         [here, mainSession],
         [there, otherSession],
       ] as const)
-        await until(`${sessionKey} hears of the end`, async () =>
-          (await play.told(play.taskId, sessionKey)).some((text) => text.includes("done")),
-        );
+        await play.untilTold(`Task ${play.taskId} is done`, sessionKey);
       expect(await here.play.told(there.play.taskId)).toEqual([]);
       expect(await there.play.told(here.play.taskId, otherSession)).toEqual([]);
       expect(await everythingSaidIn(mainSession)).not.toContain(there.play.taskId);

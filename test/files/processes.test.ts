@@ -1,0 +1,81 @@
+/** Facts about real processes: whether a launcher still lives, and that a tree of processes is ended as a whole. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { hostname } from "node:os";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { isAlive, thisProcess } from "../../src/files/launcher.ts";
+import { endProcessTrees } from "../../src/files/process-tree.ts";
+
+function aProcess(script: string): ChildProcess {
+  const child = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "ignore"] });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  return child;
+}
+
+const pidOf = (child: ChildProcess) => child.pid ?? 0;
+const stays = "setInterval(() => {}, 1000)";
+
+/** True while the process runs; one that has ended and was not yet collected by its parent does not. */
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe("a launcher", () => {
+  it("that is this process is alive", () => {
+    const launcher = thisProcess("boot-1");
+    expect(launcher).toMatchObject({ host: hostname(), pid: process.pid, bootId: "boot-1" });
+    expect(isAlive(launcher)).toBe(true);
+  });
+
+  it("that has ended is not", async () => {
+    const child = aProcess("");
+    await once(child, "exit");
+    expect(isAlive({ ...thisProcess("boot-1"), pid: pidOf(child) })).toBe(false);
+  });
+
+  it.skipIf(process.platform !== "linux")("whose process id another process has by now is not", () => {
+    const child = aProcess(stays);
+    expect(isAlive({ ...thisProcess("boot-1"), pid: pidOf(child) })).toBe(false);
+    expect(isAlive({ ...thisProcess("boot-1"), startedAt: "another boot/1" })).toBe(false);
+  });
+
+  it("of another host is taken as alive", () => {
+    expect(isAlive({ ...thisProcess("boot-1"), host: "elsewhere", pid: 2 ** 30 })).toBe(true);
+  });
+});
+
+describe.skipIf(process.platform !== "linux")("a tree of processes", () => {
+  /** A process whose child has a child of its own; the youngest tells its id and leads a group of its own. */
+  async function aTree() {
+    const spawning = (inner: string) =>
+      `require("child_process").spawn(process.execPath, ["-e", ${JSON.stringify(inner)}], { stdio: "inherit", detached: true }); ${stays}`;
+    const root = aProcess(spawning(spawning(`console.log(process.pid); ${stays}`)));
+    const [said] = root.stdout === null ? [] : await once(root.stdout, "data");
+    const youngest = Number(String(said));
+    onTestFinished(() => {
+      if (isRunning(youngest)) process.kill(youngest, "SIGKILL");
+    });
+    return { root, youngest };
+  }
+
+  it("is ended down to its youngest", async () => {
+    const { root, youngest } = await aTree();
+    const ended = once(root, "exit");
+    expect(isRunning(youngest)).toBe(true);
+    await endProcessTrees([pidOf(root)]);
+    expect((await ended)[1]).toBe("SIGKILL");
+    await vi.waitFor(() => expect(isRunning(youngest)).toBe(false), { timeout: 5000 });
+  });
+
+  it("that is gone, or is this process or the first of all, is passed over", async () => {
+    const child = aProcess("");
+    await once(child, "exit");
+    await endProcessTrees([pidOf(child), process.pid, 1, 0, -1]);
+    expect(isRunning(process.pid)).toBe(true);
+  });
+});

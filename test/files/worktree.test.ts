@@ -1,0 +1,248 @@
+/** Identity of a working tree on real files, with git and without: what changes it, and that nothing is left in the tree. */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { createWorktree } from "../../src/files/worktree.ts";
+
+function setup(gitProgram?: string) {
+  const base = mkdtempSync(path.join(tmpdir(), "po-worktree-"));
+  onTestFinished(() => rmSync(base, { recursive: true, force: true }));
+  const repo = path.join(base, "repo");
+  const keepIn = path.join(base, "kept");
+  mkdirSync(repo);
+  const warnings: string[] = [];
+  const worktree = createWorktree((message) => warnings.push(message), gitProgram);
+  const write = (name: string, text: string) => {
+    mkdirSync(path.dirname(path.join(repo, name)), { recursive: true });
+    writeFileSync(path.join(repo, name), text);
+  };
+  const git = (where: string, ...words: readonly string[]) =>
+    execFileSync("git", ["-c", "user.name=t", "-c", "user.email=t@example.org", ...words], {
+      cwd: path.join(repo, where),
+      stdio: "pipe",
+    });
+  const identify = () => worktree.identify(repo, keepIn);
+  return {
+    repo,
+    keepIn,
+    warnings,
+    worktree,
+    write,
+    git,
+    identify,
+    remove: (name: string) => rmSync(path.join(repo, name), { recursive: true }),
+    compare: (before: string | null, after: string | null) =>
+      worktree.compare(repo, keepIn, before ?? "none", after ?? "none"),
+  };
+}
+
+type Tree = ReturnType<typeof setup>;
+
+function aRepository(tree: Tree, where = "."): void {
+  mkdirSync(path.join(tree.repo, where), { recursive: true });
+  tree.git(where, "init", "--quiet");
+}
+
+function commitAll(tree: Tree, where = "."): void {
+  tree.git(where, "add", "--all");
+  tree.git(where, "commit", "--quiet", "--message", "all");
+}
+
+/** Every file below a folder with its content's hash and time of change. */
+function everythingIn(folder: string): readonly string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .map((file) => `${file} ${createHash("sha256").update(readFileSync(file)).digest("hex")} ${statSync(file).mtimeMs}`)
+    .toSorted((one, other) => (one < other ? -1 : 1));
+}
+
+const kinds = [
+  ["a git repository", (tree: Tree) => aRepository(tree), undefined],
+  ["a folder that is no repository", () => undefined, undefined],
+  ["a folder where git cannot be started", () => undefined, "no-such-git"],
+] as const;
+
+describe.each(kinds)("the identity of %s", (_what, prepare, gitProgram) => {
+  it("changes with what is changed, added and deleted, and names those files", async () => {
+    const tree = setup(gitProgram);
+    prepare(tree);
+    for (const name of ["same.txt", "src/changed.txt", "deleted.txt"]) tree.write(name, "one");
+    const before = await tree.identify();
+    expect(await tree.identify()).toBe(before);
+    tree.write("src/changed.txt", "two");
+    tree.write("src/\u754c new.txt", "one");
+    tree.remove("deleted.txt");
+    const after = await tree.identify();
+    expect(after).not.toBe(before);
+    expect(await tree.compare(before, after)).toStrictEqual(["deleted.txt", "src/changed.txt", "src/\u754c new.txt"]);
+    expect(await tree.compare(after, after)).toStrictEqual([]);
+    expect(tree.warnings).toStrictEqual([]);
+  });
+
+  it("is the same again when a change is taken back", async () => {
+    const tree = setup(gitProgram);
+    prepare(tree);
+    tree.write("a.txt", "one");
+    const before = await tree.identify();
+    tree.write("a.txt", "two");
+    await tree.identify();
+    tree.write("a.txt", "one");
+    expect(await tree.identify()).toBe(before);
+  });
+
+  it("passes over installed packages, and takes a link to nothing as it is", async () => {
+    const tree = setup(gitProgram);
+    prepare(tree);
+    tree.write("a.txt", "one");
+    symlinkSync("nowhere", path.join(tree.repo, "link"));
+    const before = await tree.identify();
+    tree.write("node_modules/left-pad/index.js", "one");
+    tree.write("inner/node_modules/b/index.js", "one");
+    expect(await tree.identify()).toBe(before);
+  });
+
+  it("is told when several ask at once", async () => {
+    const tree = setup(gitProgram);
+    prepare(tree);
+    tree.write("a.txt", "one");
+    const [first, ...others] = await Promise.all([tree.identify(), tree.identify(), tree.identify()]);
+    expect(first).not.toBeNull();
+    expect(others).toStrictEqual([first, first]);
+  });
+
+  it("is null for a folder that is gone, with a warning", async () => {
+    const tree = setup(gitProgram);
+    rmSync(tree.repo, { recursive: true });
+    expect(await tree.identify()).toBeNull();
+    expect(tree.warnings).toHaveLength(1);
+  });
+
+  it("writes nothing into the tree", async () => {
+    const tree = setup(gitProgram);
+    prepare(tree);
+    tree.write("a.txt", "one");
+    const before = everythingIn(tree.repo);
+    await tree.identify();
+    expect(everythingIn(tree.repo)).toStrictEqual(before);
+  });
+});
+
+describe("a git repository", () => {
+  it("keeps its index, and what is ignored there changes nothing", async () => {
+    const tree = setup();
+    aRepository(tree);
+    tree.write(".gitignore", "build/\n");
+    tree.write("staged.txt", "one");
+    commitAll(tree);
+    tree.write("staged.txt", "two");
+    tree.git(".", "add", "staged.txt");
+    tree.write("staged.txt", "three");
+    const [files, before] = [everythingIn(tree.repo), await tree.identify()];
+    expect(everythingIn(tree.repo)).toStrictEqual(files);
+    tree.write("build/out.js", "one");
+    expect(await tree.identify()).toBe(before);
+  });
+
+  it("is seen though a lock was left behind, in it or beside our own index", async () => {
+    const tree = setup();
+    aRepository(tree);
+    tree.write("a.txt", "one");
+    const before = await tree.identify();
+    writeFileSync(path.join(tree.keepIn, "git", "index.lock"), "");
+    tree.write(".git/index.lock", "");
+    tree.write("a.txt", "two");
+    const after = await tree.identify();
+    expect(await tree.compare(before, after)).toStrictEqual(["a.txt"]);
+    expect(tree.warnings).toStrictEqual([]);
+  });
+});
+
+describe("a repository inside the tree", () => {
+  const innerOnes = [
+    ["with a commit", true],
+    ["without a commit", false],
+  ] as const;
+
+  it.each(innerOnes)("%s has its files seen", async (_what, committed) => {
+    const tree = setup();
+    aRepository(tree);
+    aRepository(tree, "packages/inner");
+    tree.write("packages/inner/a.txt", "one");
+    tree.write("b.txt", "one");
+    if (committed) commitAll(tree, "packages/inner");
+    const before = await tree.identify();
+    tree.write("packages/inner/a.txt", "two");
+    tree.write("packages/inner/new.txt", "one");
+    const after = await tree.identify();
+    expect(await tree.compare(before, after)).toStrictEqual(["packages/inner/a.txt", "packages/inner/new.txt"]);
+    if (committed) commitAll(tree, "packages/inner");
+    expect(await tree.identify()).toBe(after);
+    expect(tree.warnings).toStrictEqual([]);
+  });
+
+  it.each(innerOnes)(
+    "%s that comes or goes makes another kind of identity, which cannot be compared",
+    async (_what, committed) => {
+      const tree = setup();
+      tree.write("b.txt", "one");
+      const before = await tree.identify();
+      aRepository(tree, "inner");
+      tree.write("inner/a.txt", "one");
+      if (committed) commitAll(tree, "inner");
+      const within = await tree.identify();
+      expect(await tree.compare(before, within)).toBeNull();
+      expect(await tree.compare(within, before)).toBeNull();
+      tree.remove("inner/.git");
+      expect(await tree.compare(before, await tree.identify())).toStrictEqual(["inner/a.txt"]);
+      expect(tree.warnings).toStrictEqual([]);
+    },
+  );
+
+  it.each(innerOnes)("%s that is made in a folder seen before has its files seen", async (_what, committed) => {
+    const tree = setup();
+    tree.write("inner/a.txt", "one");
+    await tree.identify();
+    aRepository(tree, "inner");
+    if (committed) commitAll(tree, "inner");
+    const before = await tree.identify();
+    tree.write("inner/a.txt", "two");
+    tree.write("inner/new.txt", "one");
+    tree.write("inner/deep/new.txt", "one");
+    expect(await tree.compare(before, await tree.identify())).toStrictEqual([
+      "inner/a.txt",
+      "inner/deep/new.txt",
+      "inner/new.txt",
+    ]);
+  });
+
+  it("that is ignored there is passed over", async () => {
+    const tree = setup();
+    tree.write(".gitignore", "cache/\n");
+    tree.write("a.txt", "one");
+    const before = await tree.identify();
+    aRepository(tree, "cache/inner");
+    expect(await tree.identify()).toBe(before);
+  });
+
+  it.skipIf(process.getuid?.() === 0)("is no excuse for a file that cannot be read", async () => {
+    const tree = setup();
+    tree.write("a.txt", "one");
+    chmodSync(path.join(tree.repo, "a.txt"), 0);
+    expect(await tree.identify()).toBeNull();
+    expect(tree.warnings).toHaveLength(1);
+  });
+});
