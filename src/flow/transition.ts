@@ -80,12 +80,15 @@ export function transition(state: TaskState | undefined, event: TaskEvent): Task
   return { ok: true, next, effects: [...notices, ...recover(next, { parallelSteps: 1 })] };
 }
 
-/** The documents of `next` that differ from `before`, by logical name, as the text to be kept. Pure. */
+/**
+ * The documents of `next` that differ from `before`, by logical name, as the text to be kept. The task comes last, as it
+ * is to be written: who waits for its status finds the steps as that status says. Pure.
+ */
 export function changedDocuments(before: TaskState | undefined, next: TaskState): Readonly<Record<string, string>> {
   const known = new Map((before?.steps ?? []).map((step) => [step.id, step]));
   const changed: Record<string, string> = {};
-  if (next.task !== before?.task) changed["task"] = formatDocument(next.task);
   for (const step of next.steps) if (step !== known.get(step.id)) changed[`steps/${step.id}`] = formatDocument(step);
+  if (next.task !== before?.task) changed["task"] = formatDocument(next.task);
   return changed;
 }
 

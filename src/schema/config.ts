@@ -168,7 +168,7 @@ function readConfig(raw: unknown): { readonly config: Config; readonly problems:
     else if (key === "orchestrators") kept.push([key, []]);
   }
   // Every value was compared with its part of the schema, and no part is required.
-  return { config: Object.fromEntries(kept) as Config, problems };
+  return { config: Object.fromEntries(kept), problems };
 }
 
 function problemsOf(schema: TSchema | undefined, key: string, value: unknown): readonly string[] {

@@ -32,7 +32,7 @@ export function lostRuns(stage: () => Stage): void {
       expect(question).toMatchObject({ kind: "runs-lost", choices: ["retry with a note", "skip", "cancel the task"] });
       expect(attempt).toBe(1);
       expect(await runsOf(play)).toEqual([["builder 1 lost", "builder 2 lost", "builder 3 lost"]]);
-      expect((await play.task()).status).toBe("blocked");
+      await play.untilTask("blocked");
 
       await decide(stage(), play, "queued");
       await play.untilTask("done");
