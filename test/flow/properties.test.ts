@@ -127,6 +127,12 @@ describe("after any sequence of events", () => {
     });
   });
 
+  it("the task's text is the last to be written: who waits for its status finds the steps as they are then", () => {
+    always(({ before, after }) => {
+      expect(Object.keys(changedDocuments(before, after)).slice(0, -1)).not.toContain("task");
+    });
+  });
+
   it("no document is ever removed, and the task lists exactly its steps in order", () => {
     always(({ before, after }) => {
       for (const step of before?.steps ?? []) expect(stepIn(after, step.id)).toBeDefined();
