@@ -51,7 +51,7 @@ export function qaSendsBack(stage: () => Stage): void {
       expect(brief).toContain(feedback);
       expect(play.turnsOf("step-02", "builder", 1)[0]?.brief).not.toContain(feedback);
       expect(await play.page("steps/step-02")).toContain("attempt 1");
-      expect(await play.untilTold("c2")).toEqual([expect.stringContaining("step-02")]);
+      expect(await play.untilTold("criteria not met: c2")).toEqual([expect.stringContaining("step-02")]);
     });
   });
 }
