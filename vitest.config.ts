@@ -1,8 +1,11 @@
 import { defineConfig } from "vitest/config";
+import { rules } from "./test/contract/rules.ts";
 
 /** Two projects: `unit` is quick and needs nothing; `gateway` packs the plugin and starts real gateways, one file at a time. */
 export default defineConfig({
   test: {
+    // A rule of the contract is a tag of the tests that hold it; scripts/contract.ts reads them.
+    tags: Object.entries(rules).map(([name, description]) => ({ name, description })),
     projects: [
       {
         test: {
