@@ -127,6 +127,10 @@ export const errorTable = {
     "A journal holds a line that cannot be right; nothing is written to it.",
     "Restore that file from a backup or version control; everything is kept as it is.",
   ),
+  "journal-unreadable": operational(
+    "A journal cannot be read: its permission forbids it, the disk fails, or something else stands in its place.",
+    "Mend the permission or the disk, or put the journal itself back; everything is kept as it is.",
+  ),
   "unsupported-file-system": operational(
     "The folder is on a network file system, which cannot append safely.",
     "Set root to a folder on a local disk.",

@@ -131,6 +131,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     requireStream(stream);
     const project = await readOnlyOfProject(stream, "read");
     return inTurn(stream, async (opened) => {
+      // A reading goes on without it: the snapshot then says that nobody knows.
+      await regainTrust(opened).catch(() => undefined);
       catchUp(opened);
       if (opened.journal.reading.seq === 0) return undefined;
       if (readOnlyNow(opened, project) === undefined) await settle(opened, project);
@@ -181,7 +183,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
         records.push(...fresh.map((record) => ({ stream, record })));
         reached.set(name, after + fresh.length);
       } catch (error) {
-        if (!(error instanceof OrchestratorError) || error.code !== "journal-damaged") throw error;
+        if (!isUnusable(error)) throw error;
         warn(error.message);
       }
     }
@@ -274,18 +276,22 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
   // ---- the steps of a commit, in order ---------------------------------------------------------------------------
 
-  /** After a failed sync: reads the journal from the start and makes what stands there durable, or refuses. */
+  /** After a failed sync: opens the journal anew and makes what stands there durable, or refuses. */
   async function trustAgain(opened: OpenStream): Promise<void> {
-    const { name } = opened.place;
-    if (!doubtful.has(name)) return;
     try {
-      opened.journal.close();
-      catchUp(opened);
-      if (opened.journal.seen !== undefined) await opened.journal.makeDurable();
-      doubtful.delete(name);
+      await regainTrust(opened);
     } catch (error) {
       throw outcomeUnknown(opened, error);
     }
+  }
+
+  async function regainTrust(opened: OpenStream): Promise<void> {
+    const { name } = opened.place;
+    if (!doubtful.has(name)) return;
+    opened.journal.close();
+    catchUp(opened);
+    if (opened.journal.seen !== undefined) await opened.journal.makeDurable();
+    doubtful.delete(name);
   }
 
   /** Appends the change; the record when it is valid, undefined when another one came first. */
@@ -494,13 +500,16 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   function snapshotOf(opened: OpenStream, readOnly: ReadOnly | undefined): Snapshot {
     const { stream, journal, mended, unwritten } = opened;
     const { seq, sum } = journal.reading;
-    const doubts = doubtful.has(nameOfStream(stream)) ? ["The disk failed; the last change may not be durable."] : [];
+    const doubt = doubtful.has(opened.place.name)
+      ? `The disk failed while a change to ${opened.place.name} was made durable; the last change may not be durable. Call again when the disk works.`
+      : undefined;
     return {
       stream,
       seq,
       sum,
       documents: viewOf(opened).documents,
-      warnings: [...mended, ...unwritten, ...doubts],
+      warnings: [...mended, ...unwritten, ...(doubt === undefined ? [] : [doubt])],
+      ...(doubt === undefined ? {} : { doubt }),
       ...(readOnly === undefined ? {} : { readOnly }),
     };
   }
@@ -530,10 +539,10 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   /** What is known of a stream from an earlier reading, for the price of a stat while its journal stays the same. */
   async function glanceAt(stream: Stream): Promise<Glance | undefined> {
     const name = nameOfStream(stream);
-    const facts = disk.factsOf(placeOf(root, stream).journal);
+    const facts = folders.journalOf(stream);
     if (facts === undefined) return undefined;
     const known = glances.get(name);
-    if (known !== undefined && known.identity === facts.identity && known.size === facts.size) return known;
+    if (facts !== "unreadable" && known?.identity === facts.identity && known.size === facts.size) return known;
     return inTurn(stream, async (opened) => {
       catchUp(opened);
       const { reading, seen } = opened.journal;
@@ -562,8 +571,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       }
       return glance?.readOnly;
     } catch (error) {
-      if (purpose === "read" && error instanceof OrchestratorError && error.code === "journal-damaged")
-        return undefined;
+      if (purpose === "read" && isUnusable(error)) return undefined;
       throw error;
     }
   }
@@ -655,6 +663,11 @@ function pagesOfEarlierStates(
 
 function loudOnes({ place }: OpenStream, mendings: readonly Mending[]): readonly string[] {
   return [...new Set(mendings.filter(({ loud }) => loud).map(({ file, what }) => `${place.name}/${file} ${what}.`))];
+}
+
+/** True for a journal that stands in its stream's way and in nobody else's. */
+function isUnusable(error: unknown): error is OrchestratorError {
+  return error instanceof OrchestratorError && ["journal-damaged", "journal-unreadable"].includes(error.code);
 }
 
 function isNews({ replaced, records }: News): boolean {

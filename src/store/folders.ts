@@ -4,7 +4,7 @@
  */
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { OrchestratorError } from "../errors.ts";
-import { codeOf, isErrorWith, type Disk } from "./disk.ts";
+import { codeOf, isErrorWith, type Disk, type FileFacts } from "./disk.ts";
 import { fileOf, gitignoreText, isId, isLitter, placeOf } from "./layout.ts";
 import { nameOfStream, type DocumentName, type Stream } from "./store.ts";
 
@@ -30,9 +30,11 @@ export type Folders = {
   projects(): readonly string[];
   /** The tasks of a project that have a journal, in a stable order. */
   tasksOf(projectId: string): readonly (Stream & { readonly taskId: string })[];
-  /** True when the stream has a journal that is not empty. */
+  /** True when the stream has a journal that is not empty, or that nobody can look at: reading it says why. */
   isThere(stream: Stream): boolean;
-  /** Throws `project-copied` when the path leads, or would lead once it is made, outside the root. */
+  /** What stands where the stream's journal belongs; undefined when there is nothing. */
+  journalOf(stream: Stream): FileFacts | "unreadable" | undefined;
+  /** Throws `project-copied` when the path leads, or would lead once it is made, outside the root; `journal-unreadable`. */
   requireInside(directory: string, name: string): void;
   /** Makes a new stream's folder. */
   make(stream: Stream): void;
@@ -48,18 +50,29 @@ export type Folders = {
 
 export function createFolders(disk: Disk, root: string, now: () => Date, warn: (message: string) => void): Folders {
   function idsIn(directory: string): readonly string[] {
-    if (!isInside(directory)) return [];
-    const isUsable = (name: string) =>
-      disk.factsOf(join(directory, name))?.kind !== "link" || isInside(join(directory, name));
-    return disk
-      .namesIn(directory)
-      .filter((name) => isId(name) && isUsable(name))
-      .sort();
+    try {
+      if (!isInside(directory)) return [];
+      return disk
+        .namesIn(directory)
+        .filter((name) => isId(name) && isUsable(join(directory, name)))
+        .sort();
+    } catch (error) {
+      warn(`${relative(root, directory)} could not be listed (${codeOf(error)}).`);
+      return [];
+    }
+  }
+
+  function journalOf(stream: Stream): FileFacts | "unreadable" | undefined {
+    try {
+      return disk.factsOf(placeOf(root, stream).journal);
+    } catch {
+      return "unreadable";
+    }
   }
 
   function isThere(stream: Stream): boolean {
-    const facts = disk.factsOf(placeOf(root, stream).journal);
-    return facts !== undefined && facts.size > 0;
+    const facts = journalOf(stream);
+    return facts === "unreadable" || (facts !== undefined && facts.size > 0);
   }
 
   /** False when the path, or the nearest folder above it that exists, is outside the root. */
@@ -78,8 +91,24 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     return true;
   }
 
+  /** False for a link that leads outside. What cannot be looked at is there: reading it says why. */
+  function isUsable(path: string): boolean {
+    try {
+      return disk.factsOf(path)?.kind !== "link" || isInside(path);
+    } catch {
+      return true;
+    }
+  }
+
   function requireInside(directory: string, name: string): void {
-    if (isInside(directory)) return;
+    let inside: boolean;
+    try {
+      inside = isInside(directory);
+    } catch (error) {
+      const message = `${name} could not be looked at (${codeOf(error)}). Mend its permission or the disk.`;
+      throw new OrchestratorError("journal-unreadable", message, { cause: error });
+    }
+    if (inside) return;
     throw new OrchestratorError(
       "project-copied",
       `${name} is a link that leads outside the root, so it is not used. Put the folder itself there.`,
@@ -126,6 +155,7 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
         .map((taskId) => ({ projectId, taskId }))
         .filter(isThere),
     isThere,
+    journalOf,
     requireInside,
     make: (stream) => {
       const { directory } = placeOf(root, stream);

@@ -26,7 +26,7 @@ export type JournalFile = {
   readonly reading: Reading;
   /** Identity and size as last seen, to compare with the path's; undefined while there is no file. */
   readonly seen: { readonly identity: string; readonly size: number } | undefined;
-  /** Reads what was appended since; a stat when nothing was. Throws `journal-damaged` after a full reading. */
+  /** Reads what was appended since; a stat when nothing was. Throws `journal-unreadable`, and `journal-damaged` after a full reading. */
   catchUp(): News;
   /** Forgets what was read, so that the next `catchUp` reads from the start. */
   forget(): void;
@@ -55,8 +55,12 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
   let size = 0;
   /** Everything before this offset was synced through the open descriptor. */
   let durableTo = 0;
-  /** False until the first sync through the open descriptor: an earlier holder's sync may have failed. */
+  /** False until a sync through the open descriptor succeeded, and after one failed: then the pages may only seem written. */
   let trusted = false;
+  /** Where the bytes begin that no sync covered when the last one failed; outlives the descriptor. */
+  let doubtFrom = Number.POSITIVE_INFINITY;
+  /** Where the last record began when the file was opened: a sync of its writer may have failed. */
+  let lastAtOpening = 0;
 
   function close(): void {
     if (descriptor === undefined) return;
@@ -98,7 +102,7 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
     } catch (error) {
       if (error instanceof OrchestratorError) throw error;
       const message = `${place.name}/journal.jsonl could not be read (${codeOf(error)}). Mend its permission or the disk.`;
-      throw new OrchestratorError("journal-damaged", message, { cause: error });
+      throw new OrchestratorError("journal-unreadable", message, { cause: error });
     }
   }
 
@@ -111,7 +115,7 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
     }
     if (facts.kind !== "file") {
       throw new OrchestratorError(
-        "journal-damaged",
+        "journal-unreadable",
         `${place.name}/journal.jsonl is no regular file. Put the journal itself there.`,
       );
     }
@@ -131,7 +135,9 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
     const bytes = readRange(reading.offset, Number.POSITIVE_INFINITY);
     size = reading.offset + bytes.length;
     try {
-      return { replaced, records: advance(reading, bytes) };
+      const records = advance(reading, bytes);
+      if (fromStart) lastAtOpening = reading.places.at(-1)?.offset ?? 0;
+      return { replaced, records };
     } catch (error) {
       // The file may have been rewritten in place by a restore: only a reading from the start decides that it is damaged.
       forget();
@@ -164,19 +170,27 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
   }
 
   async function makeDurable(): Promise<void> {
-    const from = trusted ? durableTo : Math.max(0, size - doubtfulBytes);
+    const from = trusted ? durableTo : doubtfulFrom();
     const bytes = readRange(from, size);
     const open = openDescriptor();
-    if (!trusted) writeAgain(bytes, from, false);
+    if (!trusted) writeAgain(bytes, from, doubtFrom < size);
     try {
       await disk.sync(open);
     } catch {
       // The failed pages may count as clean now: a bare second sync could succeed without having written them.
+      trusted = false;
+      doubtFrom = Math.min(doubtFrom, from);
       writeAgain(bytes, from, true);
       await disk.sync(open);
     }
     trusted = true;
+    doubtFrom = Number.POSITIVE_INFINITY;
     durableTo = from + bytes.length;
+  }
+
+  /** Where writing again begins: before the last record of others, however long, and before all that a sync failed for. */
+  function doubtfulFrom(): number {
+    return Math.max(0, Math.min(lastAtOpening, size - doubtfulBytes, doubtFrom));
   }
 
   /** The same bytes at the same offsets; harmless to those who append meanwhile. */

@@ -49,6 +49,8 @@ export type Snapshot = {
   readonly documents: Readonly<Record<DocumentName, string>>;
   /** What was noticed and mended while opening or writing, e.g. a document edited behind our back. For people. */
   readonly warnings: readonly string[];
+  /** Set while a failed sync leaves open whether the last change is durable: nobody may be told that it stands. */
+  readonly doubt?: string;
   /** Set when the stream must not be written: `project-copied`, `newer-schema`. */
   readonly readOnly?: { readonly code: "project-copied" | "newer-schema"; readonly reason: string };
 };
@@ -79,12 +81,12 @@ export type Cursor = string;
 export type Store = {
   /** All streams below the root in a stable order: each project's stream, then its tasks'. */
   list(): Promise<readonly Stream[]>;
-  /** The stream as it is now, or undefined when it does not exist. Redoes documents and pages that a crash left behind. Throws `journal-damaged`. */
+  /** The stream as it is now, or undefined when it does not exist. Redoes documents and pages that a crash left behind. Throws `journal-damaged`, `journal-unreadable`. */
   read(stream: Stream): Promise<Snapshot | undefined>;
   /**
    * Appends one record when the stream's last `seq` is `expectedSeq` (0: the stream must not exist yet). Resolves after
    * the record is durable and documents and pages were written. Throws `not-committed`, `outcome-unknown`,
-   * `journal-damaged`, `invalid-id`, `unknown-project` (a task needs its project), and what `readOnly` says.
+   * `journal-damaged`, `journal-unreadable`, `invalid-id`, `unknown-project` (a task needs its project), and what `readOnly` says.
    */
   commit(stream: Stream, expectedSeq: number, change: Change): Promise<CommitAnswer>;
   /** The records after `afterSeq`, in order. */

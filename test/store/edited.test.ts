@@ -329,10 +329,10 @@ describe("a journal", () => {
     renameSync(journal, `${journal}.real`);
     symlinkSync(`${journal}.real`, journal);
     const store = await aFileStore(root);
-    await expect(store.read(task)).rejects.toMatchObject({ code: "journal-damaged" });
+    await expect(store.read(task)).rejects.toMatchObject({ code: "journal-unreadable" });
     rmSync(journal);
     mkdirSync(journal);
-    await expect(store.read(task)).rejects.toMatchObject({ code: "journal-damaged" });
+    await expect(store.read(task)).rejects.toMatchObject({ code: "journal-unreadable" });
   });
 });
 

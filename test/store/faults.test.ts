@@ -1,7 +1,7 @@
 /** A disk that is full, slow or failing: what the answer says is what is true, and the next call goes on. */
 import { describe, expect, it } from "vitest";
 import { readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
-import { nodeDisk } from "../../src/store/disk.ts";
+import { nodeDisk, type Disk } from "../../src/store/disk.ts";
 import { createFileStore } from "../../src/store/file-store.ts";
 import {
   aChange,
@@ -205,6 +205,48 @@ describe("a sync", () => {
     expect(differences(root, task)).toEqual([]);
   });
 
+  it("that failed twice is never tried again, also by a reading, before the same bytes were written at the same place", async () => {
+    const { store, faults } = await setup();
+    await commitNow(store, task, { task: newText });
+    const order: string[] = [];
+    let fails = true;
+    faults.behave = ({ name, path }, proceed, input) => {
+      if (name === "writeAt" && isJournal(path))
+        order.push(`rewrite ${Buffer.from(input[1] as Uint8Array).includes('"callId":"doubtful"')}`);
+      if (name !== "sync") return proceed();
+      order.push("sync");
+      return fails ? Promise.reject(systemError("EIO")) : proceed();
+    };
+    await expect(store.commit(task, 3, aChange({ task: taskText({ rev: 4 }) }, "doubtful"))).rejects.toMatchObject({
+      code: "outcome-unknown",
+    });
+    expect(order).toEqual(["sync", "rewrite true", "sync"]);
+    order.length = 0;
+    expect((await store.read(task))?.doubt).toContain("may not be durable");
+    expect(order.slice(0, 2)).toEqual(["rewrite true", "sync"]);
+    order.length = 0;
+    fails = false;
+    expect(await store.read(task)).not.toHaveProperty("doubt");
+    expect(order).toEqual(["rewrite true", "sync"]);
+  });
+
+  it("that failed twice for a long record is made good for the whole of it", async () => {
+    const { root, store, faults } = await setup();
+    const journal = pathOf(root, task, "journal.jsonl");
+    const start = statSync(journal).size;
+    const long = taskText({ rev: 3, title: "x".repeat(3 * 1024 * 1024) });
+    faults.behave = failingSync("all").behave;
+    await expect(store.commit(task, 2, aChange({ task: long }))).rejects.toMatchObject({ code: "outcome-unknown" });
+    for (const again of [await aFileStore(root, { disk: watchedDisk((...call) => faults.behave?.(...call)) }), store]) {
+      const left = readFileSync(journal);
+      const { behave, rewritten } = failingSync([]);
+      faults.behave = behave;
+      expect(await again.commit(task, 3, aChange({ task: newText }))).toMatchObject({ kind: "committed" });
+      expect(Number(rewritten[0]?.offset)).toBeLessThanOrEqual(start);
+      writeFileSync(journal, left);
+    }
+  });
+
   it("that failed in an earlier process is made good before the first change of the next", async () => {
     const { root, store, faults } = await setup();
     faults.behave = failingSync("all").behave;
@@ -238,6 +280,50 @@ describe("a sync", () => {
     order.length = 0;
     await commitNow(store, otherTask, { task: taskText({ rev: 2 }, otherTask) });
     expect(order.map((call) => call.split(" ")[0])).toEqual(["append", "sync", "replaceFile"]);
+  });
+});
+
+describe("a journal that cannot be read", () => {
+  const fails = (name: keyof Disk, code: string): Behaviour => {
+    return (call, proceed) => {
+      if (call.name === name && call.path.includes("login-1a2b3c4d")) throw systemError(code);
+      return proceed();
+    };
+  };
+
+  it.each([
+    ["open", "EACCES"],
+    ["readAt", "EIO"],
+    ["factsOf", "EACCES"],
+    ["realPath", "EACCES"],
+  ] as const)("(%s, %s) is not taken for a damaged one, takes no change, and hides no other", async (call, code) => {
+    const root = await aRootWithTask();
+    const faults: { behave: Behaviour | undefined } = { behave: fails(call, code) };
+    const disk = watchedDisk((...input) => (faults.behave ?? ((_call, proceed) => proceed()))(...input));
+    const store = await aFileStore(root, { disk });
+    const unreadable = {
+      code: "journal-unreadable",
+      message: expect.stringMatching(`^projects/shop/tasks/login-1a2b3c4d.*${code}`) as unknown,
+    };
+    await expect(store.read(task)).rejects.toMatchObject(unreadable);
+    await expect(store.commit(task, 2, aChange({ task: newText }))).rejects.toMatchObject(unreadable);
+    expect(await store.list()).toEqual([project, task]);
+    expect((await store.read(project))?.seq).toBe(1);
+    expect((await store.changes()).records.map(({ stream }) => stream)).toEqual([project]);
+    faults.behave = undefined;
+    expect((await store.read(task))?.seq).toBe(2);
+  });
+
+  it("because its project's folder cannot be listed leaves the other projects", async () => {
+    const root = await aRootWithTask();
+    const warnings: string[] = [];
+    const disk = watchedDisk(({ name, path }, proceed) => {
+      if (name === "namesIn" && path.endsWith("shop/tasks")) throw systemError("EACCES");
+      return proceed();
+    });
+    const store = await aFileStore(root, { disk, warn: (message) => warnings.push(message) });
+    expect(await store.list()).toEqual([project]);
+    expect(warnings).toEqual(["projects/shop/tasks could not be listed (EACCES)."]);
   });
 });
 
