@@ -24,6 +24,7 @@ export const createProject = defineTool({
           "another name",
           `the project ${projectId} as it is`,
         ]);
+      if (taken.doubt !== undefined) return refuse("outcome-unknown", taken.doubt);
       return answer(projectId, desk.store.locate(stream, "project", "document"), repoIn(taken.documents["project"]));
     }
     const place = await desk.chooseRepo(projectId, repo);

@@ -43,6 +43,8 @@ export const createTask = defineTool({
     if (made !== undefined) {
       if (made.callId !== callId)
         return refuse("id-taken", `A task with the id ${taskId} exists already.`, ["another title"]);
+      const doubt = (await desk.store.read(stream))?.doubt;
+      if (doubt !== undefined) return refuse("outcome-unknown", doubt);
       if ((await readChats(desk.store, stream)) === undefined) await rememberOwner(desk.store, stream, caller);
       return answer({ stream, state: await readStateAt(desk, stream, 1) }, desk);
     }

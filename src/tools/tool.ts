@@ -193,8 +193,8 @@ export function stateOf(snapshot: Pick<Snapshot, "documents">): TaskState {
   const { task, ...others } = snapshot.documents;
   const state = {
     task: parseTask(task ?? "null"),
-    steps: Object.values(others)
-      .map(parseStep)
+    steps: Object.entries(others)
+      .map(([name, text]) => parseStep(text, name))
       .toSorted((one, other) => one.index - other.index),
   };
   parsed.set(snapshot.documents, state);
@@ -239,6 +239,7 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
     // Documents of a newer version cannot be read at all, not even to answer a repeated call.
     if (snapshot?.readOnly?.code === "newer-schema") return refuse(snapshot.readOnly.code, snapshot.readOnly.reason);
     const repeated = snapshot === undefined ? undefined : await findRepeated(desk, stream, snapshot, request.callId);
+    if (repeated !== undefined && snapshot?.doubt !== undefined) return refuse("outcome-unknown", snapshot.doubt);
     if (repeated !== undefined) return { ...repeated, warnings: await tryAfter(() => request.afterCommit?.()) };
     if (snapshot?.readOnly !== undefined) return refuse(snapshot.readOnly.code, snapshot.readOnly.reason);
     const before = snapshot === undefined ? undefined : stateOf(snapshot);

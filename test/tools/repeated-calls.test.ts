@@ -1,5 +1,8 @@
 /** The same call twice has one effect and the same answer, also when the process began anew in between; refusals leave no trace. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { nodeDisk, type Disk } from "../../src/store/disk.ts";
+import { createFileStore } from "../../src/store/file-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import type { Caller } from "../../src/tools/desk.ts";
 import { startTask } from "../../src/tools/start-task.ts";
 import { callTool } from "../../src/tools/tool.ts";
@@ -7,6 +10,7 @@ import {
   aBuilderReport,
   aJudgement,
   aProject,
+  aRealRoot,
   aStep,
   aTask,
   createBench,
@@ -90,8 +94,30 @@ async function addStepTo(bench: Bench, taskId: string): Promise<void> {
   await bench.done("create_step", { taskId, ...aStep({ title: "Another" }) });
 }
 
-async function setup(name: ToolName) {
-  const bench = createBench();
+/** A real disk on which syncs can be made to fail. */
+function aDiskThatFails() {
+  let failing = false;
+  const sync: Disk["sync"] = (descriptor) =>
+    failing ? Promise.reject(Object.assign(new Error("EIO"), { code: "EIO" })) : nodeDisk.sync(descriptor);
+  return { disk: { ...nodeDisk, sync }, fails: (now: boolean) => void (failing = now) };
+}
+
+async function aStoreOn(disk: Disk): Promise<Store> {
+  let ids = 0;
+  const root = await aRealRoot();
+  const store = await createFileStore({
+    root,
+    disk,
+    renderPages: () => ({}),
+    now: () => new Date(),
+    randomId: () => `${(ids += 1)}`,
+  });
+  onTestFinished(() => store.close());
+  return store;
+}
+
+async function setup(name: ToolName, store?: Store) {
+  const bench = createBench(store === undefined ? {} : { store });
   const prepared = await calls[name]?.(bench);
   if (prepared === undefined) throw new Error(name);
   const call = (fields: Partial<Caller> = {}, more = {}) =>
@@ -216,6 +242,21 @@ describe("the same call twice", () => {
     expect((await look()).details).toMatchObject({ projects: [] });
     await bench.done("create_project", aProject());
     expect((await look()).details["projects"]).toHaveLength(1);
+  });
+});
+
+describe("a change of which nobody knows whether it is durable", () => {
+  it.each(names)("by %s is not told to stand when the call is made again, until it is made durable", async (name) => {
+    const disk = aDiskThatFails();
+    const { bench, call } = await setup(name, await aStoreOn(disk.disk));
+    disk.fails(true);
+    expect((await call()).details).toMatchObject({ refused: { code: "outcome-unknown" } });
+    expect((await call()).details).toMatchObject({ refused: { code: "outcome-unknown" } });
+    disk.fails(false);
+    const records = async () => (await bench.store.changes()).records.length;
+    const before = await records();
+    expect((await call()).details).not.toHaveProperty("refused");
+    expect(await records(), "the first one counts").toBe(before);
   });
 });
 
