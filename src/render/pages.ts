@@ -48,7 +48,7 @@ function taskPages({ documents, changed }: PagesInput): Readonly<Record<string, 
   const task = parseTask(text);
   const steps = Object.entries(documents)
     .filter(([name]) => name.startsWith(stepPrefix))
-    .map(([name, step]) => ({ name, step: parseStep(step) }));
+    .map(([name, step]) => ({ name, step: parseStep(step, name) }));
   const due = steps.filter(({ name }) => changed === undefined || changed.includes(name));
   return {
     task: taskPage(

@@ -307,23 +307,36 @@ function inSchemaOrder(schema: TSchema | undefined, value: unknown): unknown {
   );
 }
 
-/** What a document's text must be to be read; a greater `schemaVersion` is the store's to refuse first. Throws `journal-damaged`. */
+/**
+ * The document that a text is; a greater `schemaVersion` is the store's to refuse first. Throws `journal-damaged`, which
+ * names the document.
+ */
 export function parseProject(text: string): Project {
-  return parseDocument(Project, text);
+  return parseDocument(Project, text, "project");
 }
 export function parseTask(text: string): Task {
-  return parseDocument(Task, text);
+  return parseDocument(Task, text, "task");
 }
-export function parseStep(text: string): Step {
-  return parseDocument(Step, text);
+export function parseStep(text: string, name = "a step"): Step {
+  return parseDocument(Step, text, name);
 }
 
-function parseDocument<T extends TSchema>(schema: T, text: string): Static<T> {
-  const value: unknown = migrate(JSON.parse(text));
+function parseDocument<T extends TSchema>(schema: T, text: string, name: string): Static<T> {
+  const value: unknown = migrate(parseJson(text));
   if (Value.Check(schema, value)) return value;
   const first = Value.Errors(schema, value).First();
+  const where = first === undefined || first.path === "" ? "as a whole" : `at ${first.path}`;
   throw new OrchestratorError(
     "journal-damaged",
-    `a stored document is not valid at ${first?.path ?? "/"}: ${first?.message ?? "unknown"}`,
+    `The stored document of ${name} is not valid ${where}: ${first?.message ?? "unknown"}. Nothing is written there. Restore its journal from a backup or version control.`,
   );
+}
+
+/** Undefined for what is no JSON: no document either. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
