@@ -4,8 +4,8 @@
  * same effects. One worker per task; a worker sleeps until it is woken and ends when nothing of its task is due.
  *
  * An effect that is no longer due (a run that was stopped, a wait that became another wait) has its signal aborted. An
- * executor that throws is tried again after a growing pause. A damaged journal is told once and looked at again after the
- * longest pause, so that a restored file goes on without a restart.
+ * executor that throws is tried again after a growing pause. A journal that is damaged or was rolled back is told once and
+ * looked at again after the longest pause, so that a restored file goes on without a restart.
  */
 import { nameOfStream, type Stream } from "../store/store.ts";
 import type { WaitsFor } from "../schema/details.ts";
@@ -60,6 +60,8 @@ const longestPauseMs = 10_000;
 export function createDriver(ports: DriverPorts): Driver {
   const { reader, flows, clock, log, notifier, settings, recorder, slots, root } = ports;
   const workers = new Map<string, Worker>();
+  /** Tasks that have not ended, as far as this driver was told of them: drafts, paused and blocked ones have no worker. */
+  const unfinished = new Map<string, Stream>();
   const stopping = new AbortController();
   const executors = createExecutors(ports);
   const placeOf = (stream: Stream) => `${root}:${nameOfStream(stream)}`;
@@ -78,6 +80,7 @@ export function createDriver(ports: DriverPorts): Driver {
       syncedSeq: -1,
     };
     workers.set(name, worker);
+    unfinished.set(name, stream);
     if (worker.looking) worker.again = true;
     else keepTrack(look(worker));
     if (!polling) keepTrack(pollForCancels());
@@ -112,6 +115,7 @@ export function createDriver(ports: DriverPorts): Driver {
     const task = await reader.read(stream);
     if (task === undefined || stopping.signal.aborted) return;
     const { state, repo, seq } = task;
+    if (state.task.status === "done" || state.task.status === "cancelled") unfinished.delete(nameOfStream(stream));
     const due = new Map(recover(state, settings()).map((effect) => [keyOf(effect, state.task.rev), effect]));
     for (const [key, doing] of worker.doing) if (!due.has(key) && key !== "sync") doing.abort.abort();
     const claim = claimOf(stream, task);
@@ -179,7 +183,8 @@ export function createDriver(ports: DriverPorts): Driver {
     const before = worker.failures.get(key);
     // A task may be looked at also while its next look is planned; one plan is enough.
     if (before !== undefined && clock.now() < before.until) return;
-    const damage = error instanceof OrchestratorError && error.code === "journal-damaged";
+    const damage =
+      error instanceof OrchestratorError && (error.code === "journal-damaged" || error.code === "state-rolled-back");
     const count = (before?.count ?? 0) + 1;
     const pauseMs = damage ? longestPauseMs : pauseAfter(count);
     worker.failures.set(key, { count, until: clock.now() + pauseMs, damage });
@@ -216,8 +221,8 @@ export function createDriver(ports: DriverPorts): Driver {
       while (workers.size > 0 && !stopping.signal.aborted) {
         await clock.wait(cancelPollMs, stopping.signal);
         // One that cannot be read would keep the cancels of all others from being seen.
-        const readable = [...workers.values()].filter((worker) => !worker.failures.has("look"));
-        if (!stopping.signal.aborted) await obeyCancels(readable.map((worker) => worker.stream));
+        const readable = [...unfinished].filter(([name]) => workers.get(name)?.failures.has("look") !== true);
+        if (!stopping.signal.aborted) await obeyCancels(readable.map(([, stream]) => stream));
       }
     } finally {
       polling = false;

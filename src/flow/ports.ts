@@ -19,7 +19,7 @@ export type Recorder = {
 /** Reading state. `unfinished` names the tasks that may have something due, unreadable ones too; their order is stable. */
 export type TaskReader = {
   unfinished(): Promise<readonly Stream[]>;
-  /** The task as it stands; undefined when there is none, or when it must not be written. Throws what the store throws. */
+  /** The task as it stands; undefined when there is none, or when it must not be written. Throws `state-rolled-back`, and what the store throws. */
   read(
     stream: Stream,
   ): Promise<

@@ -136,6 +136,10 @@ function decide(state: TaskState | undefined, event: TaskEvent): Draft | Refusal
       if (state.task.flowId === event.flowId)
         return refuse("nothing-to-do", `Task ${state.task.id} is linked to flow ${event.flowId} already.`);
       return { ...state, task: { ...state.task, flowId: event.flowId } };
+    case "RollbackAccepted":
+      if (event.by !== "person")
+        return personRequired("going on from an older copy of the journal is the owner's decision");
+      return { ...state, task: { ...state.task, flowId: event.flowId } };
     default:
       return assertNever(event);
   }

@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { chooseRepo, inspectPaths } from "../files/paths.ts";
 import type { Desk } from "../tools/desk.ts";
 import { buildersAreUnconfined } from "./check-runner.ts";
-import { createFlow } from "./flow-records.ts";
+import { createFlow, readFlow } from "./flow-records.ts";
 import type { Host } from "./openclaw.ts";
 import { shared, type OpenRoot } from "./shared.ts";
 
@@ -21,6 +21,7 @@ export function createDesk(host: Host, open: OpenRoot, agentId = host.defaultAge
     inspectPaths,
     buildersAreUnconfined: () => buildersAreUnconfined(host, agentId),
     createFlow: (request) => createFlow(host, root, request),
+    readFlow: (stream, flowId) => readFlow(host, root, store, stream, flowId),
     committed: (stream) => shared().onCommit?.(root, stream),
     live: {
       waitsFor: (stream) => open.driver?.waitsFor(stream) ?? [],

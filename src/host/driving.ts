@@ -24,7 +24,7 @@ import { readTask, stateOf } from "../tools/tool.ts";
 import { createAgentRunner } from "./agent-runner.ts";
 import { createCheckRunner } from "./check-runner.ts";
 import { createDesk } from "./desk.ts";
-import { createFlowRecords, settleFlows, type KnownTask } from "./flow-records.ts";
+import { createFlowRecords, settleFlows, youngMs, type KnownTask } from "./flow-records.ts";
 import { takeLease } from "./lease.ts";
 import { createNotifier, noteTurnEnd } from "./notifier.ts";
 import type { Host } from "./openclaw.ts";
@@ -126,11 +126,12 @@ export function createDriving(host: Host, stateDir: string): Driving {
   async function drive(open: OpenRoot, signal: AbortSignal): Promise<void> {
     const { root, store } = open;
     const notifier = createNotifier(host, store, signal);
+    const desk = createDesk(host, open);
     const driver = createDriver({
       root,
       settings: () => host.settings(),
-      recorder: createRecorder(createDesk(host, open)),
-      reader: createTaskReader(store),
+      recorder: createRecorder(desk),
+      reader: createTaskReader(desk),
       runner: createAgentRunner(host, () => host.settings(), root, store),
       checks: createCheckRunner(host, () => host.settings(), path.join(root, "projects"), store),
       worktree: worktreeBesides(root, host),
@@ -147,7 +148,9 @@ export function createDriving(host: Host, stateDir: string): Driving {
       // Taken before anything is read: what others commit from here on is followed.
       const { cursor } = await store.changes();
       await driver.resume();
-      insist(`settling the flows of ${root}`, signal, () => settleFlowsOf(root, driver, store));
+      insist(`settling the flows of ${root}`, signal, async () => {
+        while ((await settleFlowsOf(root, driver, store)) > 0 && !signal.aborted) await wait(youngMs, signal);
+      });
       // A task that ended may have ended untold: the gateway died in between.
       for (const stream of await store.list()) if (stream.taskId !== undefined) notifier.changed(stream);
       await followOthers(driver, store, cursor, signal);
@@ -157,7 +160,7 @@ export function createDriving(host: Host, stateDir: string): Driving {
     }
   }
 
-  async function settleFlowsOf(root: string, driver: Driver, store: Store): Promise<void> {
+  async function settleFlowsOf(root: string, driver: Driver, store: Store): Promise<number> {
     const known = new Map<string, KnownTask>();
     const owners = new Set<string>();
     for (const stream of await store.list()) {
@@ -170,7 +173,7 @@ export function createDriving(host: Host, stateDir: string): Driving {
       const ended = task?.status === "done" || task?.status === "cancelled";
       known.set(stream.taskId, { flowId: task?.flowId ?? null, ended, wake: () => driver.wake(stream) });
     }
-    await settleFlows(host, root, [...owners], (taskId) => Promise.resolve(known.get(taskId)));
+    return settleFlows(host, root, [...owners], (taskId) => Promise.resolve(known.get(taskId)));
   }
 
   /** Commits that other processes make below this root (another gateway's tools, a local turn) are looked at too. */

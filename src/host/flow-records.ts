@@ -2,12 +2,13 @@
  * The managed Task Flow record of a task, brought up to the journal. The journal is the truth; a record that has ended is
  * never touched again (the host would let a `resume` bring it back to life), one that is gone is made anew.
  */
-import { assertNever } from "../errors.ts";
+import { OrchestratorError, assertNever } from "../errors.ts";
 import type { FlowRecords } from "../flow/ports.ts";
 import { openRuns } from "../flow/ready.ts";
 import type { TaskState } from "../schema/documents.ts";
 import { readChats } from "../tools/chat-of-task.ts";
 import type { Store, Stream } from "../store/store.ts";
+import type { FlowMark } from "../tools/desk.ts";
 import { hash, readTask } from "../tools/tool.ts";
 import type { Host } from "./openclaw.ts";
 import { asHostError } from "./agent-runner.ts";
@@ -37,7 +38,9 @@ export function describeFlow({ task, steps }: TaskState): FlowView {
     case "cancelled":
       return { status: "cancelled", currentStep: "cancelled", wait: "" };
     case "waiting":
-      return { status: "waiting", currentStep: "await-tasks", wait: task.dependsOn.join(", ") };
+      return task.question === null
+        ? { status: "waiting", currentStep: "await-tasks", wait: task.dependsOn.join(", ") }
+        : { status: "waiting", currentStep: `question: ${task.question.kind}`, wait: "person" };
     case "paused":
       return { status: "waiting", currentStep: "paused", wait: "person" };
     case "blocked":
@@ -73,6 +76,42 @@ export async function createFlow(
     return null;
   }
 }
+
+/**
+ * The last record that the flow record of a task names; undefined when there is none. A journal that was rolled back may
+ * name an older flow than the one that was written last, so one that is not there is looked for by its task. Throws
+ * `host-refused` when it cannot be read now.
+ */
+export async function readFlow(
+  host: Host,
+  root: string,
+  store: Store,
+  stream: Stream,
+  flowId: string | null,
+): Promise<FlowMark | undefined> {
+  const chats = await readChats(store, stream);
+  try {
+    for (const sessionKey of chats === undefined ? mainSessions(host) : [chats.flowOwner.sessionKey]) {
+      const flows = host.api.runtime.tasks.async.managedFlows.bindSession({ sessionKey });
+      const linked = flowId === null ? undefined : await flows.get(flowId);
+      const candidates =
+        linked === undefined
+          ? (await flows.list()).filter(
+              (flow) => isOurs(flow, root) && textIn(flow.stateJson, "taskId") === stream.taskId,
+            )
+          : [linked];
+      const marks = candidates.flatMap((flow) => markIn(flow) ?? []);
+      const latest = marks.toSorted((one, other) => other.seq - one.seq)[0];
+      if (latest !== undefined) return latest;
+    }
+    return undefined;
+  } catch (error) {
+    throw asHostError("the flow record", error);
+  }
+}
+
+/** Where a chat with an agent is as long as nobody opens another one. */
+const mainSessions = (host: Host) => host.agentIds().map((agentId) => `agent:${agentId}:main`);
 
 /** Binds the flow port to the host, for the tasks of one store. */
 export function createFlowRecords(host: Host, root: string, store: Store): FlowRecords {
@@ -150,15 +189,22 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
         stateJson: { ...stateJson, runIds: [...stateJson.runIds] },
       };
       if (view.status === "cancelled") {
-        await host.api.runtime.tasks.managedFlows.bindSession({ sessionKey }).cancel({ flowId, cfg: host.config() });
-        return;
+        const { cancelled, reason } = await host.api.runtime.tasks.managedFlows
+          .bindSession({ sessionKey })
+          .cancel({ flowId, cfg: host.config() });
+        if (cancelled) return;
+        throw new OrchestratorError("host-refused", `the flow was not cancelled: ${reason ?? "no reason given"}`);
       }
       const answer =
         view.status === "succeeded"
           ? await flows.finish(change)
           : await flows.setWaiting({ ...change, currentStep: view.currentStep, waitJson: { for: view.wait } });
-      if (answer.applied || answer.code !== "revision_conflict") return;
+      // One that is gone meanwhile is made anew at the next change.
+      if (answer.applied || answer.code === "not_found") return;
+      if (answer.code !== "revision_conflict")
+        throw new OrchestratorError("host-refused", `the flow record was not written: ${answer.code}`);
     }
+    throw new OrchestratorError("host-refused", "the flow record was not written: others keep changing it");
   }
 }
 
@@ -166,34 +212,54 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
 export type KnownTask = { readonly flowId: string | null; readonly ended: boolean; wake(): void };
 
 /** A flow younger than this may belong to a creation that is under way. */
-const youngMs = 60_000;
+export const youngMs = 60_000;
 
 /**
- * Brings the flows of one root and these owners into line with its tasks, once at start: a flow whose task does not
- * exist, or has another flow, was cut off by a crash and is cancelled; a task that ended while its flow did not is woken
- * to end it. Flows of other roots are theirs to settle.
+ * Brings the flows of one root and these owners (and those of the agents' main chats) into line with its tasks, at start:
+ * a flow whose task does not exist, or has another flow, was cut off by a crash and is cancelled; a task that ended while
+ * its flow did not is woken to end it. Flows of other roots are theirs to settle. Answers how many are too young to be
+ * judged; look again when they have grown up.
  */
 export async function settleFlows(
   host: Host,
   root: string,
-  sessionKeys: readonly string[],
+  owners: readonly string[],
   taskOfId: (taskId: string) => Promise<KnownTask | undefined>,
-): Promise<void> {
-  for (const sessionKey of sessionKeys) {
+): Promise<number> {
+  let young = 0;
+  for (const sessionKey of new Set([...owners, ...mainSessions(host)])) {
     const flows = await host.api.runtime.tasks.async.managedFlows.bindSession({ sessionKey }).list();
     for (const flow of flows) {
       const taskId = textIn(flow.stateJson, "taskId");
-      const ours = flow.controllerId === controllerId && textIn(flow.stateJson, "root") === markOf(root);
-      if (!ours || flow.endedAt !== undefined || taskId === undefined) continue;
+      if (!isOurs(flow, root) || flow.endedAt !== undefined || taskId === undefined) continue;
       const task = await taskOfId(taskId);
       if (task !== undefined && (task.flowId === flow.flowId || task.flowId === null)) {
         if (task.ended) task.wake();
-      } else if (Date.now() - flow.createdAt > youngMs)
+      } else if (Date.now() - flow.createdAt <= youngMs) young += 1;
+      else
         await host.api.runtime.tasks.managedFlows
           .bindSession({ sessionKey })
           .cancel({ flowId: flow.flowId, cfg: host.config() });
     }
   }
+  return young;
+}
+
+type FlowRecord = {
+  readonly flowId: string;
+  readonly controllerId?: string;
+  readonly stateJson?: unknown;
+  readonly endedAt?: number;
+};
+
+const isOurs = ({ controllerId: controller, stateJson }: FlowRecord, root: string) =>
+  controller === controllerId && textIn(stateJson, "root") === markOf(root);
+
+function markIn({ flowId, stateJson, endedAt }: FlowRecord): FlowMark | undefined {
+  const { seq } = typeof stateJson === "object" && stateJson !== null && "seq" in stateJson ? stateJson : { seq: 0 };
+  const sum = textIn(stateJson, "sum");
+  if (typeof seq !== "number" || seq < 1 || sum === undefined) return undefined;
+  return { flowId, ended: endedAt !== undefined, seq, sum };
 }
 
 /** Tells the flows of one root from those of another without naming the folder. */
@@ -201,7 +267,7 @@ function markOf(root: string): string {
   return hash(root).slice(0, 16);
 }
 
-function textIn(stateJson: unknown, name: "taskId" | "root"): string | undefined {
+function textIn(stateJson: unknown, name: "taskId" | "root" | "sum"): string | undefined {
   const value: unknown =
     typeof stateJson === "object" && stateJson !== null ? (stateJson as Record<string, unknown>)[name] : undefined;
   return typeof value === "string" ? value : undefined;

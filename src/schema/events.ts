@@ -143,6 +143,17 @@ export const DependenciesDone = event("DependenciesDone", {});
 export const DependencyCancelled = event("DependencyCancelled", { taskId: text() });
 /** OpenClaw's flow record was made (again) by the driver. */
 export const FlowLinked = event("FlowLinked", { flowId: text() });
+/**
+ * A person goes on from an older journal. `seq` and `sum` name the record that the flow record knows and the journal
+ * lacks; from now on it is not missed any more. `flowId` is the flow to go on with, null when a new one is to be made.
+ */
+export const RollbackAccepted = event("RollbackAccepted", {
+  by: DecidedBy,
+  seq: Type.Integer({ minimum: 1 }),
+  sum: text(),
+  flowId: Type.Union([text(), Type.Null()]),
+  reason: text(),
+});
 
 export const TaskEvent = Type.Union([
   TaskCreated,
@@ -162,6 +173,7 @@ export const TaskEvent = Type.Union([
   DependenciesDone,
   DependencyCancelled,
   FlowLinked,
+  RollbackAccepted,
 ]);
 export type TaskEvent = Immutable<Static<typeof TaskEvent>>;
 export type TaskEventOf<T extends TaskEvent["type"]> = Extract<TaskEvent, { readonly type: T }>;

@@ -7,6 +7,7 @@ import type { StepWanted, TaskEventOf } from "../schema/events.ts";
 import { CreateTaskParameters, type ParametersOf } from "../schema/parameters.ts";
 import type { Desk } from "./desk.ts";
 import { readChats, rememberOwner } from "./chat-of-task.ts";
+import { refuseRollback } from "./rollback.ts";
 import { slugOf } from "./slug.ts";
 import {
   actorOf,
@@ -16,6 +17,8 @@ import {
   originOf,
   readProject,
   readStateAt,
+  readTask,
+  rollbackOf,
   type Answer,
   type ReadTask,
 } from "./tool.ts";
@@ -35,7 +38,9 @@ export const createTask = defineTool({
       refuseChecks(
         desk,
         parameters.steps.flatMap((step) => step.checks ?? []),
-      ) ?? (await refuseDependencies(desk, parameters));
+      ) ??
+      (await refuseDependencies(desk, parameters)) ??
+      (await refuseInRolledBack(desk, parameters.projectId));
     if (refused !== undefined) return refused;
     const taskId = `${slugOf(parameters.title, "task")}-${callId.slice(0, 8)}`;
     const stream = { projectId: parameters.projectId, taskId };
@@ -159,6 +164,18 @@ async function refuseDependencies(
       ]);
     if (seen.has(taskId)) return refuse("unknown-dependency", `dependsOn names ${taskId} twice.`, ["each task once"]);
     seen.add(taskId);
+  }
+  return undefined;
+}
+
+/** A project of which a task was rolled back takes no new task either: somebody has to say which state counts. */
+async function refuseInRolledBack(desk: Desk, projectId: string): Promise<Refusal | undefined> {
+  for (const stream of await desk.store.list()) {
+    if (stream.projectId !== projectId || stream.taskId === undefined) continue;
+    const task = await readTask(desk, stream);
+    if (task === undefined || !("state" in task) || ["done", "cancelled"].includes(task.state.task.status)) continue;
+    const rollback = await rollbackOf(desk, task.snapshot);
+    if (rollback !== undefined) return refuseRollback(rollback);
   }
   return undefined;
 }

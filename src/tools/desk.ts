@@ -24,6 +24,9 @@ export type Caller = {
 
 export type ReportedPath = { readonly path: string; readonly kind: "file" | "missing" | "outside" | "backslash" };
 
+/** The last record of a task's journal that its flow record names. `ended`: the flow is over and nothing is written to it any more. */
+export type FlowMark = { readonly flowId: string; readonly ended: boolean; readonly seq: number; readonly sum: string };
+
 export type Desk = {
   readonly store: Store;
   readonly settings: Settings;
@@ -45,6 +48,8 @@ export type Desk = {
     readonly taskId: string;
     readonly title: string;
   }): Promise<string | null>;
+  /** What OpenClaw's flow record says of a task; undefined when there is none. Throws `host-refused` when it cannot be read now. */
+  readFlow(stream: Stream, flowId: string | null): Promise<FlowMark | undefined>;
   /** Called after each commit: wakes the driver and updates what follows. Never throws. */
   committed(stream: Stream, effects: readonly Effect[]): void;
   /** What the driver knows beyond the documents; empty where none drives. */

@@ -12,6 +12,7 @@ import { quoteText } from "../render/quote.ts";
 import { runsOf, sumUsage } from "../render/usage.ts";
 import { nameOfStream, type Snapshot, type Stream } from "../store/store.ts";
 import type { Desk } from "./desk.ts";
+import { refuseRollback, type Rollback } from "./rollback.ts";
 import { unknownTask } from "./start-task.ts";
 import {
   defineTool,
@@ -19,6 +20,7 @@ import {
   findTask,
   readProject,
   readTask,
+  rollbackOf,
   type Answer,
   type ReadTask,
   type UnreadableTask,
@@ -76,6 +78,7 @@ async function viewProject(desk: Desk, projectId: string): Promise<View | Refusa
   if (!found.ok) return found;
   const streams = (await desk.store.list()).filter((stream) => stream.projectId === projectId);
   const { tasks, unreadable } = await readTasks(desk, streams);
+  const rolledBack = await rollbacksOf(desk, tasks);
   const copied = found.snapshot.readOnly !== undefined;
   const ordered = tasks.toSorted(
     (one, other) =>
@@ -92,6 +95,7 @@ async function viewProject(desk: Desk, projectId: string): Promise<View | Refusa
         warnings: [
           ...warningsOf(desk, found.snapshot),
           ...unreadable.map(warningAbout),
+          ...rolledBack.values().map((one) => readOnlyWords(refuseRollback(one))),
           ...(copied
             ? []
             : tasks.flatMap(({ stream, snapshot }) =>
@@ -99,12 +103,16 @@ async function viewProject(desk: Desk, projectId: string): Promise<View | Refusa
               )),
         ],
       },
-      waitsFor: tasks.filter(isWritable).flatMap((one) => waitsOf(desk, one.stream, one.state)),
+      waitsFor: tasks
+        .filter(isWritable)
+        .flatMap((one) => waitsOf(desk, one.stream, one.state, rolledBack.get(one.state.task.id))),
       next: copied
         ? [`Nothing here: project ${projectId} is read-only; get_status without ids lists the others`]
         : tasks.length === 0 && unreadable.length === 0
           ? [`create_task with projectId ${projectId}`]
-          : ordered.filter((one) => isWritable(one) && !isEnded(one.state)).flatMap((one) => nextOf(one.state)),
+          : ordered
+              .filter((one) => isWritable(one) && !isEnded(one.state))
+              .flatMap((one) => nextOf(one.state, rolledBack.get(one.state.task.id))),
       truncated: false,
     },
   };
@@ -125,6 +133,7 @@ async function viewTask(desk: Desk, taskId: string, stepId: string | undefined):
       state.steps.slice(0, 20).map((one) => one.id),
     );
   const { task } = state;
+  const rollback = readOnly ? undefined : await rollbackOf(desk, snapshot);
   const asked = [
     ...(task.question === null ? [] : [{ stepId: null, question: task.question }]),
     ...questionsOf(state.steps),
@@ -147,12 +156,15 @@ async function viewTask(desk: Desk, taskId: string, stepId: string | undefined):
         })),
         steps: state.steps.map(summarizeStep),
         usage: usageOf(state.steps),
-        warnings: warningsOf(desk, snapshot),
+        warnings: [
+          ...warningsOf(desk, snapshot),
+          ...(rollback === undefined ? [] : [readOnlyWords(refuseRollback(rollback))]),
+        ],
         pagePath: desk.store.locate(stream, "task", "page"),
       },
       ...(step === undefined ? {} : { step: describeStep(desk, stream, step) }),
-      waitsFor: readOnly ? [] : waitsOf(desk, stream, state),
-      next: readOnly ? [`Nothing here: task ${taskId} is read-only`] : nextOf(state),
+      waitsFor: readOnly ? [] : waitsOf(desk, stream, state, rollback),
+      next: readOnly ? [`Nothing here: task ${taskId} is read-only`] : nextOf(state, rollback),
       truncated: false,
     },
   };
@@ -172,7 +184,11 @@ async function tryProject(desk: Desk, stream: Stream, streams: readonly Stream[]
     desk,
     streams.filter((one) => one.projectId === stream.projectId),
   );
-  const warnings = unreadable.map(warningAbout);
+  const rolledBack = await rollbacksOf(desk, tasks);
+  const warnings = [
+    ...unreadable.map(warningAbout),
+    ...rolledBack.values().map((one) => readOnlyWords(refuseRollback(one))),
+  ];
   try {
     const found = await readProject(desk, stream.projectId);
     if (found.ok) return { summary: summarizeProject(desk, found, tasks, unreadable), warnings };
@@ -218,6 +234,16 @@ async function readTasks(
     else unreadable.push(found);
   }
   return { tasks, unreadable };
+}
+
+/** The tasks that may still change and were rolled back, by id. */
+async function rollbacksOf(desk: Desk, tasks: readonly ReadTask[]): Promise<ReadonlyMap<string, Rollback>> {
+  const found = new Map<string, Rollback>();
+  for (const task of tasks) {
+    const rollback = isWritable(task) && !isEnded(task.state) ? await rollbackOf(desk, task.snapshot) : undefined;
+    if (rollback !== undefined) found.set(task.state.task.id, rollback);
+  }
+  return found;
 }
 
 function warningAbout({ stream, code, reason }: UnreadableTask): string {
@@ -267,9 +293,10 @@ function describeStep(desk: Desk, stream: Stream, step: Step) {
   };
 }
 
-function waitsOf(desk: Desk, stream: Stream, state: TaskState): readonly WaitsFor[] {
+function waitsOf(desk: Desk, stream: Stream, state: TaskState, rollback?: Rollback): readonly WaitsFor[] {
   const { task, steps } = state;
   const taskId = task.id;
+  if (rollback !== undefined) return [{ taskId, kind: "person", id: "state-rolled-back" }];
   if (isEnded(state)) return [];
   return [
     ...(task.status === "waiting" ? task.dependsOn.map((id): WaitsFor => ({ taskId, kind: "task", id })) : []),
@@ -291,8 +318,12 @@ function questionsOf(steps: readonly Step[]) {
   return steps.flatMap((step) => (step.question === null ? [] : [{ stepId: step.id, question: step.question }]));
 }
 
-function nextOf(state: TaskState): readonly string[] {
+function nextOf(state: TaskState, rollback?: Rollback): readonly string[] {
   const { task, steps } = state;
+  if (rollback !== undefined)
+    return [
+      `Tell the owner that an older copy of task ${task.id} was restored (state-rolled-back) and ask whether it goes on from there. With the owner's words as reason, set_task_status running of task ${task.id} carries the answer; the newer files put back end it too`,
+    ];
   const answers = questionsOf(steps).map(
     ({ stepId, question }) =>
       `Ask the owner about step ${stepId} (${question.kind}; choices: ${question.choices.join(", ")}) and wait. With the owner's words as reason, set_step_status of task ${task.id}, step ${stepId}, carries the answer.`,
@@ -338,7 +369,8 @@ const warningsOf = (desk: Desk, snapshot: Snapshot) => [
   ...snapshot.warnings,
   ...(snapshot.readOnly === undefined ? [] : [readOnlyWords(snapshot.readOnly)]),
 ];
-const readOnlyWords = ({ code, reason }: NonNullable<Snapshot["readOnly"]>) => `read-only (${code}): ${reason}`;
+const readOnlyWords = ({ code, reason }: { readonly code: string; readonly reason: string }) =>
+  `read-only (${code}): ${reason}`;
 
 async function verifyStreams(desk: Desk, streams: readonly Stream[]) {
   const findings = [];

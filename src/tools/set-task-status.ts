@@ -2,6 +2,7 @@
 import { SetTaskStatusParameters } from "../schema/parameters.ts";
 import type { TaskEvent } from "../schema/events.ts";
 import { assertNever } from "../errors.ts";
+import { refuseRollback, type Rollback } from "./rollback.ts";
 import { dependenciesOf, unknownTask } from "./start-task.ts";
 import { actorOf, changeTask, decidedBy, defineTool, findTask } from "./tool.ts";
 
@@ -19,6 +20,10 @@ export const setTaskStatus = defineTool({
       tool,
       callId,
       actor: actorOf(caller),
+      onRollback: (rollback) =>
+        status === "running" && by === "person" && reason.trim() !== ""
+          ? goOn(rollback, desk.now(), reason)
+          : refuseRollback(rollback),
       async toEvent(state): Promise<TaskEvent> {
         const at = desk.now().toISOString();
         switch (status) {
@@ -37,6 +42,25 @@ export const setTaskStatus = defineTool({
     });
     if (!changed.ok) return changed;
     const taskStatus = changed.state.task.status;
-    return { text: `Task ${taskId} is now ${taskStatus}.`, details: { taskId, taskStatus } };
+    const text =
+      changed.event.type === "RollbackAccepted"
+        ? `Task ${taskId} goes on from the older state that was restored; there it is ${taskStatus}.`
+        : `Task ${taskId} is now ${taskStatus}.`;
+    return { text, details: { taskId, taskStatus } };
   },
 });
+
+/** The owner takes the older state as it is; what it was paused or asked for stays so. Pure. */
+function goOn({ mark }: Rollback, at: Date, reason: string): TaskEvent {
+  const { seq, sum, ended, flowId } = mark;
+  return {
+    type: "RollbackAccepted",
+    v: 1,
+    at: at.toISOString(),
+    by: "person",
+    seq,
+    sum,
+    flowId: ended ? null : flowId,
+    reason,
+  };
+}

@@ -3,7 +3,10 @@ import type { TaskReader } from "../flow/ports.ts";
 import { isAtRest } from "../flow/recover.ts";
 import { parseProject } from "../schema/documents.ts";
 import type { Launcher } from "../schema/events.ts";
-import type { Store, Stream } from "../store/store.ts";
+import { OrchestratorError } from "../errors.ts";
+import type { Stream } from "../store/store.ts";
+import type { Desk } from "./desk.ts";
+import { findRollback, refuseRollback } from "./rollback.ts";
 import { readTask, stateOf } from "./tool.ts";
 
 /**
@@ -11,7 +14,8 @@ import { readTask, stateOf } from "./tool.ts";
  * named, so that the driver tells it and looks again; elsewhere it is passed over. Who launched a run is read from the
  * journal once and kept.
  */
-export function createTaskReader(store: Store): TaskReader {
+export function createTaskReader(desk: Pick<Desk, "store" | "readFlow">): TaskReader {
+  const { store } = desk;
   const launchers = new Map<string, Launcher>();
   const read = async (stream: Stream) => {
     const snapshot = await store.read(stream);
@@ -19,7 +23,10 @@ export function createTaskReader(store: Store): TaskReader {
     const project = await store.read({ projectId: stream.projectId });
     const text = project?.documents["project"];
     if (text === undefined) return undefined;
-    return { state: stateOf(snapshot), repo: parseProject(text).repo, seq: snapshot.seq, sum: snapshot.sum };
+    const state = stateOf(snapshot);
+    const rollback = await findRollback(desk, snapshot, state.task.flowId);
+    if (rollback !== undefined) throw new OrchestratorError("state-rolled-back", refuseRollback(rollback).reason);
+    return { state, repo: parseProject(text).repo, seq: snapshot.seq, sum: snapshot.sum };
   };
   /** The task, or `unreadable` when it is damaged or newer; throws what passes by itself, so that it is tried again. */
   const tryRead = async (stream: Stream) => {

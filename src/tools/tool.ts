@@ -14,6 +14,7 @@ import type { TaskEvent } from "../schema/events.ts";
 import { parseParameters, type ParametersOf } from "../schema/parameters.ts";
 import type { Actor, Snapshot, Stream } from "../store/store.ts";
 import type { Caller, Desk } from "./desk.ts";
+import { findRollback, refuseRollback, type Rollback } from "./rollback.ts";
 
 export type Audience = "orchestrator" | "builder" | "qa";
 
@@ -227,6 +228,8 @@ export type ChangeRequest = {
    * driver hears of it, and again when the same call is repeated; a failure is a warning.
    */
   afterCommit?(): Promise<void>;
+  /** What the call makes of a journal that was rolled back; without it the call is refused then. */
+  onRollback?(rollback: Rollback): TaskEvent | Refusal;
 };
 
 const mostRounds = 40;
@@ -243,7 +246,11 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
     if (repeated !== undefined) return { ...repeated, warnings: await tryAfter(() => request.afterCommit?.()) };
     if (snapshot?.readOnly !== undefined) return refuse(snapshot.readOnly.code, snapshot.readOnly.reason);
     const before = snapshot === undefined ? undefined : stateOf(snapshot);
-    const event = await request.toEvent(before);
+    const rollback = snapshot === undefined ? undefined : await rollbackOf(desk, snapshot);
+    const event =
+      rollback === undefined
+        ? await request.toEvent(before)
+        : (request.onRollback?.(rollback) ?? refuseRollback(rollback));
     if ("ok" in event) return event;
     const decision = transition(before, event);
     if (!decision.ok) return decision;
@@ -273,6 +280,19 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
   return refuse("busy", `Other writers changed task ${stream.taskId ?? ""} ${mostRounds} times in a row.`, [
     "the same call again",
   ]);
+}
+
+/**
+ * The rollback of a task for tools: a flow record that cannot be read now is no reason to keep a person waiting, and the
+ * driver asks again before it launches anything.
+ */
+export async function rollbackOf(desk: Desk, snapshot: Snapshot): Promise<Rollback | undefined> {
+  try {
+    return await findRollback(desk, snapshot, stateOf(snapshot).task.flowId);
+  } catch (error) {
+    if (error instanceof OrchestratorError && error.code === "host-refused") return undefined;
+    throw error;
+  }
 }
 
 /** Does what follows a commit; the change stands whatever comes of it, so a failure is a warning. */

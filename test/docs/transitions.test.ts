@@ -156,6 +156,7 @@ const rows: readonly Row[] = [
   row("DependenciesDone", "", () => ({})),
   row("DependencyCancelled", "", () => ({})),
   row("FlowLinked", "", () => ({})),
+  row("RollbackAccepted", "", () => ({})),
 ];
 
 // ---- what an event leads to, in words
@@ -283,6 +284,7 @@ const calls: readonly (readonly [string, (one: History) => TaskDecision])[] = [
   ["`DependenciesDone`", (one) => one.decide("DependenciesDone")],
   ["`DependencyCancelled`", (one) => one.decide("DependencyCancelled")],
   ["`FlowLinked`", (one) => one.decide("FlowLinked")],
+  ["`RollbackAccepted`", (one) => one.decide("RollbackAccepted")],
 ];
 
 function taskOutcomeOf(before: History, decision: TaskDecision): string {

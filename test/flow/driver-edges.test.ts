@@ -422,6 +422,7 @@ describe("a task that is paused in the middle of a step", () => {
     await world.done(startTask, { taskId: first });
     await world.rest();
     await world.done(setTaskStatus, { taskId: first, status: "paused" });
+    await world.rest();
     release();
     const other = await world.started({ projectId: await world.project("Two", "/repos/shared"), title: "Other" });
     await world.pass(second);
@@ -629,7 +630,7 @@ describe("stopping the driver", () => {
 });
 
 describe("a flow record", () => {
-  it("that is gone is made anew and linked", async () => {
+  it("that is gone is made anew and linked", { tags: ["s7.flow-gone-made-anew"] }, async () => {
     const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
     const taskId = await world.started();
     await world.rest();
@@ -642,20 +643,24 @@ describe("a flow record", () => {
     await expectInvariants(world);
   });
 
-  it("that asks for a cancel is obeyed at start, before anything is launched", async () => {
-    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
-    const taskId = await world.started();
-    await world.rest();
-    await world.stop();
-    world.askToCancelFlow(taskId);
-    await world.restart();
-    expect(world.runs).toHaveLength(1);
-    expect(await world.status(taskId)).toBe("cancelled");
-    await world.pass(30 * second);
-    await expectInvariants(world);
-  });
+  it(
+    "that asks for a cancel is obeyed at start, before anything is launched",
+    { tags: ["s7.flow-cancel-obeyed"] },
+    async () => {
+      const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+      const taskId = await world.started();
+      await world.rest();
+      await world.stop();
+      world.askToCancelFlow(taskId);
+      await world.restart();
+      expect(world.runs).toHaveLength(1);
+      expect(await world.status(taskId)).toBe("cancelled");
+      await world.pass(30 * second);
+      await expectInvariants(world);
+    },
+  );
 
-  it("that asks for a cancel is obeyed before each launch", async () => {
+  it("that asks for a cancel is obeyed before each launch", { tags: ["s7.flow-cancel-obeyed"] }, async () => {
     const world = await createWorld({ config: plain });
     const taskId = await world.task();
     world.askToCancelFlow(taskId);
@@ -665,15 +670,19 @@ describe("a flow record", () => {
     expect(await world.status(taskId)).toBe("cancelled");
   });
 
-  it("that asks for a cancel is obeyed within five seconds while a run is live", async () => {
-    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
-    const taskId = await world.started();
-    await world.rest();
-    world.askToCancelFlow(taskId);
-    await world.pass(5 * second);
-    expect(await world.status(taskId)).toBe("cancelled");
-    expect(world.live()).toStrictEqual([]);
-  });
+  it(
+    "that asks for a cancel is obeyed within five seconds while a run is live",
+    { tags: ["s7.flow-cancel-obeyed"] },
+    async () => {
+      const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+      const taskId = await world.started();
+      await world.rest();
+      world.askToCancelFlow(taskId);
+      await world.pass(5 * second);
+      expect(await world.status(taskId)).toBe("cancelled");
+      expect(world.live()).toStrictEqual([]);
+    },
+  );
 });
 
 describe("the tree that QA was given", () => {

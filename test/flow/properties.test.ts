@@ -47,7 +47,7 @@ describe("walks", () => {
             seen.add(`step ${step.status}`).add(`question ${step.question?.kind ?? after.task.question?.kind}`);
         }
       }),
-      { numRuns: 600, seed: 1 },
+      { numRuns: 600, seed: 2 },
     );
     const types = TaskEvent.anyOf.map((schema) => schema.properties.type.const);
     const questions = [
@@ -107,7 +107,9 @@ describe("after any sequence of events", () => {
   });
 
   it("a revision has grown by exactly one where the document changed, and the others are the same objects", () => {
-    always(({ before, after }) => {
+    always(({ before, after, event }) => {
+      // What it decides stands in the journal; the document may say the same as before.
+      if (event.type === "RollbackAccepted") return;
       const known = new Map(before === undefined ? [] : documentsOf(before).map((document) => [document.id, document]));
       for (const document of documentsOf(after)) {
         const old = known.get(document.id);
@@ -299,9 +301,10 @@ describe("after any sequence of events", () => {
 /**
  * Not here, because a second one is a second wish: `StepAdded` adds another step, a late report is kept again (three
  * times a run), and a resumed task that still waits for a person about a cancelled dependency takes the second
- * `TaskResumed` as the answer. The tools recognise a repeated call before it comes to a decision.
+ * `TaskResumed` as the answer; which record a person went on without is known to the journal alone. The tools recognise a
+ * repeated call before it comes to a decision.
  */
-const wishes: readonly string[] = ["StepAdded", "LateReportArchived"];
+const wishes: readonly string[] = ["StepAdded", "LateReportArchived", "RollbackAccepted"];
 
 describe("a repeated event", () => {
   it("is refused and so changes nothing", () => {

@@ -16,7 +16,7 @@ import { nameOfStream, type JournalRecord, type Store, type Stream } from "../..
 import { createProject } from "../../src/tools/create-project.ts";
 import { createStep } from "../../src/tools/create-step.ts";
 import { createTask } from "../../src/tools/create-task.ts";
-import { createAnswerMemory, type Caller, type Desk } from "../../src/tools/desk.ts";
+import { createAnswerMemory, type Caller, type Desk, type FlowMark } from "../../src/tools/desk.ts";
 import { createRecorder } from "../../src/tools/driver-tools.ts";
 import { getStatus } from "../../src/tools/get-status.ts";
 import { recordBuilderResult } from "../../src/tools/record-builder-result.ts";
@@ -95,6 +95,8 @@ export type BenchOptions = {
   readonly confined?: boolean;
   /** OpenClaw cannot make flow records now. */
   readonly withoutFlows?: boolean;
+  /** What the flow record with this id says; nothing when left out. */
+  readonly readFlow?: (flowId: string | null) => Promise<FlowMark | undefined>;
   /** Judge paths on real files below this root. */
   readonly root?: string;
   readonly live?: Partial<Desk["live"]>;
@@ -176,6 +178,7 @@ export function createBench(options: BenchOptions = {}): Bench {
       flowsMade.push(taskId);
       return Promise.resolve(options.withoutFlows === true ? null : `flow-${flowsMade.length}`);
     },
+    readFlow: (_stream, flowId) => options.readFlow?.(flowId) ?? Promise.resolve(undefined),
     committed: (stream) => void committed.push(nameOfStream(stream)),
     live: { waitsFor: () => [], activity: () => undefined, remarks: () => [], ...options.live },
   });

@@ -100,6 +100,16 @@ const plain: { readonly [T in EventType]: TaskEventOf<T> } = {
   DependenciesDone: { type: "DependenciesDone", v: 1, at },
   DependencyCancelled: { type: "DependencyCancelled", v: 1, at, taskId: "other" },
   FlowLinked: { type: "FlowLinked", v: 1, at, flowId: "flow-2" },
+  RollbackAccepted: {
+    type: "RollbackAccepted",
+    v: 1,
+    at,
+    by: "person",
+    seq: 9,
+    sum: "lacking",
+    flowId: "flow-1",
+    reason: "The old state is wanted.",
+  },
 };
 
 /** An event with plain contents, apart from the fields given. */

@@ -102,6 +102,7 @@ const anything: fc.Arbitrary<TaskEvent> = fc.oneof(
   fc.constant(anEvent("DependenciesDone")),
   fc.constantFrom("other", "third", "foreign").map((taskId) => anEvent("DependencyCancelled", { taskId })),
   fc.constantFrom("flow-1", "flow-2").map((flowId) => anEvent("FlowLinked", { flowId })),
+  fc.record({ by, flowId: fc.constantFrom("flow-1", null) }).map((any) => anEvent("RollbackAccepted", any)),
 );
 
 const moves: fc.Arbitrary<readonly Move[]> = fc.array(

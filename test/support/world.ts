@@ -17,7 +17,7 @@ import { createMemoryStore } from "../../src/store/memory-store.ts";
 import { nameOfStream, type JournalRecord, type Store, type Stream } from "../../src/store/store.ts";
 import { createProject } from "../../src/tools/create-project.ts";
 import { createTask } from "../../src/tools/create-task.ts";
-import { createAnswerMemory, type Caller, type Desk } from "../../src/tools/desk.ts";
+import { createAnswerMemory, type Caller, type Desk, type FlowMark } from "../../src/tools/desk.ts";
 import { createRecorder } from "../../src/tools/driver-tools.ts";
 import { recordBuilderResult } from "../../src/tools/record-builder-result.ts";
 import { recordQaResult } from "../../src/tools/record-qa-result.ts";
@@ -258,6 +258,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       inspectPaths: (_repo, paths) => Promise.resolve(paths.map((path) => ({ path, kind: "file" as const }))),
       buildersAreUnconfined: () => true,
       createFlow: ({ taskId }) => out("createFlow", () => (options.withoutFlows === true ? null : newFlow(taskId))),
+      readFlow: ({ taskId }) => Promise.resolve(markOf(taskId)),
       committed: (stream) => {
         if (current.alive) driver.committed(stream);
       },
@@ -272,7 +273,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       root: "/root",
       settings: () => settings,
       recorder: createRecorder(desk),
-      reader: createTaskReader(store),
+      reader: createTaskReader({ store, readFlow: desk.readFlow }),
       slots,
       log: {
         info: () => undefined,
@@ -421,6 +422,12 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     if (fault === undefined) return;
     fault.times -= 1;
     throw fault.error;
+  }
+
+  /** What the flow record of a task says, once it was brought up to the journal. */
+  function markOf(taskId = ""): FlowMark | undefined {
+    const known = flows.get(taskId);
+    return known === undefined || known.seq === 0 ? undefined : known;
   }
 
   function newFlow(taskId: string): string {

@@ -31,7 +31,7 @@ async function setup() {
     root,
     store,
     bench,
-    reader: createTaskReader(store),
+    reader: createTaskReader(bench.desk()),
     copyProject: (name: string) => cpSync(folder("shop"), folder(name), { recursive: true }),
     copyTask: (taskId: string, name: string) =>
       cpSync(folder("shop", "tasks", taskId), folder("shop", "tasks", name), { recursive: true }),
