@@ -273,7 +273,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       root: "/root",
       settings: () => settings,
       recorder: createRecorder(desk),
-      reader: createTaskReader({ store, readFlow: desk.readFlow }),
+      reader: createTaskReader({ ...desk, store }),
       slots,
       log: {
         info: () => undefined,

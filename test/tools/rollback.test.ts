@@ -55,7 +55,7 @@ async function setup(fields: { readonly started?: boolean } = {}) {
     copy: (name: string) => put(folder, aside(name)),
     restore: (name: string) => put(aside(name), folder),
     /** The driver brings the flow record up to the journal. */
-    async sync(ended = false) {
+    sync: async (ended = false) => {
       const { seq = 0, sum = "" } = (await store.read(stream)) ?? {};
       mark = { flowId: "flow-1", ended, seq, sum };
       return mark;
