@@ -48,13 +48,18 @@ export const TaskSummary = object({
 });
 export const ProjectSummary = object({
   projectId: text(),
-  name: text(),
-  repoPath: text(),
+  /** Absent, like `repoPath`, when the project cannot be read. */
+  name: Type.Optional(text()),
+  repoPath: Type.Optional(text()),
   /** How many tasks have each status; `unreadable` are those that are damaged or were written by a newer version. */
   tasks: Type.Record(Type.String(), count()),
   projectPath: text(),
   /** Why nothing here can be changed: the folder is a copy, or of a newer version. */
   readOnly: Type.Optional(text()),
+  /** Why the project cannot be read: it is damaged, or of a newer version. */
+  unreadable: Type.Optional(text()),
+  /** What a person should know: what was edited by hand, what cannot be read or must not be written. */
+  warnings: Type.Array(text()),
 });
 export const StepSummary = object({
   stepId: text(),
@@ -67,14 +72,12 @@ export const StepSummary = object({
 
 export const StatusDetails = object({
   projects: Type.Array(ProjectSummary),
-  /** What could not be read of all projects; a project and a task have warnings of their own. */
-  warnings: Type.Optional(Type.Array(text())),
   project: Type.Optional(
     object({
       ...ProjectSummary.properties,
       taskList: Type.Array(TaskSummary),
       usage: Usage,
-      warnings: Type.Array(text()),
+      pagePath: text(),
     }),
   ),
   task: Type.Optional(

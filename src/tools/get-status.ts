@@ -1,17 +1,26 @@
 /**
- * get_status: where everything stands, in our words, ids and numbers; people's and agents' text only as quotations.
- * At most 24 KB: lists are cut from their end and `truncated` says so.
+ * get_status: where everything stands, in our words, ids and numbers; people's and agents' text only as quotations, with
+ * the page that has the rest. At most 24 KB (`fit-status`); what to do next is said in `next`.
  */
-import { refuse, type Refusal } from "../errors.ts";
+import { refuse, type ErrorCode, type Refusal } from "../errors.ts";
 import { currentAttempt, isFinished, openRuns } from "../flow/ready.ts";
-import { bounds, byteLength } from "../schema/bounds.ts";
 import type { StatusDetails, WaitsFor } from "../schema/details.ts";
 import type { Project, Step, TaskState, Usage } from "../schema/documents.ts";
 import { GetStatusParameters } from "../schema/parameters.ts";
 import { quoteText } from "../render/quote.ts";
 import { runsOf, sumUsage } from "../render/usage.ts";
-import { nameOfStream, type Snapshot, type Stream } from "../store/store.ts";
+import { nameOfStream, type Finding, type Snapshot, type Stream } from "../store/store.ts";
 import type { Desk } from "./desk.ts";
+import { fitStatus } from "./fit-status.ts";
+import {
+  inOrder,
+  nextOf,
+  nextOfRollback,
+  nextOfUnusable,
+  nextOfWarnings,
+  type DependencyStatus,
+  type Next,
+} from "./next.ts";
 import { refuseRollback, type Rollback } from "./rollback.ts";
 import { unknownTask } from "./start-task.ts";
 import {
@@ -21,7 +30,6 @@ import {
   readProject,
   readTask,
   rollbackOf,
-  type Answer,
   type ReadTask,
   type UnreadableTask,
 } from "./tool.ts";
@@ -39,92 +47,106 @@ export const getStatus = defineTool({
       return refuse("invalid-parameters", "stepId is given without taskId.", ["taskId and stepId together"]);
     const view =
       taskId !== undefined
-        ? await viewTask(desk, taskId, stepId)
+        ? await viewTask(desk, projectId, taskId, stepId)
         : projectId !== undefined
           ? await viewProject(desk, projectId)
           : await viewAll(desk);
     if ("ok" in view) return view;
     const verified = verify === true ? { verify: await verifyStreams(desk, view.streams) } : {};
-    return answer({ ...view.details, ...verified });
+    return fitStatus({ ...view.details, ...verified }, view.restIsFound, inWords);
   },
 });
 
-type View = { readonly details: StatusDetails; readonly streams: readonly Stream[] };
+/** What an answer says; `restIsFound`: how to ask for what does not fit in it. */
+type View = { readonly details: StatusDetails; readonly streams: readonly Stream[]; readonly restIsFound: string };
 
 // ---- the three views
 
 async function viewAll(desk: Desk): Promise<View> {
   const streams = await desk.store.list();
-  const found = await Promise.all(
-    streams.filter((stream) => stream.taskId === undefined).map((stream) => tryProject(desk, stream, streams)),
+  const looks = await Promise.all(
+    [...Map.groupBy(streams, (stream) => stream.projectId)].map(([projectId, own]) =>
+      lookAtProject(desk, projectId, own),
+    ),
   );
-  const projects = found.flatMap((one) => (one.summary === undefined ? [] : [one.summary]));
-  const warnings = found.flatMap((one) => one.warnings);
-  const remarks = desk.live.remarks();
-  const next = [
-    ...remarks,
-    ...(projects.length === 0
-      ? ["create_project starts the first project"]
-      : ["get_status with a projectId shows its tasks"]),
-  ];
-  return {
-    details: { projects, ...(warnings.length === 0 ? {} : { warnings }), waitsFor: [], next, truncated: false },
-    streams,
-  };
-}
-
-async function viewProject(desk: Desk, projectId: string): Promise<View | Refusal> {
-  const found = await readProject(desk, projectId);
-  if (!found.ok) return found;
-  const streams = (await desk.store.list()).filter((stream) => stream.projectId === projectId);
-  const { tasks, unreadable } = await readTasks(desk, streams);
-  const rolledBack = await rollbacksOf(desk, tasks);
-  const copied = found.snapshot.readOnly !== undefined;
-  const ordered = tasks.toSorted(
-    (one, other) =>
-      rank(one.state) - rank(other.state) || other.state.task.updatedAt.localeCompare(one.state.task.updatedAt),
-  );
+  const projects = looks.map((look) => summarizeProject(desk, look));
+  const asking = projects.filter((one) => one.readOnly === undefined && (one.tasks["blocked"] ?? 0) > 0);
   return {
     streams,
+    restIsFound: "get_status with a projectId shows one project; the folders in projects/ are the whole list",
     details: {
-      projects: [],
-      project: {
-        ...summarizeProject(desk, found, tasks, unreadable),
-        taskList: ordered.map((one) => summarizeTask(desk, one.stream, one.state)),
-        usage: usageOf(tasks.flatMap((one) => one.state.steps)),
-        warnings: [
-          ...warningsOf(desk, found.snapshot),
-          ...unreadable.map(warningAbout),
-          ...rolledBack.values().map((one) => readOnlyWords(refuseRollback(one))),
-          ...(copied
-            ? []
-            : tasks.flatMap(({ stream, snapshot }) =>
-                snapshot.readOnly === undefined ? [] : [`task ${stream.taskId} is ${readOnlyWords(snapshot.readOnly)}`],
-              )),
-        ],
-      },
-      waitsFor: tasks
-        .filter(isWritable)
-        .flatMap((one) => waitsOf(desk, one.stream, one.state, rolledBack.get(one.state.task.id))),
-      next: copied
-        ? [`Nothing here: project ${projectId} is read-only; get_status without ids lists the others`]
-        : tasks.length === 0 && unreadable.length === 0
-          ? [`create_task with projectId ${projectId}`]
-          : ordered
-              .filter((one) => isWritable(one) && !isEnded(one.state))
-              .flatMap((one) => nextOf(one.state, rolledBack.get(one.state.task.id))),
+      projects,
+      waitsFor: [],
+      next: [
+        ...desk.live.remarks(),
+        ...asking.map((one) => `get_status with projectId ${one.projectId} shows what its blocked tasks ask the owner`),
+        ...inOrder(looks.flatMap(nextOfProject)),
+        projects.length === 0
+          ? "create_project starts the first project"
+          : "get_status with a projectId shows its tasks",
+      ],
       truncated: false,
     },
   };
 }
 
-async function viewTask(desk: Desk, taskId: string, stepId: string | undefined): Promise<View | Refusal> {
-  const stream = await findTask(desk, taskId);
+async function viewProject(desk: Desk, projectId: string): Promise<View | Refusal> {
+  const streams = (await desk.store.list()).filter((stream) => stream.projectId === projectId);
+  if (streams.length === 0) return unknownProject(projectId);
+  const look = await lookAtProject(desk, projectId, streams);
+  const { tasks, unreadable } = look;
+  const ordered = tasks.toSorted(
+    (one, other) =>
+      rank(one.state) - rank(other.state) || other.state.task.updatedAt.localeCompare(one.state.task.updatedAt),
+  );
+  const statuses = new Map<string, DependencyStatus>([
+    ...tasks.map((one) => [one.stream.taskId ?? "", one.state.task.status] as const),
+    ...unreadable.map((one) => [one.stream.taskId ?? "", "unreadable"] as const),
+  ]);
+  const isUsable = look.readOnly === undefined && look.failure === undefined;
+  const open = isUsable ? ordered.filter((one) => isWritable(one) && !isEnded(one.state)) : [];
+  const next = [
+    ...nextOfProject(look),
+    ...open.flatMap((one) => [
+      ...(one.snapshot.warnings.length === 0 ? [] : [nextOfWarnings(`task ${one.state.task.id}`)]),
+      ...nextOfTask(desk, one, statuses, look.rolledBack.get(one)),
+    ]),
+  ];
+  const pagePath = desk.store.locate({ projectId }, "project", "page");
+  return {
+    streams,
+    restIsFound: `get_status with a taskId shows one task; ${pagePath} lists up to 200, unfinished first, and the folders in tasks/ beside it are the whole list`,
+    details: {
+      projects: [],
+      project: {
+        ...summarizeProject(desk, look),
+        taskList: ordered.map((one) => summarizeTask(desk, one.stream, one.state)),
+        usage: usageOf(tasks.flatMap((one) => one.state.steps)),
+        pagePath,
+      },
+      waitsFor: open.flatMap((one) => waitsOf(desk, one, statuses, look.rolledBack.get(one))),
+      next: [
+        ...desk.live.remarks(),
+        ...inOrder(next),
+        ...(next.length > 0 ? [] : [`create_task with projectId ${projectId}, when the owner wants something built`]),
+      ],
+      truncated: false,
+    },
+  };
+}
+
+async function viewTask(
+  desk: Desk,
+  projectId: string | undefined,
+  taskId: string,
+  stepId: string | undefined,
+): Promise<View | Refusal> {
+  const stream = await findTask(desk, taskId, projectId);
   const found = stream === undefined ? undefined : await readTask(desk, stream);
   if (stream === undefined || found === undefined) return unknownTask(taskId);
   if (!("state" in found)) return refuse(found.code, found.reason);
   const { snapshot, state } = found;
-  const readOnly = snapshot.readOnly !== undefined;
+  const { readOnly } = snapshot;
   const step = stepId === undefined ? undefined : state.steps.find((one) => one.id === stepId);
   if (stepId !== undefined && step === undefined)
     return refuse(
@@ -133,38 +155,50 @@ async function viewTask(desk: Desk, taskId: string, stepId: string | undefined):
       state.steps.slice(0, 20).map((one) => one.id),
     );
   const { task } = state;
-  const rollback = readOnly ? undefined : await rollbackOf(desk, snapshot);
+  const pagePath = desk.store.locate(stream, "task", "page");
+  const rollback = readOnly === undefined && !isEnded(state) ? await rollbackOf(desk, snapshot) : undefined;
+  const statuses = await statusesOf(desk, stream.projectId, task.status === "waiting" ? task.dependsOn : []);
   const asked = [
     ...(task.question === null ? [] : [{ stepId: null, question: task.question }]),
     ...questionsOf(state.steps),
   ];
+  const next = [
+    ...(snapshot.warnings.length === 0 ? [] : [nextOfWarnings(`task ${taskId}`)]),
+    ...(readOnly === undefined
+      ? nextOfTask(desk, found, statuses, rollback)
+      : [nextOfUnusable(`task ${taskId}, which is read-only,`, readOnly.code)]),
+  ];
   return {
     streams: [stream],
+    restIsFound:
+      step === undefined
+        ? `get_status with taskId ${taskId} and a stepId shows one step; ${pagePath} has everything`
+        : `${desk.store.locate(stream, `steps/${step.id}`, "page")} has everything about the step, ${pagePath} about the task`,
     details: {
       projects: [],
       task: {
         ...summarizeTask(desk, stream, state),
-        projectId: task.projectId,
+        projectId: stream.projectId,
         dependsOn: [...task.dependsOn],
         flowId: task.flowId,
         questions: asked.map(({ stepId: where, question }) => ({
           stepId: where,
           questionId: question.id,
           kind: question.kind,
-          text: quoteText(question.text),
+          text: quote(question.text, pageOf(desk, stream, where)),
           choices: [...question.choices],
         })),
-        steps: state.steps.map(summarizeStep),
+        steps: state.steps.map((one) => summarizeStep(desk, stream, one)),
         usage: usageOf(state.steps),
         warnings: [
-          ...warningsOf(desk, snapshot),
+          ...warningsOf(snapshot),
           ...(rollback === undefined ? [] : [readOnlyWords(refuseRollback(rollback))]),
         ],
-        pagePath: desk.store.locate(stream, "task", "page"),
+        pagePath,
       },
       ...(step === undefined ? {} : { step: describeStep(desk, stream, step) }),
-      waitsFor: readOnly ? [] : waitsOf(desk, stream, state, rollback),
-      next: readOnly ? [`Nothing here: task ${taskId} is read-only`] : nextOf(state, rollback),
+      waitsFor: readOnly === undefined ? waitsOf(desk, found, statuses, rollback) : [],
+      next: [...desk.live.remarks(), ...inOrder(next)],
       truncated: false,
     },
   };
@@ -178,53 +212,19 @@ function usageOf(steps: readonly Step[]): Usage {
   return { inputTokens, outputTokens, costUsd };
 }
 
-/** One project among all: what cannot be read of it is a warning, so that the others are still told. */
-async function tryProject(desk: Desk, stream: Stream, streams: readonly Stream[]) {
-  const { tasks, unreadable } = await readTasks(
-    desk,
-    streams.filter((one) => one.projectId === stream.projectId),
-  );
-  const rolledBack = await rollbacksOf(desk, tasks);
-  const warnings = [
-    ...unreadable.map(warningAbout),
-    ...rolledBack.values().map((one) => readOnlyWords(refuseRollback(one))),
-  ];
-  try {
-    const found = await readProject(desk, stream.projectId);
-    if (found.ok) return { summary: summarizeProject(desk, found, tasks, unreadable), warnings };
-    return { summary: undefined, warnings: [warningAbout({ stream, ...found }), ...warnings] };
-  } catch (error) {
-    return { summary: undefined, warnings: [warningAbout({ stream, ...describeFailure(error) }), ...warnings] };
-  }
-}
+/** A project with its tasks; what cannot be read of it is said, so that the rest is still told. */
+type ProjectLook = {
+  readonly projectId: string;
+  readonly found?: { readonly project: Project; readonly snapshot: Snapshot };
+  readonly failure?: { readonly code: ErrorCode; readonly reason: string };
+  readonly readOnly: Snapshot["readOnly"];
+  readonly tasks: readonly ReadTask[];
+  readonly unreadable: readonly UnreadableTask[];
+  /** The tasks that may still change and were rolled back. */
+  readonly rolledBack: ReadonlyMap<ReadTask, Rollback>;
+};
 
-type FoundProject = { readonly project: Project; readonly snapshot: Snapshot };
-
-/** A project under the name of its folder: a copy holds the id of the original. */
-function summarizeProject(
-  desk: Desk,
-  { project, snapshot }: FoundProject,
-  tasks: readonly ReadTask[],
-  unreadable: readonly UnreadableTask[],
-) {
-  const counts: Record<string, number> = {};
-  for (const status of [...tasks.map((one) => one.state.task.status), ...unreadable.map(() => "unreadable")])
-    counts[status] = (counts[status] ?? 0) + 1;
-  const { stream, readOnly } = snapshot;
-  return {
-    projectId: stream.projectId,
-    name: quoteText(project.name),
-    repoPath: project.repo,
-    tasks: counts,
-    projectPath: desk.store.locate(stream, "project", "document"),
-    ...(readOnly === undefined ? {} : { readOnly: readOnlyWords(readOnly) }),
-  };
-}
-
-async function readTasks(
-  desk: Desk,
-  streams: readonly Stream[],
-): Promise<{ readonly tasks: readonly ReadTask[]; readonly unreadable: readonly UnreadableTask[] }> {
+async function lookAtProject(desk: Desk, projectId: string, streams: readonly Stream[]): Promise<ProjectLook> {
   const tasks: ReadTask[] = [];
   const unreadable: UnreadableTask[] = [];
   for (const stream of streams) {
@@ -233,32 +233,85 @@ async function readTasks(
     if ("state" in found) tasks.push(found);
     else unreadable.push(found);
   }
-  return { tasks, unreadable };
-}
-
-/** The tasks that may still change and were rolled back, by id. */
-async function rollbacksOf(desk: Desk, tasks: readonly ReadTask[]): Promise<ReadonlyMap<string, Rollback>> {
-  const found = new Map<string, Rollback>();
+  const rolledBack = new Map<ReadTask, Rollback>();
   for (const task of tasks) {
     const rollback = isWritable(task) && !isEnded(task.state) ? await rollbackOf(desk, task.snapshot) : undefined;
-    if (rollback !== undefined) found.set(task.state.task.id, rollback);
+    if (rollback !== undefined) rolledBack.set(task, rollback);
   }
-  return found;
+  const look = { projectId, readOnly: undefined, tasks, unreadable, rolledBack };
+  try {
+    const found = await readProject(desk, projectId);
+    return found.ok ? { ...look, found, readOnly: found.snapshot.readOnly } : { ...look, failure: found };
+  } catch (error) {
+    return { ...look, failure: describeFailure(error) };
+  }
 }
 
-function warningAbout({ stream, code, reason }: UnreadableTask): string {
-  const what =
-    stream.taskId === undefined
-      ? `project ${stream.projectId}`
-      : `task ${stream.taskId} of project ${stream.projectId}`;
-  return `${what} is unreadable (${code}): ${reason}`;
+/** A project under the name of its folder: a copy holds the id of the original. */
+function summarizeProject(desk: Desk, look: ProjectLook) {
+  const { projectId, found, failure, readOnly, tasks, unreadable, rolledBack } = look;
+  const counts: Record<string, number> = {};
+  for (const status of [...tasks.map((one) => one.state.task.status), ...unreadable.map(() => "unreadable")])
+    counts[status] = (counts[status] ?? 0) + 1;
+  const stream = { projectId };
+  return {
+    projectId,
+    ...(found === undefined
+      ? {}
+      : {
+          name: quote(found.project.name, desk.store.locate(stream, "project", "page")),
+          repoPath: found.project.repo,
+        }),
+    tasks: counts,
+    projectPath: desk.store.locate(stream, "project", "document"),
+    ...(readOnly === undefined ? {} : { readOnly: readOnlyWords(readOnly) }),
+    ...(failure === undefined ? {} : { unreadable: `unreadable (${failure.code}): ${failure.reason}` }),
+    warnings: [
+      ...(found?.snapshot.warnings ?? []),
+      ...unreadable.map(({ stream: { taskId }, code, reason }) => `task ${taskId} is unreadable (${code}): ${reason}`),
+      ...rolledBack.values().map((one) => readOnlyWords(refuseRollback(one))),
+      // In a copied project every task is read-only for the same reason.
+      ...tasks.flatMap(({ stream: { taskId }, snapshot }) =>
+        (readOnly === undefined ? warningsOf(snapshot) : snapshot.warnings).map((one) => `task ${taskId}: ${one}`),
+      ),
+    ],
+  };
+}
+
+/** What is wrong with the project as a whole, and which of its tasks nothing can be done with. */
+function nextOfProject({ projectId, found, failure, readOnly, tasks, unreadable }: ProjectLook): readonly Next[] {
+  const what = `project ${projectId}`;
+  if (readOnly !== undefined) return [nextOfUnusable(`${what}, which is read-only,`, readOnly.code)];
+  return [
+    ...(failure === undefined ? [] : [nextOfUnusable(`${what}, which is unreadable,`, failure.code)]),
+    ...((found?.snapshot.warnings.length ?? 0) === 0 ? [] : [nextOfWarnings(what)]),
+    ...unreadable.map((one) => nextOfUnusable(`task ${one.stream.taskId}, which is unreadable,`, one.code)),
+    ...tasks.flatMap(({ stream, snapshot }) =>
+      snapshot.readOnly === undefined
+        ? []
+        : [nextOfUnusable(`task ${stream.taskId}, which is read-only,`, snapshot.readOnly.code)],
+    ),
+  ];
+}
+
+async function statusesOf(
+  desk: Desk,
+  projectId: string,
+  taskIds: readonly string[],
+): Promise<ReadonlyMap<string, DependencyStatus>> {
+  const statuses = new Map<string, DependencyStatus>();
+  for (const taskId of taskIds) {
+    const found = await readTask(desk, { projectId, taskId });
+    if (found !== undefined) statuses.set(taskId, "state" in found ? found.state.task.status : "unreadable");
+  }
+  return statuses;
 }
 
 function summarizeTask(desk: Desk, stream: Stream, { task, steps }: TaskState) {
   return {
     // The folder's name: a copy of it holds the id of the original.
     taskId: stream.taskId ?? task.id,
-    title: quoteText(task.title),
+    title: quote(task.title, desk.store.locate(stream, "task", "page")),
     taskStatus: task.status,
     stepsFinished: steps.filter(isFinished).length,
     stepsTotal: steps.length,
@@ -266,40 +319,58 @@ function summarizeTask(desk: Desk, stream: Stream, { task, steps }: TaskState) {
   };
 }
 
-function summarizeStep(step: Step) {
+function summarizeStep(desk: Desk, stream: Stream, step: Step) {
   const { id: stepId, status: stepStatus, attempt, maxAttempts, passedBy } = step;
-  return { stepId, title: quoteText(step.title), stepStatus, attempt, maxAttempts, passedBy };
+  return { stepId, title: quote(step.title, pageOf(desk, stream, stepId)), stepStatus, attempt, maxAttempts, passedBy };
 }
 
 function describeStep(desk: Desk, stream: Stream, step: Step) {
   const attempt = currentAttempt(step);
   const judged = new Map((attempt?.qa?.criteria ?? []).map((one) => [one.id, one]));
+  const pagePath = pageOf(desk, stream, step.id);
   return {
-    ...summarizeStep(step),
+    ...summarizeStep(desk, stream, step),
     taskId: step.taskId,
     criteria: step.passCriteria.map(({ id, text }) => ({
       id,
-      text: quoteText(text),
+      text: quote(text, pagePath),
       pass: judged.get(id)?.pass ?? null,
-      evidence: judged.has(id) ? quoteText(judged.get(id)?.evidence ?? "") : null,
+      evidence: judged.has(id) ? quote(judged.get(id)?.evidence ?? "", pagePath) : null,
     })),
-    checks: (attempt?.checks ?? []).map(({ name, exitCode }) => ({ name: quoteText(name), exitCode })),
+    checks: (attempt?.checks ?? []).map(({ name, exitCode }) => ({ name: quote(name, pagePath), exitCode })),
     runs: (attempt?.runs ?? []).map(({ runId, role, startedAt, endedAt, end }) => {
       const activity = endedAt === null ? desk.live.activity(runId) : undefined;
       return { runId, role, startedAt, endedAt, end, ...(activity === undefined ? {} : { activity }) };
     }),
     usage: usageOf([step]),
-    pagePath: desk.store.locate(stream, `steps/${step.id}`, "page"),
+    pagePath,
   };
 }
 
-function waitsOf(desk: Desk, stream: Stream, state: TaskState, rollback?: Rollback): readonly WaitsFor[] {
+function nextOfTask(
+  desk: Desk,
+  { stream, state }: ReadTask,
+  statuses: ReadonlyMap<string, DependencyStatus>,
+  rollback: Rollback | undefined,
+): readonly Next[] {
+  return rollback === undefined
+    ? nextOf(state, desk.store.locate(stream, "task", "page"), statuses)
+    : [nextOfRollback(state.task.id)];
+}
+
+/** What holds the task up, a person's answer first; of the tasks it waits for only those that are not done. */
+function waitsOf(
+  desk: Desk,
+  { stream, state }: ReadTask,
+  statuses: ReadonlyMap<string, DependencyStatus>,
+  rollback: Rollback | undefined,
+): readonly WaitsFor[] {
   const { task, steps } = state;
   const taskId = task.id;
   if (rollback !== undefined) return [{ taskId, kind: "person", id: "state-rolled-back" }];
   if (isEnded(state)) return [];
+  const dependsOn = task.status === "waiting" ? task.dependsOn.filter((id) => statuses.get(id) !== "done") : [];
   return [
-    ...(task.status === "waiting" ? task.dependsOn.map((id): WaitsFor => ({ taskId, kind: "task", id })) : []),
     ...(task.question === null ? [] : [{ taskId, kind: "person" as const, id: task.question.id }]),
     ...questionsOf(steps).map(({ stepId, question }): WaitsFor => ({
       taskId,
@@ -311,6 +382,7 @@ function waitsOf(desk: Desk, stream: Stream, state: TaskState, rollback?: Rollba
       openRuns(step).map((run): WaitsFor => ({ taskId, stepId: step.id, kind: "run", id: run.runId })),
     ),
     ...desk.live.waitsFor(stream),
+    ...dependsOn.map((id): WaitsFor => ({ taskId, kind: "task", id })),
   ];
 }
 
@@ -318,100 +390,66 @@ function questionsOf(steps: readonly Step[]) {
   return steps.flatMap((step) => (step.question === null ? [] : [{ stepId: step.id, question: step.question }]));
 }
 
-function nextOf(state: TaskState, rollback?: Rollback): readonly string[] {
-  const { task, steps } = state;
-  if (rollback !== undefined)
-    return [
-      `Tell the owner that an older copy of task ${task.id} was restored (state-rolled-back) and ask whether it goes on from there. With the owner's words as reason, set_task_status running of task ${task.id} carries the answer; the newer files put back end it too`,
-    ];
-  const answers = questionsOf(steps).map(
-    ({ stepId, question }) =>
-      `Ask the owner about step ${stepId} (${question.kind}; choices: ${question.choices.join(", ")}) and wait. With the owner's words as reason, set_step_status of task ${task.id}, step ${stepId}, carries the answer.`,
-  );
-  switch (task.status) {
-    case "draft":
-      return [`start_task with taskId ${task.id}, when the owner wants it to begin`];
-    case "waiting":
-      return task.question === null
-        ? [`Nothing: task ${task.id} begins when ${firstOf(task.dependsOn)} are done`]
-        : [
-            `Ask the owner whether task ${task.id} goes on without the cancelled task (set_task_status running) or is cancelled`,
-          ];
-    case "paused":
-      return [`set_task_status running for task ${task.id}, when the owner wants it to go on`, ...answers];
-    case "blocked":
-      return answers;
-    case "running":
-      return [
-        `Nothing for task ${task.id}: runs follow by themselves and this chat is told of each result`,
-        ...answers,
-      ];
-    case "done":
-      return [`Tell the owner that task ${task.id} is done and where its page is`];
-    case "cancelled":
-      return [`create_task when the work of task ${task.id} is wanted after all`];
-    default:
-      return [];
-  }
-}
-
-/** The first few ids of a list, and how many more there are: one sentence stays one sentence. */
-function firstOf(ids: readonly string[]): string {
-  const more = ids.length - 10;
-  return more > 0 ? `${ids.slice(0, 10).join(", ")} and ${more} more` : ids.join(", ");
-}
-
 const isEnded = ({ task }: TaskState) => task.status === "done" || task.status === "cancelled";
 const isWritable = ({ snapshot }: ReadTask) => snapshot.readOnly === undefined;
 const rank = (state: TaskState) => (isEnded(state) ? 1 : 0);
-const warningsOf = (desk: Desk, snapshot: Snapshot) => [
-  ...desk.live.remarks(),
+const warningsOf = (snapshot: Snapshot) => [
   ...snapshot.warnings,
   ...(snapshot.readOnly === undefined ? [] : [readOnlyWords(snapshot.readOnly)]),
 ];
 const readOnlyWords = ({ code, reason }: { readonly code: string; readonly reason: string }) =>
   `read-only (${code}): ${reason}`;
 
+const unknownProject = (projectId: string) =>
+  refuse("unknown-project", `There is no project ${JSON.stringify(projectId.slice(0, 80))}.`, [
+    "a project id that get_status lists",
+  ]);
+
+/** Text of others as a quotation; of one that is cut, the page has the rest. */
+function quote(text: string, pagePath: string): string {
+  const quoted = quoteText(text);
+  return quoted.endsWith(" (cut)]") ? `${quoted} (the rest: ${pagePath})` : quoted;
+}
+
+const pageOf = (desk: Desk, stream: Stream, stepId: string | null) =>
+  desk.store.locate(stream, stepId === null ? "task" : `steps/${stepId}`, "page");
+
 async function verifyStreams(desk: Desk, streams: readonly Stream[]) {
   const findings = [];
-  for (const stream of streams)
-    for (const { name, what, repaired } of await desk.store.verify(stream))
-      findings.push({ stream: nameOfStream(stream), name, what, repaired });
+  for (const stream of streams) {
+    const found = await tryVerify(desk, stream);
+    const known = found.length === 0 ? [] : await ownFilesOf(desk, stream);
+    for (const { name, what, repaired } of found)
+      findings.push({
+        stream: nameOfStream(stream),
+        name: known.includes(name) ? name : quoteText(name),
+        what,
+        repaired,
+      });
+  }
   return { streams: streams.length, findings };
 }
 
-// ---- bounding and saying it
-
-function answer(details: StatusDetails): Answer {
-  const fitting = fit(details);
-  return { text: inWords(fitting), details: fitting };
-}
-
-/** Cuts lists from their end until the answer is within its bound. */
-function fit(details: StatusDetails): StatusDetails {
-  let share = 1;
-  let cut = details;
-  while (byteLength(JSON.stringify(cut)) + byteLength(inWords(cut)) > bounds.statusBytes && share > 1 / 4096) {
-    share /= 2;
-    cut = { ...(shorten(details, share) as StatusDetails), truncated: true };
+/** One stream that cannot be read does not keep the others from being verified. */
+async function tryVerify(desk: Desk, stream: Stream): Promise<readonly Finding[]> {
+  try {
+    return await desk.store.verify(stream);
+  } catch (error) {
+    return [{ stream, name: "journal.jsonl", what: describeFailure(error).reason, repaired: false }];
   }
-  return cut;
 }
 
-function shorten(value: unknown, share: number): unknown {
-  if (Array.isArray(value))
-    return value
-      .slice(0, Math.max(value.length > 0 ? 1 : 0, Math.floor(Math.min(value.length, 400) * share)))
-      .map((item) => shorten(item, share));
-  if (typeof value !== "object" || value === null) return value;
-  // A question with some of its choices would be another question.
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, key === "choices" ? item : shorten(item, share)]),
-  );
+/** Files that the product has written here; the name of any other one is somebody's text. */
+async function ownFilesOf(desk: Desk, stream: Stream): Promise<readonly string[]> {
+  const snapshot = await desk.store.read(stream).catch(() => undefined);
+  const documents = Object.keys(snapshot?.documents ?? {});
+  return ["journal.jsonl", "*.md", ...documents.flatMap((name) => [`${name}.json`, `${name}.md`])];
 }
+
+// ---- saying it
 
 function inWords(details: StatusDetails): string {
-  const { projects, warnings = [], project, task, step, waitsFor, next, truncated, verify } = details;
+  const { projects, project, task, step, waitsFor, next, verify } = details;
   const counts = (tasks: Readonly<Record<string, number>>) =>
     Object.entries(tasks)
       .map(([status, count]) => `${count} ${status}`)
@@ -419,15 +457,14 @@ function inWords(details: StatusDetails): string {
   const tokens = (usage: { readonly inputTokens: number; readonly outputTokens: number; readonly costUsd: number }) =>
     `${usage.inputTokens} tokens in, ${usage.outputTokens} out, $${usage.costUsd.toFixed(4)}`;
   const lines = [
-    ...projects.map(
-      (one) =>
-        `Project ${one.projectId} (${one.name}): ${counts(one.tasks)}.${one.readOnly === undefined ? "" : ` It is ${one.readOnly}`}`,
-    ),
-    ...warnings.map((warning) => `Warning: ${warning}`),
+    ...projects.flatMap((one) => [
+      `${projectWords(one)}: ${counts(one.tasks)}.${stateWords(one)}`,
+      ...one.warnings.map((warning) => `Warning: project ${one.projectId}: ${warning}`),
+    ]),
     ...(project === undefined
       ? []
       : [
-          `Project ${project.projectId} (${project.name}): ${counts(project.tasks)}; ${tokens(project.usage)}. Works in ${project.repoPath}.`,
+          `${projectWords(project)}: ${counts(project.tasks)}; ${tokens(project.usage)}.${stateWords(project)}${repoWords(project)} Page: ${project.pagePath}`,
           ...project.taskList.map(
             (one) =>
               `- Task ${one.taskId} (${one.title}): ${one.taskStatus}, ${one.stepsFinished} of ${one.stepsTotal} steps finished.`,
@@ -473,8 +510,20 @@ function inWords(details: StatusDetails): string {
             (one) => `- ${one.stream} ${one.name}: ${one.what}${one.repaired ? " (repaired)" : ""}`,
           ),
         ]),
-    ...next.map((one) => `Next: ${one}.`.replace(/\.\.$/, ".")),
-    ...(truncated ? ["(Cut to fit; ask for one project, task or step to see more.)"] : []),
+    ...next.map((one) => `Next: ${one}.`.replace(/([.…])\.$/, "$1")),
   ];
-  return lines.length === 0 ? "There are no projects yet. Next: create_project." : lines.join("\n");
+  return lines.join("\n");
+}
+
+type ProjectSummary = StatusDetails["projects"][number];
+const projectWords = ({ projectId, name }: ProjectSummary) =>
+  `Project ${projectId}${name === undefined ? "" : ` (${name})`}`;
+const stateWords = ({ readOnly, unreadable = readOnly }: ProjectSummary) =>
+  unreadable === undefined ? "" : ` It is ${unreadable}`;
+
+/** A directory that somebody named is somebody's text; the one that was made for the project is ours. */
+function repoWords({ projectPath, repoPath }: ProjectSummary): string {
+  if (repoPath === undefined) return "";
+  const own = projectPath.replace(/project\.json$/, "repo");
+  return ` Works in ${repoPath === own ? repoPath : quoteText(repoPath)}.`;
 }

@@ -133,10 +133,19 @@ export async function readProject(
   return { ok: true, project: parseProject(text), snapshot };
 }
 
-/** Where a task is kept, or undefined. A copy of its project's folder is answered only when nothing else has the task. */
-export async function findTask(desk: Pick<Desk, "store">, taskId: string): Promise<Stream | undefined> {
+/**
+ * Where a task is kept, or undefined; in the given project when one is given. A copy of its project's folder is answered
+ * only when nothing else has the task.
+ */
+export async function findTask(
+  desk: Pick<Desk, "store">,
+  taskId: string,
+  projectId?: string,
+): Promise<Stream | undefined> {
   if (!isId(taskId)) return undefined;
-  const found = (await desk.store.list()).filter((stream) => stream.taskId === taskId);
+  const found = (await desk.store.list()).filter(
+    (stream) => stream.taskId === taskId && (projectId === undefined || stream.projectId === projectId),
+  );
   if (found.length < 2) return found[0];
   const ranked = await Promise.all(found.map(async (stream) => ({ stream, rank: await rankOf(desk, stream) })));
   return ranked.toSorted((one, other) => one.rank - other.rank)[0]?.stream;

@@ -128,7 +128,7 @@ describe("a journal that lacks the record which the flow record names", () => {
       expect(text).toContain("read-only (state-rolled-back)");
       if (!("taskId" in parameters) && !("projectId" in parameters)) continue;
       expect(details).toMatchObject({ waitsFor: [{ taskId, kind: "person", id: "state-rolled-back" }] });
-      expect(String(details["next"])).toContain(`set_task_status running of task ${taskId}`);
+      expect(String(details["next"])).toContain(`set_task_status with taskId ${taskId} and status running`);
     }
   });
 
