@@ -572,10 +572,12 @@ function endRun(state: TaskState, event: TaskEventOf<"RunEnded">): Draft | Refus
 function markTree(attempt: Attempt, role: Role, event: TaskEventOf<"RunEnded">): Attempt["tree"] {
   const shared = event.shared || attempt.tree.shared === true ? { shared: true } : {};
   if (role === "builder") return { ...attempt.tree, built: event.tree, ...shared };
-  const given = attempt.tree.built ?? attempt.tree.before;
+  // An earlier QA run of the attempt, which was lost, may have changed what is as it was by now.
+  const { changedAfterBuild: _before, ...marks } = attempt.tree;
+  const given = marks.built ?? marks.before;
   const differs = given !== null && event.tree !== null && given !== event.tree;
   return {
-    ...attempt.tree,
+    ...marks,
     judged: event.tree,
     ...(differs ? { changedAfterBuild: event.files ?? [] } : {}),
     ...shared,
@@ -708,7 +710,9 @@ function failAttempt(step: Step, at: string): Step {
 function madeNoProgress(step: Step): boolean {
   const [before, last] = step.attempts.slice(-2);
   if (before === undefined || last === undefined || last.tree.built === null) return false;
-  return before.tree.built === last.tree.built && failedItems(before).join("\n") === failedItems(last).join("\n");
+  // What QA's commands left in the tree at the end of its run is no work of the builder after it.
+  const asBefore = [before.tree.built, before.tree.judged].includes(last.tree.built);
+  return asBefore && failedItems(before).join("\n") === failedItems(last).join("\n");
 }
 
 /** What an attempt failed on: criterion ids, or names of checks. Pure. */

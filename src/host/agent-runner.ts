@@ -14,7 +14,8 @@ import type { Store } from "../store/store.ts";
 import type { Host } from "./openclaw.ts";
 import { remember, runVariable, shared } from "./shared.ts";
 
-const toolOfRole = { builder: "record_builder_result", qa: "record_qa_result" } as const;
+/** The one tool of ours that each role has. */
+export const toolOfRole = { builder: "record_builder_result", qa: "record_qa_result" } as const;
 
 /** Binds the runner port to the host, for the tasks of one store. */
 export function createAgentRunner(host: Host, settings: () => Settings, root: string, store: Store): AgentRunner {

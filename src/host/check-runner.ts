@@ -1,12 +1,14 @@
 /**
  * Deterministic checks, run by the host's command runner: no shell, the whole process tree ended at the time limit,
- * bounded output, and an environment of PATH, HOME, LANG and a private temporary folder only.
+ * bounded output, and an environment of PATH, HOME, LANG and a private temporary folder only. The folder's name marks
+ * what the check started, so that nothing of it outlives the check.
  */
 import { constants } from "node:fs";
 import { access, mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { isInside, realPlace } from "../files/paths.ts";
+import { endProcessTrees, processesWith } from "../files/process-tree.ts";
 import type { CheckRunner } from "../flow/ports.ts";
 import type { Check, CheckResult } from "../schema/documents.ts";
 import { bounds } from "../schema/bounds.ts";
@@ -29,12 +31,14 @@ export function createCheckRunner(host: Host, settings: () => Settings, keptStat
       const temporary = await mkdtemp(path.join(tmpdir(), "check-"));
       const startedAt = performance.now();
       try {
-        const result = await host.api.runtime.system.runCommandWithTimeout([program, ...parameters], {
+        const environment = environmentOf(temporary);
+        const command = [...(await wordsBefore(program, environment)), program, ...parameters];
+        const result = await host.api.runtime.system.runCommandWithTimeout(command, {
           cwd,
           timeoutMs: check.timeoutSeconds * 1000,
           killProcessTree: true,
           maxOutputBytes: bounds.outputTailBytes,
-          baseEnv: environmentOf(temporary),
+          baseEnv: environment,
           signal,
         });
         const timedOut = result.termination === "timeout" || result.termination === "no-output-timeout";
@@ -53,6 +57,8 @@ export function createCheckRunner(host: Host, settings: () => Settings, keptStat
           program,
         );
       } finally {
+        // A process that left the group is not in the host's tree any more; its environment still tells it.
+        await endProcessTrees(await processesWith(temporaryFolder, temporary));
         await rm(temporary, { recursive: true, force: true });
       }
     },
@@ -78,10 +84,20 @@ function notRun(check: Check, why: string, program: string | null = null): Check
   };
 }
 
-function environmentOf(temporary: string): NodeJS.ProcessEnv {
+const temporaryFolder = process.platform === "win32" ? "TEMP" : "TMPDIR";
+
+function environmentOf(temporary: string): Readonly<Record<string, string>> {
   const { PATH = "", HOME = "", LANG = "C.UTF-8" } = process.env;
-  return { PATH, HOME, LANG, TMPDIR: temporary };
+  return { PATH, HOME, LANG, [temporaryFolder]: temporary };
 }
+
+/** What starts the program with this environment and nothing else: the host's runner adds variables of its own. */
+async function wordsBefore(program: string, environment: Readonly<Record<string, string>>): Promise<readonly string[]> {
+  if (process.platform === "win32" || program.includes("=") || !(await isProgram(environmentProgram))) return [];
+  return [environmentProgram, "-i", ...Object.entries(environment).map(([name, value]) => `${name}=${value}`)];
+}
+
+const environmentProgram = "/usr/bin/env";
 
 /** The last bytes of an output, cut at a character. Pure. */
 export function tailOf(output: string): string {
@@ -127,7 +143,8 @@ export function buildersAreUnconfined(host: Host, chatAgentId: string): boolean 
     isOther(policy("mode"), "full") ||
     isOther(policy("security"), "full") ||
     isOther(policy("ask"), "off") ||
-    policy("host") === "sandbox";
+    policy("host") === "sandbox" ||
+    policy("host") === "node";
   return sandbox === "off" && !restricted;
 }
 

@@ -127,6 +127,7 @@ export function createDriving(host: Host, stateDir: string): Driving {
     const { root, store } = open;
     const notifier = createNotifier(host, store, signal);
     const desk = createDesk(host, open);
+    const worktree = worktreeBesides(root, host);
     const driver = createDriver({
       root,
       settings: () => host.settings(),
@@ -134,9 +135,9 @@ export function createDriving(host: Host, stateDir: string): Driving {
       reader: createTaskReader(desk),
       runner: createAgentRunner(host, () => host.settings(), root, store),
       checks: createCheckRunner(host, () => host.settings(), path.join(root, "projects"), store),
-      worktree: worktreeBesides(root, host),
+      worktree,
       flows: createFlowRecords(host, root, store),
-      briefs: createBriefs(store),
+      briefs: createBriefs(store, worktree),
       notifier,
       slots,
       clock: { now: Date.now, wait },
@@ -224,7 +225,13 @@ export function createDriving(host: Host, stateDir: string): Driving {
   };
 }
 
-function createBriefs(store: Store) {
+function createBriefs(store: Store, worktree: Worktree) {
+  /** What checks changed, or what ran on: QA is told, for the builder's report says nothing of it. */
+  async function changedSince(built: string | null | undefined, repo: string, stream: Stream) {
+    if (built === null || built === undefined) return null;
+    const now = await worktree.identify(repo, stream);
+    return now === null ? null : worktree.compare(repo, stream, built, now);
+  }
   return {
     async brief(
       role: "builder" | "qa",
@@ -254,7 +261,9 @@ function createBriefs(store: Store) {
           stepPage: store.locate(stream, `steps/${step.id}`, "page"),
         },
       };
-      return role === "builder" ? renderBuilderBrief(input) : renderQaBrief(input);
+      if (role === "builder") return renderBuilderBrief(input);
+      const built = current.attempts.find((one) => one.attempt === current.attempt)?.tree.built;
+      return renderQaBrief({ ...input, changedSinceBuild: await changedSince(built, project.repo, stream) });
     },
   };
 }

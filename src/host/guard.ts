@@ -3,10 +3,9 @@
  * `projects/<projectId>/repo` excepted. A path is judged as the host will resolve it (`@`, `file://`, `~`, `..`, the
  * session's working directory) and by its real place, links followed.
  */
-import { homedir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { isInside, realPlace } from "../files/paths.ts";
+import { expandHome, isInside, realPlace } from "../files/paths.ts";
 
 /** The path tools that write, and where their paths are. */
 const writingTools = new Set(["write", "edit", "apply_patch"]);
@@ -27,11 +26,15 @@ export function pathsOf(
       .filter((one): one is string => typeof one === "string")
       .concat(derived);
   const patch = typeof params["input"] === "string" ? params["input"] : "";
-  const named = [...patch.matchAll(/^\*\*\* (?:Add File|Update File|Delete File|Move to): (.+)$/gm)].map((match) =>
-    (match[1] ?? "").trim(),
-  );
+  const named = patch.split(/\r?\n/).flatMap((line) => {
+    const target = patchHeader.exec(line.trim())?.[1];
+    return target === undefined ? [] : [target];
+  });
   return [...named, ...derived];
 }
+
+/** The host takes a header also when it is indented. */
+const patchHeader = /^\*\*\* (?:Add File|Update File|Delete File|Move to): ([^]+)$/;
 
 /** The first named path that leads into kept state, or undefined. `cwds` are the directories a relative path may start from. */
 export async function findStatePath(
@@ -48,16 +51,26 @@ export async function findStatePath(
   return undefined;
 }
 
+/**
+ * Every place that the host may take the path for. Which one it takes depends on what exists (`@x` may be a file of that
+ * name) and on its own repairs, so each reading counts.
+ */
 function placesOf(given: string, cwds: readonly string[]): readonly string[] {
-  const spellings = new Set(
-    [given, given.trim()].flatMap((one) => [one, one.startsWith("@") ? one.slice(1) : one]).map(withoutScheme),
-  );
-  return [...spellings].flatMap((one) => {
-    const home = one === "~" || one.startsWith("~/") ? path.join(homedir(), one.slice(1)) : one;
-    return path.isAbsolute(home) ? [path.resolve(home)] : cwds.map((cwd) => path.resolve(cwd, home));
-  });
+  const spellings = [given, given.trim(), repaired(given)]
+    .flatMap((one) => [one, one.replace(/^@/, "")])
+    .flatMap((one) => [one, withoutScheme(one)])
+    .map((one) => expandHome(one));
+  return [...new Set(spellings)].flatMap((one) => cwds.map((cwd) => path.resolve(cwd, one)));
 }
 
+/** The host mends what models are known to get wrong at the end of a path. */
+function repaired(given: string): string {
+  return given
+    .replace(/<\/arg_value>>+$/, "")
+    .replace(/\.(doc|ppt|xls)(?:odex|codex|xodex|xcodex)$/i, (_match, family: string) => `.${family.toLowerCase()}x`);
+}
+
+/** A path that only looks like a URL is a relative path to the host. */
 function withoutScheme(given: string): string {
   if (!/^file:/i.test(given)) return given;
   try {

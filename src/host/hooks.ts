@@ -5,7 +5,7 @@
 import { placeOfSession } from "../flow/run-identity.ts";
 import { seatOf } from "../flow/ready.ts";
 import { findTask, stateOf } from "../tools/tool.ts";
-import { agentOf } from "./agent-runner.ts";
+import { agentOf, toolOfRole } from "./agent-runner.ts";
 import { findStatePath, isWritingTool, pathsOf } from "./guard.ts";
 import type { Api, Host } from "./openclaw.ts";
 import { openRoots } from "./roots.ts";
@@ -14,8 +14,8 @@ import { keyOfToolCall, noteRefusal, noteSign, remember, runVariable, shared } f
 const reportingTools = new Set(["record_builder_result", "record_qa_result"]);
 /** QA judges and writes nothing. */
 const notForQa = new Set(["write", "edit", "apply_patch"]);
-/** A session that a run started would outlive its report. */
-const notForRuns = new Set(["sessions_spawn", "sessions_send", "subagents"]);
+/** What starts other sessions, now or later: those would outlive the run's report. `cron` is another name of `automations`. */
+const notForRuns = new Set(["sessions_spawn", "sessions_send", "subagents", "automations", "cron", "openclaw"]);
 const ownTools = new Set([
   ...reportingTools,
   "create_project",
@@ -109,16 +109,24 @@ async function refuseStatePath(
   if (!isWritingTool(event.toolName)) return undefined;
   const roots = (await openRoots()).map((one) => one.root);
   if (roots.length === 0) return undefined;
-  const cwd = sessionKey === undefined ? undefined : shared().cwdOfSession.get(sessionKey);
-  const workspace = host.workspaceOf(agentId ?? agentOf(sessionKey ?? ""));
-  const cwds = cwd !== undefined ? [cwd] : workspace !== undefined ? [workspace] : roots;
-  const found = await findStatePath(pathsOf(event.toolName, event.params, event.derivedPaths), cwds, roots);
+  const cwds = workingDirectories(host, sessionKey, agentId ?? agentOf(sessionKey ?? ""));
+  const named = pathsOf(event.toolName, event.params, event.derivedPaths);
+  const found = await findStatePath(named, cwds.length === 0 ? roots : cwds, roots);
   if (found === undefined) return undefined;
+  const place = sessionKey === undefined ? undefined : placeOfSession(sessionKey);
   const instead =
-    sessionKey !== undefined && placeOfSession(sessionKey) !== undefined
-      ? "Work in the repository and report with your record tool."
-      : "Use create_project, create_task, create_step, set_task_status or set_step_status; they change it.";
+    place === undefined
+      ? "Use create_project, create_task, create_step, set_task_status or set_step_status instead; get_status shows it."
+      : `Work in the repository, and report with ${toolOfRole[place.role]}: the state follows from that.`;
   return `${JSON.stringify(found.slice(0, 200))} belongs to the kept state of project-orchestrator, which only its tools change. ${instead}`;
+}
+
+/** Where a relative path of the session's tools may start: what we or others launched it with, and its agent's workspace. */
+function workingDirectories(host: Host, sessionKey: string | undefined, agentId: string): readonly string[] {
+  const launchedWith = sessionKey === undefined ? undefined : shared().cwdOfSession.get(sessionKey);
+  const found =
+    launchedWith === undefined ? [host.cwdOf(agentId, sessionKey), host.workspaceOf(agentId)] : [launchedWith];
+  return found.filter((one) => one !== undefined);
 }
 
 function backgroundPid(tool: string, result: unknown): number | undefined {
@@ -128,7 +136,8 @@ function backgroundPid(tool: string, result: unknown): number | undefined {
   return typeof details.pid === "number" ? details.pid : undefined;
 }
 
-const secretWords = /(?:TOKEN|SECRETS?|PASSWORD|PASSWD|PASS|APIKEY|CREDENTIALS?)$|^(?:KEY|PAT|DSN|AUTH|PRIVATE)$/;
+const secretWords =
+  /(?:TOKENS?|SECRETS?|PASSWORDS?|PASSWD|PASS|PASSPHRASE|CREDENTIALS?|(?:API|SECRET|ACCESS|PRIVATE|SIGNING|ENCRYPTION)KEYS?)$|^(?:KEYS?|PAT|DSN|AUTH|PRIVATE|JWT)$/;
 const addressesWithPasswords = /(?:DATABASE|DB|REDIS|MONGO|MONGODB|POSTGRES|POSTGRESQL|MYSQL|AMQP)_UR[IL]$/;
 
 /** Names of environment variables whose values a run's shell must not see. Pure. */

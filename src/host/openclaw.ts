@@ -14,6 +14,8 @@ export type Host = {
   /** The agent that ambient work belongs to when no chat says otherwise. */
   defaultAgentId(): string;
   workspaceOf(agentId: string): string | undefined;
+  /** The working directory that a session was started with; undefined when it has none of its own. */
+  cwdOf(agentId: string, sessionKey: string | undefined): string | undefined;
   /** Every configured agent; the default one where none is named. */
   agentIds(): readonly string[];
 };
@@ -57,6 +59,14 @@ export function createHost(api: Api): Host {
     workspaceOf(agentId) {
       try {
         return api.runtime.agent.resolveAgentWorkspaceDir(config(), agentId);
+      } catch {
+        return undefined;
+      }
+    },
+    cwdOf(agentId, sessionKey) {
+      if (sessionKey === undefined) return undefined;
+      try {
+        return api.runtime.agent.session.getSessionEntry({ agentId, sessionKey })?.spawnedCwd;
       } catch {
         return undefined;
       }

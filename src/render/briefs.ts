@@ -4,6 +4,7 @@
  * holds the whole. Pure: the same input gives the same bytes.
  */
 import type { Attempt, BuilderReport, CheckResult, Project, Step, Task } from "../schema/documents.ts";
+import { bounds } from "../schema/bounds.ts";
 import { fitTexts, type Fitted, type Group } from "./fit.ts";
 import { visible } from "./quote.ts";
 import { loadTemplate } from "./templates.ts";
@@ -21,8 +22,8 @@ export type BriefInput = {
   readonly repo: string;
   /** Absolute paths of the pages that hold what a brief leaves out. */
   readonly paths: { readonly taskPage: string; readonly stepPage: string; readonly projectPage: string };
-  /** What the system saw change in this attempt, when it is newer than what the attempt has. */
-  readonly filesObserved?: readonly string[];
+  /** Files that changed after the builder's run, as the tree is now; null when that is not known, nothing given when nobody looked. */
+  readonly changedSinceBuild?: readonly string[] | null;
 };
 
 /** The most that a brief has, in UTF-8 bytes. */
@@ -119,6 +120,11 @@ function viewBuilderBrief(input: BriefInput, room: Room) {
     { most: 12_000 },
   );
   text.add(
+    "changed",
+    findings.flatMap((one) => one.changed),
+    { most: 6_000 },
+  );
+  text.add(
     "delivered",
     delivered.flatMap((one) => [one.summary, one.files]),
     { most: 16_000 },
@@ -127,6 +133,7 @@ function viewBuilderBrief(input: BriefInput, room: Room) {
   const fitted = text.fit();
 
   const said = fitted("said")[Symbol.iterator]();
+  const changed = fitted("changed")[Symbol.iterator]();
   const [taskSpec = nothing, projectSpec = nothing] = fitted("specs");
   return {
     ...placeOf(input),
@@ -152,6 +159,7 @@ function viewBuilderBrief(input: BriefInput, room: Room) {
         criteria: zip(found.criteria, words, (criterion, evidence) => ({ id: criterion.id, ...evidence })),
         feedback: found.feedback.length === 0 ? null : (words[count] ?? nothing),
         checks: zip(found.checks, fitted(`output ${at}`), (check, output) => ({ ...check, ...output })),
+        changed: found.changed.length === 0 ? null : (changed.next().value ?? nothing),
         asked: one.builder?.outcome === "blocked",
       };
     }),
@@ -176,6 +184,8 @@ type Findings = {
   readonly feedback: readonly string[];
   readonly note: readonly string[];
   readonly summary: readonly string[];
+  /** Files that changed between its builder's end and QA's. */
+  readonly changed: readonly string[];
 };
 
 /** Everything that an earlier attempt was found lacking, word for word, and what its builder had said. */
@@ -193,6 +203,8 @@ function findingsOf(attempt: Attempt): Findings {
     feedback: attempt.qa === undefined || attempt.qa.feedback.trim() === "" ? [] : [attempt.qa.feedback],
     note: attempt.note === undefined ? [] : [attempt.note],
     summary: attempt.builder === undefined ? [] : [summaryOf(attempt.builder)],
+    changed:
+      (attempt.tree.changedAfterBuild ?? []).length === 0 ? [] : [fileLines(attempt.tree.changedAfterBuild ?? [])],
   };
 }
 
@@ -207,7 +219,8 @@ function viewQaBrief(input: BriefInput, room: Room) {
   const { project, task, step, attempt } = input;
   const current = step.attempts.find((one) => one.attempt === attempt);
   const { builder, checks = [] } = current ?? {};
-  const observed = input.filesObserved ?? builder?.filesObserved ?? null;
+  const observed = builder?.filesObserved ?? null;
+  const since = input.changedSinceBuild ?? [];
   const review = step.kind === "review";
   const others = review ? input.steps.filter((one) => one.id !== step.id) : [];
   const results = others.slice(0, room.items);
@@ -223,6 +236,7 @@ function viewQaBrief(input: BriefInput, room: Room) {
   text.add("goal", [step.goal]);
   text.add("claim", builder === undefined ? [] : [builder.summary], { least: 2_000 });
   text.add("observed", observed === null ? [] : [fileLines(observed)], { least: 2_000, most: 16_000 });
+  text.add("since", since.length === 0 ? [] : [fileLines(since)], { least: 1_000, most: 8_000 });
   text.add(
     "output",
     checks.map((check) => withoutColours(check.outputTail)),
@@ -256,6 +270,8 @@ function viewQaBrief(input: BriefInput, room: Room) {
     tests: fitted("tests")[0] ?? nothing,
     observed: fitted("observed")[0] ?? null,
     observedNone: observed?.length === 0,
+    observedFull: (observed?.length ?? 0) >= bounds.files ? bounds.files : null,
+    since: fitted("since")[0] ?? null,
     shared: current?.tree.shared === true,
     checks: zip(checks, fitted("output"), (check, output) => ({
       name: shortName(check.name),

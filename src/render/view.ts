@@ -401,14 +401,14 @@ function viewAttempt(attempt: Attempt) {
             })),
             feedback: qa.feedback.trim() === "" ? null : qa.feedback,
           },
-    changedWhileJudged:
+    changedAfterBuild:
       changedAfter === null
         ? null
         : {
             words:
               changedAfter.length === 0
-                ? "The work changed between the builder's end and the end of QA's run; which files is not known."
-                : `Changed between the builder's end and the end of QA's run, so QA's verdict is about work that was then changed: ${countWords(changedAfter.length, "file")}.`,
+                ? "The work changed between the end of the builder's run and the end of QA's; which files is not known."
+                : `Changed between the end of the builder's run and the end of QA's, by checks, by QA's commands or by what ran on: ${countWords(changedAfter.length, "file")}. QA's verdict holds for the tree that it was given.`,
             files: changedAfter.slice(0, filesOnPage),
           },
     shared: tree.shared === true,

@@ -77,21 +77,44 @@ const kinds = [
 ] as const;
 
 describe.each(kinds)("the identity of %s", (_what, prepare, gitProgram) => {
-  it("changes with what is changed, added and deleted, and names those files", async () => {
-    const tree = setup(gitProgram);
-    prepare(tree);
-    for (const name of ["same.txt", "src/changed.txt", "deleted.txt"]) tree.write(name, "one");
-    const before = await tree.identify();
-    expect(await tree.identify()).toBe(before);
-    tree.write("src/changed.txt", "two");
-    tree.write("src/\u754c new.txt", "one");
-    tree.remove("deleted.txt");
-    const after = await tree.identify();
-    expect(after).not.toBe(before);
-    expect(await tree.compare(before, after)).toStrictEqual(["deleted.txt", "src/changed.txt", "src/\u754c new.txt"]);
-    expect(await tree.compare(after, after)).toStrictEqual([]);
-    expect(tree.warnings).toStrictEqual([]);
-  });
+  it(
+    "changes with what is changed, added and deleted, and names those files",
+    { tags: ["s7.tree-names-files"] },
+    async () => {
+      const tree = setup(gitProgram);
+      prepare(tree);
+      for (const name of ["same.txt", "src/changed.txt", "deleted.txt"]) tree.write(name, "one");
+      const before = await tree.identify();
+      expect(await tree.identify()).toBe(before);
+      tree.write("src/changed.txt", "two");
+      tree.write("src/\u754c new.txt", "one");
+      tree.remove("deleted.txt");
+      const after = await tree.identify();
+      expect(after).not.toBe(before);
+      expect(await tree.compare(before, after)).toStrictEqual(["deleted.txt", "src/changed.txt", "src/\u754c new.txt"]);
+      expect(await tree.compare(after, after)).toStrictEqual([]);
+      expect(tree.warnings).toStrictEqual([]);
+    },
+  );
+
+  it(
+    "is git's own where git can be started, else a hash over the files",
+    { tags: ["s7.tree-by-git", "s7.tree-by-hash"] },
+    async () => {
+      const tree = setup(gitProgram);
+      prepare(tree);
+      tree.write("a.txt", "one");
+      tree.write("b/c.txt", "two");
+      const identity = await tree.identify();
+      if (gitProgram !== undefined) return expect(identity).toMatch(/^files-[0-9a-f]{64}$/);
+      // The same files committed by git alone have the same tree.
+      const other = setup();
+      aRepository(other);
+      for (const name of ["a.txt", "b/c.txt"]) other.write(name, readFileSync(path.join(tree.repo, name), "utf8"));
+      commitAll(other);
+      expect(identity).toBe(String(other.git(".", "rev-parse", "HEAD^{tree}")).trim());
+    },
+  );
 
   it("is the same again when a change is taken back", async () => {
     const tree = setup(gitProgram);
@@ -131,7 +154,7 @@ describe.each(kinds)("the identity of %s", (_what, prepare, gitProgram) => {
     expect(tree.warnings).toHaveLength(1);
   });
 
-  it("writes nothing into the tree", async () => {
+  it("writes nothing into the tree", { tags: ["s7.tree-left-alone"] }, async () => {
     const tree = setup(gitProgram);
     prepare(tree);
     tree.write("a.txt", "one");
@@ -142,7 +165,7 @@ describe.each(kinds)("the identity of %s", (_what, prepare, gitProgram) => {
 });
 
 describe("a git repository", () => {
-  it("keeps its index, and what is ignored there changes nothing", async () => {
+  it("keeps its index, and what is ignored there changes nothing", { tags: ["s7.tree-left-alone"] }, async () => {
     const tree = setup();
     aRepository(tree);
     tree.write(".gitignore", "build/\n");

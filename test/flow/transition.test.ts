@@ -215,7 +215,7 @@ describe("a builder's report", () => {
     ]);
   });
 
-  it("marks the attempt when others worked in the tree too, and the mark stays", () => {
+  it("marks the attempt when others worked in the tree too, and the mark stays", { tags: ["s7.tree-shared"] }, () => {
     const running = history().start().launch("step-01", "builder");
     const built = running
       .and("BuilderReported", { runId: running.runOf("step-01", "builder") })
@@ -354,18 +354,29 @@ describe("QA's verdict", () => {
     });
   });
 
-  it("holds for the tree that QA was given: when it differs at the end, the attempt names the files", () => {
-    const running = reviewing();
-    const passed = running
-      .and("QaReported", { runId: running.runOf("step-01", "qa"), criteria: judgementsOf(running.step()) })
-      .endRun("step-01", "qa", { tree: "tree-x", files: ["changed-by-qa.txt"] });
-    expect(passed.step().status).toBe("passed");
-    expect(currentAttempt(passed.step())?.tree).toEqual({
-      before: "tree-0",
-      built: "tree-1",
-      judged: "tree-x",
-      changedAfterBuild: ["changed-by-qa.txt"],
-    });
+  it(
+    "holds for the tree that QA was given: when it differs at the end, the attempt names the files",
+    { tags: ["s7.qa-shell-seen", "s7.tree-changed-after-build"] },
+    () => {
+      const running = reviewing();
+      const passed = running
+        .and("QaReported", { runId: running.runOf("step-01", "qa"), criteria: judgementsOf(running.step()) })
+        .endRun("step-01", "qa", { tree: "tree-x", files: ["changed-by-qa.txt"] });
+      expect(passed.step().status).toBe("passed");
+      expect(currentAttempt(passed.step())?.tree).toEqual({
+        before: "tree-0",
+        built: "tree-1",
+        judged: "tree-x",
+        changedAfterBuild: ["changed-by-qa.txt"],
+      });
+    },
+  );
+
+  it("says nothing of a change that was undone before the verdict", () => {
+    const lost = reviewing().endRun("step-01", "qa", { tree: "tree-x", files: ["changed-by-qa.txt"] });
+    expect(currentAttempt(lost.step())?.tree.changedAfterBuild).toEqual(["changed-by-qa.txt"]);
+    const again = lost.judge("step-01", { tree: "tree-1" });
+    expect(currentAttempt(again.step())?.tree).toEqual({ before: "tree-0", built: "tree-1", judged: "tree-1" });
   });
 
   it("says nothing of a change when the tree is the same or is not known", () => {
@@ -435,6 +446,13 @@ describe("two attempts in a row", () => {
         text: "Two attempts of step step-01 in a row left the same work and failed the same: c1, c2.",
       },
     });
+  });
+
+  it("that differ only by what QA's commands left behind block the step too", () => {
+    const left = history({ maxAttempts: 9 }).start().build("step-01", { tree: "built" });
+    const failed = left.judge("step-01", { fails: ["c1"], tree: "built, and QA's coverage" });
+    const again = failed.build("step-01", { tree: "built, and QA's coverage" });
+    expect(again.judge("step-01", { fails: ["c1"] }).step().question?.kind).toBe("no-progress");
   });
 
   it.each([

@@ -1,6 +1,8 @@
 import * as fc from "fast-check";
+import { bounds } from "../../src/schema/bounds.ts";
 import { describe, expect, it } from "vitest";
 import { briefBytes, renderBuilderBrief, renderQaBrief, type BriefInput } from "../../src/render/briefs.ts";
+import { fence } from "../../src/render/quote.ts";
 import type { Attempt, Step } from "../../src/schema/documents.ts";
 import {
   aBuilderReport,
@@ -71,7 +73,38 @@ describe("the builder's brief", () => {
     ).toMatchFileSnapshot("golden/builder-noted.brief.md");
   });
 
-  it("holds every finding of every earlier attempt word for word", () => {
+  it(
+    "has the specs, the step with its criteria and checks, what was delivered, the place and how to report",
+    {
+      tags: ["s7.builder-brief-specs", "s7.builder-brief-step", "s7.builder-brief-delivered", "s7.builder-brief-place"],
+    },
+    () => {
+      const checks = [{ name: "tests", command: ["npm", "test", "a b"], timeoutSeconds: 77 }];
+      const step = aStep({ id: "step-02", index: 2, status: "building", checks, attempts: [anAttempt()] });
+      const builder = aBuilderReport({ summary: "The groundwork.", filesObserved: ["ground.js"] });
+      const before = aStep({ status: "passed", passedBy: "qa", attempts: [anAttempt({ builder })] });
+      const skipped = aStep({ id: "step-00", title: "Left out", status: "skipped" });
+      const input = inputOf({ task: aTaskWith([before, skipped, step]), steps: [before, skipped, step] }, "step-02");
+      const brief = renderBuilderBrief(input);
+      for (const words of [
+        fence(input.project.spec),
+        fence(input.task.spec),
+        ...input.task.acceptanceCriteria.map(({ id, text }) => `Acceptance criterion \`${id}\`:\n\n${fence(text)}`),
+        `Goal:\n\n${fence(step.goal)}`,
+        ...step.passCriteria.map(({ id, text }) => `Criterion \`${id}\`:\n\n${fence(text)}`),
+        `Check tests, at most 77 s:\n\n${fence('npm test "a b"')}`,
+        fence("The groundwork."),
+        fence("ground.js"),
+        "### step-00: Left out\n\nResult: skipped",
+        `Work in \`${folder}/repo\``,
+        "Call `record_builder_result` with",
+        "`filesChanged`: files made or changed, relative to your working directory",
+      ])
+        expect(brief).toContain(words);
+    },
+  );
+
+  it("holds every finding of every earlier attempt word for word", { tags: ["s7.builder-brief-findings"] }, () => {
     const attempts = [1, 2, 3].map((attempt) =>
       anAttempt({
         attempt,
@@ -83,6 +116,7 @@ describe("the builder's brief", () => {
           ],
           feedback: `feedback ${attempt}`,
         }),
+        tree: { before: "0", built: "1", judged: "2", changedAfterBuild: [`left-behind-${attempt}.html`] },
       }),
     );
     const brief = renderBuilderBrief(
@@ -94,6 +128,7 @@ describe("the builder's brief", () => {
         `first evidence ${attempt}`,
         `second\nevidence ${attempt}`,
         `feedback ${attempt}`,
+        `left-behind-${attempt}.html`,
       ])
         expect(brief).toContain(words);
   });
@@ -135,17 +170,84 @@ describe("QA's brief", () => {
     );
   });
 
-  it("takes what was observed from the caller when that is given", () => {
-    expect(renderQaBrief(inputFor(judging({}), { filesObserved: ["other.js"] }))).toContain(
-      "look at these first:\n\n```text\nother.js\n```",
-    );
-    expect(renderQaBrief(inputFor(judging({}), { filesObserved: [] }))).toContain("No file changed in the tree");
-    expect(renderQaBrief(inputFor(judging({ builder: aBuilderReport({ filesObserved: null }) })))).toContain(
-      "Which files changed is not known",
-    );
-  });
+  it(
+    "has each criterion, the claim as a claim, the checks' results, where to look, and how to judge",
+    {
+      tags: [
+        "s7.qa-brief-criteria",
+        "s7.qa-brief-claim",
+        "s7.qa-brief-checks",
+        "s7.qa-brief-where",
+        "s7.qa-brief-judging",
+      ],
+    },
+    () => {
+      const builder = aBuilderReport({
+        summary: "I claim it works.",
+        filesChanged: ["claimed.js"],
+        filesDeleted: ["gone.js"],
+        testsRun: [{ command: "npm run all", exitCode: 5 }],
+      });
+      const checks = [
+        aCheckResult({ name: "tests", exitCode: 0, outputTail: "12 passed" }),
+        aCheckResult({ name: "slow", exitCode: null, timedOut: true, outputTail: "so far" }),
+      ];
+      const step = judging({ builder, checks });
+      const input = inputFor(step);
+      const brief = renderQaBrief(input);
+      for (const words of [
+        ...step.passCriteria.map(({ id, text }) => `Criterion \`${id}\`:\n\n${fence(text)}`),
+        `## What the builder claims\n\n${fence("I claim it works.")}`,
+        `Files it says it made or changed:\n\n${fence("claimed.js")}`,
+        `Files it says it removed:\n\n${fence("gone.js")}`,
+        `Tests it says it ran:\n\n${fence("exit code 5: npm run all")}`,
+        "Check tests: passed, exit code 0",
+        fence("12 passed"),
+        "Check slow: failed: stopped at its time limit",
+        fence("so far"),
+        `The work is in \`${folder}/repo\``,
+        "look at these first",
+        ...Object.values(input.paths).map((page) => `\`${page}\``),
+        "Judge by looking and running, not by what anybody claims",
+        "Change nothing there: do not write, edit, move or delete files",
+        "Call `record_qa_result` with",
+      ])
+        expect(brief).toContain(words);
+    },
+  );
 
-  it("names every criterion that is to be judged", () => {
+  it(
+    "lists the files that the system saw change, not those that the builder names, and says when they are not known",
+    { tags: ["s7.qa-brief-observed"] },
+    () => {
+      const observing = (filesObserved: readonly string[] | null) =>
+        renderQaBrief(inputFor(judging({ builder: aBuilderReport({ filesChanged: ["claimed.js"], filesObserved }) })));
+      const other = observing(["other.js"]);
+      expect(other).toContain("look at these first:\n\n```text\nother.js\n```");
+      expect(other).toContain("Files it says it made or changed:\n\n```text\nclaimed.js\n```");
+      expect(other).not.toContain("there may be more");
+      expect(observing(Array.from({ length: bounds.files }, (_, at) => `${at}`))).toContain(
+        "Only the first 2000 are named here",
+      );
+      expect(observing([])).toContain("No file changed in the tree");
+      expect(observing(null)).toContain("Which files changed is not known");
+    },
+  );
+
+  it(
+    "names the files that changed after the builder's run, when there are any",
+    { tags: ["s7.tree-changed-after-build"] },
+    () => {
+      const words = "Files that changed after the builder's run";
+      expect(renderQaBrief(inputFor(judging({}), { changedSinceBuild: ["coverage.html"] }))).toMatch(
+        new RegExp(`${words}.*\n\n\`\`\`text\ncoverage\\.html\n\`\`\``),
+      );
+      for (const changedSinceBuild of [[], null])
+        expect(renderQaBrief(inputFor(judging({}), { changedSinceBuild }))).not.toContain(words);
+    },
+  );
+
+  it("names every criterion that is to be judged", { tags: ["s7.qa-brief-criteria"] }, () => {
     const passCriteria = Array.from({ length: 50 }, (_, at) => ({ id: `c${at + 1}`, text: `It holds ${at + 1}.` }));
     const brief = renderQaBrief(inputFor({ ...judging({}), passCriteria }));
     expect(brief).toContain(passCriteria.map((one) => one.id).join(", "));
@@ -157,19 +259,43 @@ describe("a brief that would be too long", () => {
   const finding = "f".repeat(2_000);
   const first = anAttempt({ builder: aBuilderReport(), qa: aQaReport(["c1"], { feedback: finding }) });
 
-  it("shortens the specs first and says so with the page that has the whole", () => {
-    const step = secondAttemptAfter(first);
-    const input = inputFor(step, {
-      project: aProject({ spec: mib("p") }),
-      task: { ...aTaskWith([step]), spec: mib("t") },
-    });
+  it(
+    "shortens the specs first and says so with the page that has the whole",
+    { tags: ["s7.brief-cut", "s7.brief-bounded"] },
+    () => {
+      const step = secondAttemptAfter(first);
+      const input = inputFor(step, {
+        project: aProject({ spec: mib("p") }),
+        task: { ...aTaskWith([step]), spec: mib("t") },
+      });
+      const brief = renderBuilderBrief(input);
+      expect(Buffer.byteLength(brief)).toBeLessThanOrEqual(briefBytes);
+      expect(Buffer.byteLength(brief)).toBeGreaterThan(briefBytes - 2_000);
+      expect(brief).toContain(finding);
+      expect(brief).toMatch(/\(cut: the first [\d,]+ of 1,048,576 bytes\)/);
+      expect(brief).toContain('where it says "cut" or "left out"');
+      for (const page of Object.values(input.paths)) expect(brief).toContain(page);
+    },
+  );
+
+  it("says how many items it leaves out, and where they are", { tags: ["s7.brief-cut"] }, () => {
+    const failed = (attempt: number) =>
+      anAttempt({ attempt, qa: aQaReport(["c1"], { feedback: `feedback ${attempt}` }) });
+    const attempts = [...Array.from({ length: 40 }, (_, at) => failed(at + 1)), anAttempt({ attempt: 41 })];
+    const step = aStep({ status: "building", attempts, maxAttempts: 60 });
+    const others = Array.from({ length: 40 }, (_, at) =>
+      aStep({ id: `other-${at}`, index: at + 2, status: "skipped" }),
+    );
+    const steps = [step, ...others];
+    const input = inputOf({ task: aTaskWith(steps), steps }, step.id);
     const brief = renderBuilderBrief(input);
-    expect(Buffer.byteLength(brief)).toBeLessThanOrEqual(briefBytes);
-    expect(Buffer.byteLength(brief)).toBeGreaterThan(briefBytes - 2_000);
-    expect(brief).toContain(finding);
-    expect(brief).toMatch(/\(cut: the first [\d,]+ of 1,048,576 bytes\)/);
-    expect(brief).toContain('where it says "cut" or "left out"');
-    for (const page of Object.values(input.paths)) expect(brief).toContain(page);
+    const left = /^(\d+) older attempt\(s\) are not shown here; their findings stand in `(.*)`\.$/m.exec(brief);
+    expect(left?.[2]).toBe(input.paths.stepPage);
+    const shown = [...brief.matchAll(/^### Attempt (\d+)$/gm)].map((match) => Number(match[1]));
+    expect(shown).toStrictEqual(Array.from({ length: 40 - Number(left?.[1]) }, (_, at) => 40 - at));
+    const more = /^(\d+) more finished step\(s\) are not shown here; `(.*)` links to all of them\.$/m.exec(brief);
+    expect(more?.[2]).toBe(input.paths.taskPage);
+    expect(brief.match(/^### other-\d+:/gm)).toHaveLength(40 - Number(more?.[1]));
   });
 
   it("says nothing of a cut when nothing was cut", () => {
@@ -209,7 +335,7 @@ describe("a brief that would be too long", () => {
     );
   });
 
-  it("stays bounded for the greatest documents that there can be", () => {
+  it("stays bounded for the greatest documents that there can be", { tags: ["s7.brief-bounded"] }, () => {
     const kib = (size: number) => "`".repeat(512) + "\u202e".repeat(size * 128);
     const passCriteria = Array.from({ length: 100 }, (_, at) => ({ id: `c${at + 1}`, text: kib(2) }));
     const attempts = Array.from({ length: 60 }, (_, at) =>
@@ -271,7 +397,7 @@ describe("text of people and agents in a brief", () => {
     });
   const calm = briefsOf("calm");
 
-  it("never gets out of its block, nor changes the structure of the brief", () => {
+  it("never gets out of its block, nor changes the structure of the brief", { tags: ["s7.brief-fence"] }, () => {
     fc.assert(
       fc.property(hostileText, (hostile) => {
         for (const [at, brief] of briefsOf(hostile).entries()) {
@@ -286,7 +412,7 @@ describe("text of people and agents in a brief", () => {
     );
   });
 
-  it("may be a whole brief itself", () => {
+  it("may be a whole brief itself", { tags: ["s7.brief-fence"] }, () => {
     const nested = renderBuilderBrief(inputOf(states.running, "step-02"));
     const step = secondAttemptAfter(anAttempt({ qa: aQaReport(["c1"], { feedback: nested }) }));
     const brief = renderBuilderBrief(inputFor(step));

@@ -154,7 +154,7 @@ describe("create_task is refused", () => {
     ["a path in the repo", ["./npm"]],
     ["a path with the other slash", ["..\\npm"]],
     ["nothing", [""]],
-  ])("when a check starts %s", async (_what, command) => {
+  ])("when a check starts %s", { tags: ["s7.checks-allow", "s7.checks-no-slash"] }, async (_what, command) => {
     const bench = await setup({ config: npm });
     const refusal = await bench.refused("create_task", aTask({ steps: [aStep({ checks: [check({ command })] })] }));
     expect(refusal.code).toBe("program-not-allowed");
@@ -163,18 +163,36 @@ describe("create_task is refused", () => {
     expect(refusal.accepts.join()).toContain("checks.allow");
   });
 
-  it("when builders are confined and a check would run outside of that", async () => {
-    const bench = await setup({ config: npm, confined: true });
-    const refusal = await bench.refused("create_task", aTask({ steps: [aStep({ checks: [check()] })] }));
-    expect(refusal.code).toBe("checks-unconfined");
-    expect(refusal.accepts.join()).toContain("checks.allowUnconfined");
-    await bench.done("create_task", aTask());
+  it("when a check starts a path, even one that is allowed", { tags: ["s7.checks-no-slash"] }, async () => {
+    const bench = await setup({ config: { checks: { allow: ["/usr/bin/npm", "./npm"] } } });
+    for (const program of ["/usr/bin/npm", "./npm"]) {
+      const steps = [aStep({ checks: [check({ command: [program] })] })];
+      expect((await bench.refused("create_task", aTask({ steps }))).code).toBe("program-not-allowed");
+    }
   });
 
-  it("for confined builders no more once the configuration allows it", async () => {
-    const bench = await setup({ config: { checks: { allow: ["npm"], allowUnconfined: true } }, confined: true });
-    await bench.done("create_task", aTask({ steps: [aStep({ checks: [check()] })] }));
-  });
+  it(
+    "when builders are confined and a check would run outside of that, and so is create_step",
+    { tags: ["s7.checks-unconfined-created"] },
+    async () => {
+      const bench = await setup({ config: npm, confined: true });
+      const refusal = await bench.refused("create_task", aTask({ steps: [aStep({ checks: [check()] })] }));
+      expect(refusal.code).toBe("checks-unconfined");
+      expect(refusal.accepts.join()).toContain("checks.allowUnconfined");
+      const { taskId } = await bench.done("create_task", aTask());
+      const step = { taskId, title: "More", goal: "More.", passCriteria: ["More."], checks: [check()] };
+      expect((await bench.refused("create_step", step)).code).toBe("checks-unconfined");
+    },
+  );
+
+  it(
+    "for confined builders no more once the configuration allows it",
+    { tags: ["s7.checks-allow-unconfined"] },
+    async () => {
+      const bench = await setup({ config: { checks: { allow: ["npm"], allowUnconfined: true } }, confined: true });
+      await bench.done("create_task", aTask({ steps: [aStep({ checks: [check()] })] }));
+    },
+  );
 });
 
 describe("create_step", () => {

@@ -1,0 +1,187 @@
+/** What the plugin refuses at the host's hooks, and what the shells of runs get to see. */
+import { mkdir } from "node:fs/promises";
+import path from "node:path";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { isSecretName, registerHooks } from "../../src/host/hooks.ts";
+import type { Api, Host } from "../../src/host/openclaw.ts";
+import { runVariable, shared } from "../../src/host/shared.ts";
+import { aRealRoot, createBench } from "../support/bench.ts";
+
+type Call = { readonly toolName: string; readonly params?: object; readonly runId?: string };
+type Context = { readonly sessionKey: string; readonly agentId?: string; readonly runId?: string };
+type Hook = (event: object, context: object) => unknown;
+
+const chat = "agent:main:main";
+
+/** A started task whose first step has the wanted run, a root on disk, and the hooks of a plugin that knows it. */
+async function setup(role: "builder" | "qa" = "builder") {
+  const root = await aRealRoot();
+  const bench = createBench({ root });
+  const taskId = await bench.started();
+  if (role === "qa") await bench.built(taskId);
+  const run = await bench.launched(taskId, "step-01", role);
+  const { sessionKey } = run.caller();
+  const repo = path.join(root, "projects", "shop", "repo");
+  await mkdir(repo, { recursive: true });
+  shared().roots.set(root, Promise.resolve({ root, store: bench.store }));
+  shared().cwdOfSession.set(sessionKey, repo);
+  onTestFinished(() => {
+    shared().roots.delete(root);
+    shared().cwdOfSession.delete(sessionKey);
+    shared().signs.delete(run.runId);
+  });
+  const hooks = new Map<string, Hook>();
+  const api = { on: (name: string, hook: Hook) => void hooks.set(name, hook) };
+  const cwds = new Map<string, string>();
+  // The hooks ask the host for nothing else.
+  const host = {
+    workspaceOf: () => root,
+    cwdOf: (_agentId: string, key: string | undefined) => cwds.get(key ?? ""),
+  } as unknown as Host;
+  registerHooks(api as unknown as Api, host);
+  const call = async ({ toolName, params = {}, runId = run.runId }: Call, context: Context) =>
+    (await hooks.get("before_tool_call")?.({ toolName, params, runId, toolCallId: "call-1" }, context)) as
+      | { readonly block: boolean; readonly blockReason: string }
+      | undefined;
+  return {
+    bench,
+    taskId,
+    root,
+    cwds,
+    run,
+    sessionKey,
+    /** Why the run's session may not make the call; undefined when it may. */
+    inRun: async (toolName: string, params?: object) =>
+      (await call({ toolName, ...(params === undefined ? {} : { params }) }, { sessionKey }))?.blockReason,
+    in: async (key: string, toolName: string, params: object) =>
+      (await call({ toolName, params, runId: "a-turn" }, { sessionKey: key, agentId: "main" }))?.blockReason,
+    environment: (key: string) =>
+      hooks.get("resolve_exec_env")?.({ sessionKey: key, toolName: "exec", host: "gateway" }, {}) as
+        | Readonly<Record<string, string>>
+        | undefined,
+  };
+}
+
+const writes = (file: string) =>
+  [
+    ["write", { path: file, content: "x" }],
+    ["edit", { path: file, edits: [{ oldText: "a", newText: "b" }] }],
+    ["apply_patch", { input: `*** Begin Patch\n*** Add File: ${file}\n+x\n*** End Patch` }],
+  ] as const;
+
+describe("a file tool that would write kept state", { tags: ["s7.guard-state"] }, () => {
+  it(
+    "is refused to a builder, with its reporting tool to use instead",
+    { tags: ["s7.guard-says-instead"] },
+    async () => {
+      const { inRun, root } = await setup();
+      for (const file of ["../project.json", path.join(root, "projects", "shop", "tasks", "x.json")])
+        for (const [tool, params] of writes(file)) {
+          expect(await inRun(tool, params)).toContain("which only its tools change");
+          expect(await inRun(tool, params)).toContain("report with record_builder_result");
+        }
+    },
+  );
+
+  it(
+    "is refused to the chat and to subagents of others, with the tools that change the state",
+    { tags: ["s7.guard-says-instead"] },
+    async () => {
+      const { in: call } = await setup();
+      for (const key of [chat, "agent:main:subagent:other", "agent:other:chat"])
+        for (const [tool, params] of writes("projects/shop/project.json"))
+          expect(await call(key, tool, params)).toMatch(/kept state.*Use create_project, create_task, .* instead/);
+    },
+  );
+
+  it("is judged from the directory that its session was started in", { tags: ["s7.guard-paths"] }, async () => {
+    const { in: call, cwds, root } = await setup();
+    const [other, write] = ["agent:main:subagent:other", { path: "project.json", content: "{}" }];
+    expect(await call(other, "write", write)).toBeUndefined();
+    cwds.set(other, path.join(root, "projects", "shop"));
+    expect(await call(other, "write", write)).toContain("kept state");
+  });
+
+  it("counts as a refusal to the run", async () => {
+    const { inRun, run } = await setup();
+    await inRun("write", { path: "../project.json", content: "x" });
+    await inRun("write", { path: "a.txt", content: "x" });
+    expect(shared().signs.get(run.runId)?.refusals).toBe(1);
+  });
+});
+
+describe("a file tool that writes into the repository", { tags: ["s7.guard-repo-free"] }, () => {
+  it("is let through, to the builder and to the chat", async () => {
+    const { inRun, in: call } = await setup();
+    for (const [tool, params] of writes("src/a.txt")) expect(await inRun(tool, params)).toBeUndefined();
+    for (const [tool, params] of writes("projects/shop/repo/a.txt"))
+      expect(await call(chat, tool, params)).toBeUndefined();
+  });
+});
+
+describe("QA", () => {
+  it("is refused every file tool, in the repository too", { tags: ["s7.qa-no-file-tools"] }, async () => {
+    const { inRun } = await setup("qa");
+    for (const [tool, params] of writes("src/a.txt")) {
+      expect(await inRun(tool, params)).toContain("QA judges and does not change the work");
+      expect(await inRun(tool, params)).toContain("record_qa_result");
+    }
+    for (const tool of ["read", "ls", "exec", "process"]) expect(await inRun(tool)).toBeUndefined();
+  });
+});
+
+describe.each(["builder", "qa"] as const)("a run of the %s", (role) => {
+  it("is refused what starts other sessions", { tags: ["s7.qa-no-sessions"] }, async () => {
+    const { inRun, in: call } = await setup(role);
+    for (const tool of ["sessions_spawn", "sessions_send", "subagents", "automations", "cron", "openclaw"]) {
+      expect(await inRun(tool)).toContain("A run works by itself");
+      expect(await call(chat, tool, {})).toBeUndefined();
+    }
+  });
+});
+
+describe("the shell of a run", { tags: ["s7.secrets-blank"] }, () => {
+  it("has the names of secrets of the gateway's environment blank, and its own mark", async () => {
+    const { environment, sessionKey } = await setup();
+    for (const [name, value] of [
+      ["MY_SECRET_KEY", "one"],
+      ["PLAIN_WORD", "two"],
+    ] as const)
+      vi.stubEnv(name, value);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const seen = environment(sessionKey);
+    expect(seen).toMatchObject({ MY_SECRET_KEY: "", [runVariable]: sessionKey });
+    expect(seen).not.toHaveProperty("PLAIN_WORD");
+    expect(environment(chat)).toBeUndefined();
+  });
+
+  it("loses what is named like a secret", () => {
+    const secrets = [
+      "OPENCLAW_GATEWAY_TOKEN",
+      "ANTHROPIC_API_KEY",
+      "OPENAI_API_KEYS",
+      "openai_apikey",
+      "AWS_ACCESS_KEY_ID",
+      "AWS_SECRET_ACCESS_KEY",
+      "MY_SECRET_KEY",
+      "SECRETKEY",
+      "GITHUB_PAT",
+      "GPG_PASSPHRASE",
+      "MYSQL_PWD",
+      "DB_PASSWORD",
+      "PGPASSWORD",
+      "SENTRY_DSN",
+      "DATABASE_URL",
+      "GOOGLE_APPLICATION_CREDENTIALS",
+      "npm_config__auth",
+      "SESSION_JWT",
+    ];
+    expect(secrets.filter((name) => !isSecretName(name))).toStrictEqual([]);
+  });
+
+  it("keeps what a program needs", () => {
+    const plain = ["PATH", "HOME", "LANG", "PWD", "OLDPWD", "SSH_AUTH_SOCK", "KEYBOARD", "TOKENIZERS_PARALLELISM"];
+    expect(plain.filter(isSecretName)).toStrictEqual([]);
+    expect(["AUTHOR", "MONKEY_PATH", "API_URL", "NODE_OPTIONS", "PATTERN"].filter(isSecretName)).toStrictEqual([]);
+  });
+});
