@@ -30,6 +30,8 @@ export type Driver = {
   committed(stream: Stream): void;
   /** What the task waits for that only the driver knows: a slot, or the working tree. */
   waitsFor(stream: Stream): readonly WaitsFor[];
+  /** The tasks that have not ended, as far as this driver knows. */
+  unfinished(): readonly Stream[];
   /** Stops driving: no effect is begun any more, live runs go on. Resolves when every executor has returned. */
   stop(): Promise<void>;
 };
@@ -280,6 +282,7 @@ export function createDriver(ports: DriverPorts): Driver {
       const hold = slots.holdOf(placeOf(stream));
       return hold === undefined || stream.taskId === undefined ? [] : [{ taskId: stream.taskId, ...hold }];
     },
+    unfinished: () => [...unfinished.values()],
     async stop() {
       stopping.abort();
       while (background.size > 0) await Promise.all(background);

@@ -25,8 +25,11 @@ export function createAgentRunner(host: Host, settings: () => Settings, root: st
     isAlive: (launcher) => Promise.resolve(isAlive(launcher)),
 
     async agentFor(role, stream) {
-      const configured = settings().roles[role].agentId;
-      if (configured !== undefined) return configured;
+      const { agentId, faulty } = settings().roles[role];
+      // A run must not fall to another agent, which may be allowed more, because of a typing error.
+      if (faulty === true)
+        throw new OrchestratorError("host-refused", `roles.${role} in the plugin's configuration is not valid`);
+      if (agentId !== undefined) return agentId;
       const chats = await readChats(store, stream);
       return chats?.told.agentId ?? host.defaultAgentId();
     },

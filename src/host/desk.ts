@@ -8,8 +8,16 @@ import { createFlow, readFlow } from "./flow-records.ts";
 import type { Host } from "./openclaw.ts";
 import { shared, type OpenRoot } from "./shared.ts";
 
-/** `agentId` is the agent of the caller, in whose sessions builders work unless the configuration names another. */
-export function createDesk(host: Host, open: OpenRoot, agentId = host.defaultAgentId()): Desk {
+/**
+ * `agentId` is the agent of the caller, in whose sessions builders work unless the configuration names another;
+ * `elsewhere` says what the caller should know of other roots.
+ */
+export function createDesk(
+  host: Host,
+  open: OpenRoot,
+  agentId = host.defaultAgentId(),
+  elsewhere: readonly string[] = [],
+): Desk {
   const { root, store } = open;
   return {
     store,
@@ -31,7 +39,11 @@ export function createDesk(host: Host, open: OpenRoot, agentId = host.defaultAge
           ? undefined
           : { lastEventAt: new Date(signs.lastEventAt).toISOString(), tool: signs.tool };
       },
-      remarks: () => (open.remark === undefined ? [] : [open.remark]),
+      remarks: () => [
+        ...(open.remark === undefined ? [] : [open.remark]),
+        ...elsewhere,
+        ...host.problems().map((one) => `the plugin's configuration is not valid: ${one}`),
+      ],
     },
   };
 }

@@ -28,7 +28,7 @@ import { createFlowRecords, settleFlows, youngMs, type KnownTask } from "./flow-
 import { takeLease } from "./lease.ts";
 import { createNotifier, noteTurnEnd } from "./notifier.ts";
 import type { Host } from "./openclaw.ts";
-import { createRememberedRoots, hasProjects, openRoot, openRoots, rootFor } from "./roots.ts";
+import { createRememberedRoots, hasProjects, namedRoots, openRoot, openRoots } from "./roots.ts";
 import { noteSign, shared, type OpenRoot } from "./shared.ts";
 
 export type Driving = {
@@ -196,10 +196,8 @@ export function createDriving(host: Host, stateDir: string): Driving {
 
   /** The configured root, remembered ones, and the workspaces of all agents: those that hold projects. */
   async function knownRoots(): Promise<readonly string[]> {
-    const settings = host.settings();
-    const workspaces = host.agentIds().map((agentId) => rootFor(settings, host.workspaceOf(agentId)));
     const open = (await openRoots()).map((one) => one.root);
-    const all = new Set([...workspaces, ...(await remembered.list()), ...open].filter((root) => root !== undefined));
+    const all = new Set([...namedRoots(host), ...(await remembered.list()), ...open]);
     const real = await Promise.all(
       [...all].map(async (root) => ((await hasProjects(root)) ? realPlace(root) : undefined)),
     );

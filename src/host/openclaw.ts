@@ -11,6 +11,8 @@ export type Host = {
   /** The configuration as it is now. */
   config(): OpenClawConfig;
   settings(): Settings;
+  /** What is not valid in the plugin's configuration; empty when all is. */
+  problems(): readonly string[];
   /** The agent that ambient work belongs to when no chat says otherwise. */
   defaultAgentId(): string;
   workspaceOf(agentId: string): string | undefined;
@@ -41,19 +43,21 @@ export function createHost(api: Api): Host {
     const { defaults, entries } = config().agents ?? {};
     return defaults?.systemAgent?.agentId ?? Object.keys(entries ?? {})[0] ?? "main";
   };
+  const read = () => readSettings(config().plugins?.entries?.[pluginId]?.config);
   return {
     api,
     log,
     config,
     settings() {
-      const { settings, problems } = readSettings(config().plugins?.entries?.[pluginId]?.config ?? api.pluginConfig);
+      const { settings, problems } = read();
       const words = problems.join("; ");
       if (words !== told) {
         told = words;
-        if (words !== "") log.warn(`the configuration is not valid and counts as empty: ${words}`);
+        if (words !== "") log.warn(`the plugin's configuration is not valid: ${words}`);
       }
       return settings;
     },
+    problems: () => read().problems,
     defaultAgentId,
     agentIds: () => [...new Set([defaultAgentId(), ...Object.keys(config().agents?.entries ?? {})])],
     workspaceOf(agentId) {

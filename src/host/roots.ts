@@ -7,10 +7,11 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readFile, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
-import { expandHome } from "../files/paths.ts";
+import { expandHome, realPlace } from "../files/paths.ts";
 import type { Settings } from "../schema/config.ts";
 import { renderPages } from "../render/pages.ts";
 import { createFileStore } from "../store/file-store.ts";
+import type { Host } from "./openclaw.ts";
 import { shared, type OpenRoot } from "./shared.ts";
 
 /** The root for a caller whose agent works in `workspace`; absolute. */
@@ -50,6 +51,32 @@ export async function hasProjects(root: string): Promise<boolean> {
 export async function openRoots(): Promise<readonly OpenRoot[]> {
   const settled = await Promise.allSettled(shared().roots.values());
   return settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+}
+
+/** The folders that the configuration names now: the configured root, or the workspace of every agent. */
+export function namedRoots(host: Host): readonly string[] {
+  const settings = host.settings();
+  const roots = host.agentIds().map((agentId) => rootFor(settings, host.workspaceOf(agentId)));
+  return [...new Set(roots.filter((root) => root !== undefined))];
+}
+
+/**
+ * Sentences about roots with unfinished tasks that this process drives although the configuration names them no longer
+ * (an agent was added, and with it a default workspace moved), each with the line that makes it the root again.
+ */
+export async function remarksElsewhere(host: Host): Promise<readonly string[]> {
+  const named = new Set(await Promise.all(namedRoots(host).map(realPlace)));
+  const pin =
+    host.settings().root === undefined
+      ? `agents.entries.${host.defaultAgentId()}.workspace`
+      : "plugins.entries.project-orchestrator.config.root";
+  return (await openRoots()).flatMap(({ root, driver }) => {
+    const count = driver?.unfinished().length ?? 0;
+    if (count === 0 || named.has(root)) return [];
+    return [
+      `${count} unfinished ${count === 1 ? "task" : "tasks"} below ${root} go on although the configuration no longer names that folder; ${pin}: ${JSON.stringify(root)} makes it the root again`,
+    ];
+  });
 }
 
 export type RememberedRoots = { list(): Promise<readonly string[]>; add(root: string): Promise<void> };

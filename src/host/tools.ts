@@ -16,7 +16,7 @@ import { startTask } from "../tools/start-task.ts";
 import { asAnswer, callTool, findTask, mayUse, type Answer, type Tool } from "../tools/tool.ts";
 import { createDesk } from "./desk.ts";
 import type { Api, Host } from "./openclaw.ts";
-import { openRoot, openRoots, rootFor } from "./roots.ts";
+import { openRoot, openRoots, remarksElsewhere, rootFor } from "./roots.ts";
 import { keyOfToolCall, noteRefusal, shared, type OpenRoot } from "./shared.ts";
 
 /** All tools that agents may be offered, in the order in which a person meets them. */
@@ -89,7 +89,7 @@ async function call(
               "root in the plugin's configuration",
             ]),
           )
-        : await callTool(createDesk(host, open, caller.agentId), caller, tool, raw);
+        : await callTool(createDesk(host, open, caller.agentId, await remarksElsewhere(host)), caller, tool, raw);
     if ("refused" in answer.details && placeOfSession(caller.sessionKey) !== undefined) noteRefusal(caller.runId);
     return answer;
   } catch (error) {

@@ -4,6 +4,8 @@ import { Value } from "@sinclair/typebox/value";
 import type { Immutable } from "./documents.ts";
 
 const closed = { additionalProperties: false } as const;
+/** Absolute, or below the home directory. */
+const place = { minLength: 1, pattern: "^(/|~$|~/|[A-Za-z]:[\\\\/])" } as const;
 const strings = (description: string) => Type.Array(Type.String({ minLength: 1 }), { description });
 const role = (description: string) =>
   Type.Optional(
@@ -33,13 +35,17 @@ export const Config = Type.Object(
   {
     root: Type.Optional(
       Type.String({
-        minLength: 1,
+        ...place,
         description: "Absolute folder (~ allowed) in which projects/ lives; default: the orchestrator's workspace",
       }),
     ),
     orchestrators: Type.Optional(strings("Agents that may orchestrate; default: all but the roles' own agents")),
     allowNonOwners: Type.Optional(Type.Boolean({ description: "Offer the tools to senders who are not owners" })),
-    allowedRepos: Type.Optional(strings("Directories outside the root that a project's repo may point into")),
+    allowedRepos: Type.Optional(
+      Type.Array(Type.String(place), {
+        description: "Directories outside the root that a project's repo may point into, absolute (~ allowed)",
+      }),
+    ),
     roles: Type.Optional(
       Type.Object(
         { builder: role("Who builds"), qa: role("Who judges") },
@@ -93,7 +99,13 @@ export const Config = Type.Object(
 );
 export type Config = Immutable<Static<typeof Config>>;
 
-export type RoleSettings = { readonly agentId?: string; readonly idleMs: number; readonly maxMs: number };
+/** `faulty`: it cannot be told which agent plays the role, so nothing is launched for it. */
+export type RoleSettings = {
+  readonly agentId?: string;
+  readonly faulty?: true;
+  readonly idleMs: number;
+  readonly maxMs: number;
+};
 
 /** The configuration with every default filled in and minutes as milliseconds. */
 export type Settings = {
@@ -112,30 +124,41 @@ export type Settings = {
 };
 
 /**
- * Settings from what the host hands over (it checks them before us). A top-level key whose value the schema refuses is
- * left out and named in `problems`, so that a typing error never stops the plugin; the others count. `orchestrators` is
- * the exception: left out it would let every agent orchestrate, so a faulty value means that none may. Agent ids are in
- * lower case, as the host has them. Pure.
+ * Settings from what the host hands over (it checks them before us). A value that the schema refuses is left out and named
+ * in `problems`, so that a typing error never stops the plugin; the others count. What is left out never opens anything:
+ * while it cannot be told where projects are kept, who may orchestrate or which agents are the roles', no agent may, and
+ * nothing is launched for a role whose agent is not known. Agent ids are in lower case, as the host has them. Pure.
  */
 export function readSettings(raw: unknown): { readonly settings: Settings; readonly problems: readonly string[] } {
-  const { config, problems } = readConfig(raw ?? {});
-  const minutes = (value: number) => value * 60_000;
+  const { value, faults } = salvage(Config, raw ?? {}, "");
+  // Every value was compared with its part of the schema, and no part is required.
+  const config = (value ?? {}) as Config;
+  const isFaulty = (pattern: RegExp) => faults.some((one) => pattern.test(one.path));
+  const minutes = (given: number) => given * 60_000;
   const limits = (name: "builder" | "qa"): RoleSettings => {
     const { agentId = "", idleMinutes = 60, maxMinutes = 240 } = config.roles?.[name] ?? {};
+    const faulty = isFaulty(/^$|^\/roles$/) || isFaulty(unknownRole) || isFaulty(faultyAgent[name]);
     return {
       ...(asAgentId(agentId) === "" ? {} : { agentId: asAgentId(agentId) }),
+      ...(faulty ? { faulty } : {}),
       idleMs: minutes(idleMinutes),
       maxMs: minutes(maxMinutes),
     };
   };
+  const roles = { builder: limits("builder"), qa: limits("qa") };
+  const closed = roles.builder.faulty ?? roles.qa.faulty ?? isFaulty(/^\/(orchestrators|root)/);
+  const orchestrators = closed ? [] : config.orchestrators?.map(asAgentId);
   return {
-    problems,
+    problems: [
+      ...faults.map(({ path, words }) => `${path === "" ? "/" : path}: ${words}`),
+      ...(closed ? ["until this is mended no agent may orchestrate"] : []),
+    ],
     settings: {
       ...(config.root === undefined ? {} : { root: config.root }),
-      ...(config.orchestrators === undefined ? {} : { orchestrators: config.orchestrators.map(asAgentId) }),
+      ...(orchestrators === undefined ? {} : { orchestrators }),
       allowNonOwners: config.allowNonOwners ?? false,
       allowedRepos: config.allowedRepos ?? [],
-      roles: { builder: limits("builder"), qa: limits("qa") },
+      roles,
       maxAttempts: config.maxAttempts ?? 3,
       maxLostRuns: config.maxLostRuns ?? 2,
       parallelTasks: config.parallelTasks ?? 4,
@@ -147,33 +170,56 @@ export function readSettings(raw: unknown): { readonly settings: Settings; reado
   };
 }
 
+const unknownRole = /^\/roles\/(?!builder(\/|$)|qa(\/|$))/;
+/** Limits aside: a faulty one has its default, and the agent is known all the same. */
+const faultyAgent = {
+  builder: /^\/roles\/builder(?!\/(idle|max)Minutes)/,
+  qa: /^\/roles\/qa(?!\/(idle|max)Minutes)/,
+} as const;
+
 /** The host's form of an agent id, as it stands in session keys and in every caller. */
 const asAgentId = (given: string) => given.trim().toLowerCase();
 
-function readConfig(raw: unknown): { readonly config: Config; readonly problems: readonly string[] } {
-  const isObject = typeof raw === "object" && raw !== null && !Array.isArray(raw);
-  if (!isObject)
-    return {
-      config: { orchestrators: [] },
-      problems: ["/: the configuration is no object, so no agent may orchestrate"],
-    };
-  const properties: Readonly<Record<string, TSchema>> = Config.properties;
-  const kept: (readonly [string, unknown])[] = [];
-  const problems: string[] = [];
-  for (const [key, value] of Object.entries(raw)) {
-    if (value === undefined) continue;
-    const wrong = problemsOf(Object.hasOwn(properties, key) ? properties[key] : undefined, key, value);
-    problems.push(...wrong);
-    if (wrong.length === 0) kept.push([key, value]);
-    else if (key === "orchestrators") kept.push([key, []]);
+type Fault = { readonly path: string; readonly words: string };
+
+/** What of a value the schema accepts, down to the single setting, and what it does not. */
+function salvage(
+  schema: TSchema,
+  value: unknown,
+  path: string,
+): { readonly value?: unknown; readonly faults: readonly Fault[] } {
+  const properties: Readonly<Record<string, TSchema>> | undefined = schema["properties"];
+  if (properties === undefined) {
+    const faults = faultsOf(schema, value, path);
+    return faults.length === 0 ? { value, faults } : { faults };
   }
-  // Every value was compared with its part of the schema, and no part is required.
-  return { config: Object.fromEntries(kept), problems };
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return { faults: [{ path, words: "is no object" }] };
+  const faults: Fault[] = [];
+  const kept: (readonly [string, unknown])[] = [];
+  for (const [key, inner] of Object.entries(value)) {
+    if (inner === undefined) continue;
+    const part = Object.hasOwn(properties, key) ? properties[key] : undefined;
+    if (part === undefined) {
+      const known = Object.keys(properties).join(", ");
+      faults.push({ path: `${path}/${key}`, words: `there is no such setting; known here: ${known}` });
+      continue;
+    }
+    const found = salvage(part, inner, `${path}/${key}`);
+    faults.push(...found.faults);
+    if ("value" in found) kept.push([key, found.value]);
+  }
+  return { value: Object.fromEntries(kept), faults };
 }
 
-function problemsOf(schema: TSchema | undefined, key: string, value: unknown): readonly string[] {
-  if (schema === undefined) return [`/${key}: there is no such setting`];
+function faultsOf(schema: TSchema, value: unknown, path: string): readonly Fault[] {
   const choices: readonly unknown[] | undefined = schema["enum"];
-  if (choices?.includes(value) === false) return [`/${key}: is none of ${choices.join(", ")}`];
-  return [...Value.Errors(schema, value)].map((error) => `/${key}${error.path}: ${error.message}`);
+  if (choices?.includes(value) === false) return [{ path, words: `is none of ${choices.join(", ")}` }];
+  return [...Value.Errors(schema, value)].map((error) => ({
+    path: `${path}${error.path}`,
+    words:
+      error.schema["pattern"] === place.pattern && typeof error.value === "string" && error.value !== ""
+        ? "is not absolute and does not begin with ~/"
+        : error.message.toLowerCase(),
+  }));
 }
