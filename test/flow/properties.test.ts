@@ -36,39 +36,43 @@ const withoutRevision = <T extends { readonly rev: number; readonly updatedAt: s
 }: T) => rest;
 
 describe("walks", () => {
-  it("see every kind of event accepted and refused, every status and every question", () => {
-    const seen = new Set<string>();
-    fc.assert(
-      fc.property(walks, (walk) => {
-        for (const { event, decision, after } of walk) {
-          seen.add(`${event.type} ${decision.ok ? "accepted" : "refused"}`);
-          seen.add(`task ${after.task.status}`);
-          for (const step of after.steps)
-            seen.add(`step ${step.status}`).add(`question ${step.question?.kind ?? after.task.question?.kind}`);
-        }
-      }),
-      { numRuns: 600, seed: 2 },
-    );
-    const types = TaskEvent.anyOf.map((schema) => schema.properties.type.const);
-    const questions = [
-      "attempts-used",
-      "no-progress",
-      "runs-lost",
-      "builder-asks",
-      "held",
-      "acceptance-failed",
-      "dependency-cancelled",
-    ];
-    const wanted = [
-      ...types.flatMap((type) => [`${type} accepted`, `${type} refused`]),
-      ...["draft", "waiting", "running", "blocked", "paused", "done", "cancelled"].map((status) => `task ${status}`),
-      ...["queued", "building", "checking", "reviewing", "passed", "blocked", "skipped", "cancelled"].map(
-        (status) => `step ${status}`,
-      ),
-      ...questions.map((kind) => `question ${kind}`),
-    ];
-    expect(wanted.filter((one) => !seen.has(one))).toEqual([]);
-  });
+  it(
+    "see every kind of event accepted and refused, every status and every question",
+    { tags: ["s3.question-kinds"] },
+    () => {
+      const seen = new Set<string>();
+      fc.assert(
+        fc.property(walks, (walk) => {
+          for (const { event, decision, after } of walk) {
+            seen.add(`${event.type} ${decision.ok ? "accepted" : "refused"}`);
+            seen.add(`task ${after.task.status}`);
+            for (const step of after.steps)
+              seen.add(`step ${step.status}`).add(`question ${step.question?.kind ?? after.task.question?.kind}`);
+          }
+        }),
+        { numRuns: 600, seed: 2 },
+      );
+      const types = TaskEvent.anyOf.map((schema) => schema.properties.type.const);
+      const questions = [
+        "attempts-used",
+        "no-progress",
+        "runs-lost",
+        "builder-asks",
+        "held",
+        "acceptance-failed",
+        "dependency-cancelled",
+      ];
+      const wanted = [
+        ...types.flatMap((type) => [`${type} accepted`, `${type} refused`]),
+        ...["draft", "waiting", "running", "blocked", "paused", "done", "cancelled"].map((status) => `task ${status}`),
+        ...["queued", "building", "checking", "reviewing", "passed", "blocked", "skipped", "cancelled"].map(
+          (status) => `step ${status}`,
+        ),
+        ...questions.map((kind) => `question ${kind}`),
+      ];
+      expect(wanted.filter((one) => !seen.has(one))).toEqual([]);
+    },
+  );
 });
 
 describe("after any sequence of events", () => {
@@ -106,19 +110,58 @@ describe("after any sequence of events", () => {
     });
   });
 
-  it("a revision has grown by exactly one where the document changed, and the others are the same objects", () => {
-    always(({ before, after, event }) => {
-      // What it decides stands in the journal; the document may say the same as before.
-      if (event.type === "RollbackAccepted") return;
+  it(
+    "a revision has grown by exactly one where the document changed, and the others are the same objects",
+    { tags: ["s3.rev"] },
+    () => {
+      always(({ before, after, event }) => {
+        // What it decides stands in the journal; the document may say the same as before.
+        if (event.type === "RollbackAccepted") return;
+        const known = new Map(
+          before === undefined ? [] : documentsOf(before).map((document) => [document.id, document]),
+        );
+        for (const document of documentsOf(after)) {
+          const old = known.get(document.id);
+          if (document === old) continue;
+          expect(document.rev).toBe((old?.rev ?? 0) + 1);
+          if (old !== undefined) expect(withoutRevision(document)).not.toEqual(withoutRevision(old));
+        }
+      });
+    },
+  );
+
+  it("a document says in UTC when it was made, and in updatedAt when it last changed", { tags: ["s3.times"] }, () => {
+    always(({ before, event, after }) => {
       const known = new Map(before === undefined ? [] : documentsOf(before).map((document) => [document.id, document]));
       for (const document of documentsOf(after)) {
         const old = known.get(document.id);
-        if (document === old) continue;
-        expect(document.rev).toBe((old?.rev ?? 0) + 1);
-        if (old !== undefined) expect(withoutRevision(document)).not.toEqual(withoutRevision(old));
+        expect(document.createdAt).toBe(old?.createdAt ?? event.at);
+        expect(document.updatedAt).toBe(document === old ? old.updatedAt : event.at);
+        for (const moment of [document.createdAt, document.updatedAt])
+          expect(new Date(moment).toISOString()).toBe(moment);
       }
     });
   });
+
+  it(
+    "a step's question that is gone was answered: by whom and with what stands in the attempt, or in the step before its first",
+    { tags: ["s3.question-answered"] },
+    () => {
+      let answered = 0;
+      always(({ before, after }) => {
+        for (const step of before?.steps ?? []) {
+          const now = stepIn(after, step.id);
+          if (step.question === null || now?.question?.id === step.question.id) continue;
+          answered += 1;
+          const kept = [...(now?.decisions ?? []), ...(now?.attempts ?? []).flatMap((one) => one.decisions ?? [])];
+          const earlier = [...(step.decisions ?? []), ...step.attempts.flatMap((one) => one.decisions ?? [])];
+          expect(kept).toHaveLength(earlier.length + 1);
+          expect(kept.filter((one) => !earlier.includes(one))).toMatchObject([{ question: step.question.kind }]);
+        }
+      });
+      expect(answered).toBeGreaterThan(50);
+    },
+  );
 
   it("the texts to be kept are those of the changed documents, and an accepted event changes at least one", () => {
     always(({ before, after, decision }) => {

@@ -13,19 +13,23 @@ const built = () => reviewed().start().pass("step-01");
 const failed = () => built().judge("acceptance", { fails: ["a2"], tree: "tree-1" });
 
 describe("a task with acceptance review", () => {
-  it("ends with a step acceptance of kind review that depends on all others and has the task's criteria", () => {
-    expect(reviewed(2).step("acceptance")).toMatchObject({
-      index: 3,
-      kind: "review",
-      dependsOn: ["step-01", "step-02"],
-      checks: [],
-      status: "queued",
-      passCriteria: [
-        { id: "a1", text: "It works." },
-        { id: "a2", text: "It is fast." },
-      ],
-    });
-  });
+  it(
+    "ends with a step acceptance of kind review that depends on all others and has the task's criteria",
+    { tags: ["s3.acceptance-criteria"] },
+    () => {
+      expect(reviewed(2).step("acceptance")).toMatchObject({
+        index: 3,
+        kind: "review",
+        dependsOn: ["step-01", "step-02"],
+        checks: [],
+        status: "queued",
+        passCriteria: [
+          { id: "a1", text: "It works." },
+          { id: "a2", text: "It is fast." },
+        ],
+      });
+    },
+  );
 
   it("has no such step when the review is off", () => {
     expect(history().statuses()).toEqual({ "step-01": "queued" });

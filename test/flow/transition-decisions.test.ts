@@ -172,7 +172,7 @@ describe("a retry", () => {
     expect(only.step()).toMatchObject({ attempt: 1, maxAttempts: 2 });
   });
 
-  it("keeps the answer and who gave it in the attempt", () => {
+  it("keeps the answer and who gave it in the attempt", { tags: ["s3.question-answered"] }, () => {
     const again = used().and("StepDecided", { status: "queued", reason: "Once more." });
     expect(currentAttempt(again.step())?.decisions).toEqual([
       { at: momentOf(10), by: "person", status: "queued", reason: "Once more.", question: "attempts-used" },

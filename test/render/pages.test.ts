@@ -89,12 +89,12 @@ describe("the pages", () => {
 });
 
 describe("a project's page", () => {
-  it("lists unfinished tasks first, then the latest", () => {
+  it("lists unfinished tasks first, then the latest", { tags: ["s3.project-page-tasks"] }, () => {
     const ids = [...projectPage(rows).matchAll(/\(tasks\/([a-z0-9-]+)\/task\.md\)/g)].map((match) => match[1]);
     expect(ids).toStrictEqual(["blocked-00000004", "running-00000002", "cancelled-00000003", "old-done-00000001"]);
   });
 
-  it("lists at most 200 tasks and says how many more there are", () => {
+  it("lists at most 200 tasks and says how many more there are", { tags: ["s3.project-page-tasks"] }, () => {
     const many = Array.from({ length: 250 }, (_, at) => ({
       id: `task-${at}`,
       title: "One",

@@ -78,7 +78,7 @@ describe.each(kinds)("%s", (_name, create) => {
     expect(await store.read(otherTask)).toBeUndefined();
   });
 
-  it("lets exactly one of several concurrent changes through", async () => {
+  it("lets exactly one of several concurrent changes through", { tags: ["s6.optimistic"] }, async () => {
     const store = await setup();
     await commitNow(store, task, { task: taskText() });
     const answers = await Promise.all(
@@ -88,21 +88,25 @@ describe.each(kinds)("%s", (_name, create) => {
     expect((await store.read(task))?.seq).toBe(2);
   });
 
-  it("tells the records in order, each with its parent's sum", async () => {
-    const store = await setup();
-    for (const rev of [1, 2, 3]) await commitNow(store, task, { task: taskText({ rev }) }, `call-${rev}`);
-    const records = await store.history(task, 0);
-    expect(records.map(({ seq, callId }) => [seq, callId])).toEqual([
-      [1, "call-1"],
-      [2, "call-2"],
-      [3, "call-3"],
-    ]);
-    expect(records.map(({ prev }) => prev)).toEqual(["", records[0]?.sum, records[1]?.sum]);
-    expect(new Set(records.map(({ id }) => id)).size).toBe(3);
-    expect(await store.history(task, 2)).toEqual([records[2]]);
-    expect(await store.history(task, 3)).toEqual([]);
-    expect((await store.read(task))?.sum).toBe(records[2]?.sum);
-  });
+  it(
+    "tells the records in order, each with its parent's sum",
+    { tags: ["s6.history", "s6.record-chain"] },
+    async () => {
+      const store = await setup();
+      for (const rev of [1, 2, 3]) await commitNow(store, task, { task: taskText({ rev }) }, `call-${rev}`);
+      const records = await store.history(task, 0);
+      expect(records.map(({ seq, callId }) => [seq, callId])).toEqual([
+        [1, "call-1"],
+        [2, "call-2"],
+        [3, "call-3"],
+      ]);
+      expect(records.map(({ prev }) => prev)).toEqual(["", records[0]?.sum, records[1]?.sum]);
+      expect(new Set(records.map(({ id }) => id)).size).toBe(3);
+      expect(await store.history(task, 2)).toEqual([records[2]]);
+      expect(await store.history(task, 3)).toEqual([]);
+      expect((await store.read(task))?.sum).toBe(records[2]?.sum);
+    },
+  );
 
   it("lists each project's stream, then its tasks', in a stable order", async () => {
     const store = await setup();
@@ -130,7 +134,7 @@ describe.each(kinds)("%s", (_name, create) => {
     await expect(store.changes("nonsense")).rejects.toMatchObject({ code: "invalid-parameters" });
   });
 
-  it("refuses names that could lead out of the folder", async () => {
+  it("refuses names that could lead out of the folder", { tags: ["s3.ids-inside"] }, async () => {
     const store = await setup();
     const bad = { code: "invalid-id" };
     for (const id of ["", "..", ".", "../shop", "a/b", "A", "-a", "a\\b", "a b", ".git", "a\n", "x".repeat(300)]) {
@@ -156,35 +160,45 @@ describe.each(kinds)("%s", (_name, create) => {
     expect(await store.list()).toEqual([project]);
   });
 
-  it("does not write a stream whose document a newer version made, nor the tasks of such a project", async () => {
-    const store = await setup();
-    await commitNow(store, task, { task: taskText(), "steps/step-01": stepText("step-01", { schemaVersion: 2 }) });
-    expect((await store.read(task))?.readOnly?.code).toBe("newer-schema");
-    await expect(store.commit(task, 1, aChange({ task: taskText({ rev: 2 }) }))).rejects.toMatchObject({
-      code: "newer-schema",
-    });
-    await commitNow(store, otherTask, { task: taskText({}, otherTask) });
-    expect((await store.read(otherTask))?.readOnly).toBeUndefined();
-    await commitNow(store, project, { project: projectText({ schemaVersion: 2 }) });
-    expect((await store.read(otherTask))?.readOnly?.code).toBe("newer-schema");
-    await expect(store.commit(otherTask, 1, aChange({}))).rejects.toMatchObject({ code: "newer-schema" });
-  });
+  it(
+    "does not write a stream whose document a newer version made, nor the tasks of such a project",
+    { tags: ["s3.newer-schema"] },
+    async () => {
+      const store = await setup();
+      await commitNow(store, task, { task: taskText(), "steps/step-01": stepText("step-01", { schemaVersion: 2 }) });
+      expect((await store.read(task))?.readOnly?.code).toBe("newer-schema");
+      await expect(store.commit(task, 1, aChange({ task: taskText({ rev: 2 }) }))).rejects.toMatchObject({
+        code: "newer-schema",
+      });
+      await commitNow(store, otherTask, { task: taskText({}, otherTask) });
+      expect((await store.read(otherTask))?.readOnly).toBeUndefined();
+      await commitNow(store, project, { project: projectText({ schemaVersion: 2 }) });
+      expect((await store.read(otherTask))?.readOnly?.code).toBe("newer-schema");
+      await expect(store.commit(otherTask, 1, aChange({}))).rejects.toMatchObject({ code: "newer-schema" });
+    },
+  );
 
-  it("does not write a project whose document belongs to another folder, nor its tasks", async () => {
-    const store = await setup();
-    const copy: Stream = { projectId: "shop-copy" };
-    await commitNow(store, copy, { project: projectText() });
-    expect((await store.read(copy))?.readOnly).toMatchObject({
-      code: "project-copied",
-      reason: expect.stringContaining('"shop-copy"') as unknown,
-    });
-    await expect(store.commit(copy, 1, aChange({ project: projectText({ id: "shop-copy" }) }))).rejects.toMatchObject({
-      code: "project-copied",
-    });
-    await expect(store.commit({ ...copy, taskId: "t-1" }, 0, aChange({ task: "{}" }))).rejects.toMatchObject({
-      code: "project-copied",
-    });
-  });
+  it(
+    "does not write a project whose document belongs to another folder, nor its tasks",
+    { tags: ["s3.project-copied"] },
+    async () => {
+      const store = await setup();
+      const copy: Stream = { projectId: "shop-copy" };
+      await commitNow(store, copy, { project: projectText() });
+      expect((await store.read(copy))?.readOnly).toMatchObject({
+        code: "project-copied",
+        reason: expect.stringContaining('"shop-copy"') as unknown,
+      });
+      await expect(store.commit(copy, 1, aChange({ project: projectText({ id: "shop-copy" }) }))).rejects.toMatchObject(
+        {
+          code: "project-copied",
+        },
+      );
+      await expect(store.commit({ ...copy, taskId: "t-1" }, 0, aChange({ task: "{}" }))).rejects.toMatchObject({
+        code: "project-copied",
+      });
+    },
+  );
 
   it("keeps small values beside a stream", async () => {
     const store = await setup();

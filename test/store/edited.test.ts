@@ -40,37 +40,49 @@ const aside = "task.json.edited-20260304T050607Z";
 describe("a document that was changed by hand", () => {
   const edited = taskText({ rev: 2, status: "done" });
 
-  it("is kept aside, written again and told when the stream is opened", async () => {
-    const root = await aRootWithTask();
-    writeText(root, task, "task.json", edited);
-    const store = await aFileStore(root);
-    const snapshot = await store.read(task);
-    expect(snapshot?.documents["task"]).toBe(current);
-    expect(snapshot?.warnings).toEqual([expect.stringMatching(`task.json was changed by hand.*no effect.*${aside}`)]);
-    expect([readText(root, task, "task.json"), readText(root, task, aside)]).toEqual([current, edited]);
-    expect(asides(root, task)).toEqual([aside]);
-    expect((await store.read(task))?.warnings).toHaveLength(1);
-  });
+  it(
+    "is kept aside, written again and told when the stream is opened",
+    { tags: ["s6.edited-document", "s6.document-at-open"] },
+    async () => {
+      const root = await aRootWithTask();
+      writeText(root, task, "task.json", edited);
+      const store = await aFileStore(root);
+      const snapshot = await store.read(task);
+      expect(snapshot?.documents["task"]).toBe(current);
+      expect(snapshot?.warnings).toEqual([expect.stringMatching(`task.json was changed by hand.*no effect.*${aside}`)]);
+      expect([readText(root, task, "task.json"), readText(root, task, aside)]).toEqual([current, edited]);
+      expect(asides(root, task)).toEqual([aside]);
+      expect((await store.read(task))?.warnings).toHaveLength(1);
+    },
+  );
 
-  it("is kept aside before the next change overwrites it, by a store that had it right before", async () => {
-    const root = await aRootWithTask();
-    const store = await aFileStore(root);
-    await store.read(task);
-    writeText(root, task, "steps/step-01.json", "my notes");
-    const warnings = await commitNow(store, task, { "steps/step-01": stepText("step-01", { status: "building" }) });
-    expect(warnings).toEqual([expect.stringContaining("steps/step-01.json was changed by hand")]);
-    expect(readText(root, task, "steps/step-01.json.edited-20260304T050607Z")).toBe("my notes");
-    expect(differences(root, task)).toEqual([]);
-  });
+  it(
+    "is kept aside before the next change overwrites it, by a store that had it right before",
+    { tags: ["s6.edited-document", "s6.document-before-overwrite"] },
+    async () => {
+      const root = await aRootWithTask();
+      const store = await aFileStore(root);
+      await store.read(task);
+      writeText(root, task, "steps/step-01.json", "my notes");
+      const warnings = await commitNow(store, task, { "steps/step-01": stepText("step-01", { status: "building" }) });
+      expect(warnings).toEqual([expect.stringContaining("steps/step-01.json was changed by hand")]);
+      expect(readText(root, task, "steps/step-01.json.edited-20260304T050607Z")).toBe("my notes");
+      expect(differences(root, task)).toEqual([]);
+    },
+  );
 
-  it("is kept aside each time, under a name of its own, but equal texts only once", async () => {
-    const root = await aRootWithTask();
-    for (const text of ["one", "two", "two", "three"]) {
-      writeText(root, task, "task.json", text);
-      await (await aFileStore(root)).read(task);
-    }
-    expect(asides(root, task)).toEqual([aside, `${aside}-2`, `${aside}-3`]);
-  });
+  it(
+    "is kept aside each time, under a name of its own, but equal texts only once",
+    { tags: ["s6.edited-document"] },
+    async () => {
+      const root = await aRootWithTask();
+      for (const text of ["one", "two", "two", "three"]) {
+        writeText(root, task, "task.json", text);
+        await (await aFileStore(root)).read(task);
+      }
+      expect(asides(root, task)).toEqual([aside, `${aside}-2`, `${aside}-3`]);
+    },
+  );
 
   it("is kept aside when it stands where a document was removed", async () => {
     const root = await aRootWithTask();
@@ -101,24 +113,28 @@ describe("a document that was changed by hand", () => {
     expect(differences(root, task)).toEqual([]);
   });
 
-  it("is found by verify, with every other difference, and the second verify finds nothing", async () => {
-    const root = await aRootWithTask();
-    const store = await aFileStore(root);
-    await store.read(task);
-    writeText(root, task, "task.json", edited);
-    writeText(root, task, "task.md", `${readText(root, task, "task.md")}\nMy words.\n`);
-    rmSync(pathOf(root, task, "steps/step-01.json"));
-    writeText(root, task, "steps/step-77.json", "{}");
-    const findings = await store.verify(task);
-    expect(findings.map(({ name, what, repaired }) => [name, what.slice(0, 15), repaired])).toEqual([
-      ["task.json", "was changed by ", true],
-      ["steps/step-01.json", "was missing", true],
-      ["task.md", "was changed by ", true],
-      ["steps/step-77.json", "is not known to", false],
-    ]);
-    expect((await store.verify(task)).map(({ name }) => name)).toEqual(["steps/step-77.json"]);
-    expect(differences(root, task)).toEqual([]);
-  });
+  it(
+    "is found by verify, with every other difference, and the second verify finds nothing",
+    { tags: ["s6.verify"] },
+    async () => {
+      const root = await aRootWithTask();
+      const store = await aFileStore(root);
+      await store.read(task);
+      writeText(root, task, "task.json", edited);
+      writeText(root, task, "task.md", `${readText(root, task, "task.md")}\nMy words.\n`);
+      rmSync(pathOf(root, task, "steps/step-01.json"));
+      writeText(root, task, "steps/step-77.json", "{}");
+      const findings = await store.verify(task);
+      expect(findings.map(({ name, what, repaired }) => [name, what.slice(0, 15), repaired])).toEqual([
+        ["task.json", "was changed by ", true],
+        ["steps/step-01.json", "was missing", true],
+        ["task.md", "was changed by ", true],
+        ["steps/step-77.json", "is not known to", false],
+      ]);
+      expect((await store.verify(task)).map(({ name }) => name)).toEqual(["steps/step-77.json"]);
+      expect(differences(root, task)).toEqual([]);
+    },
+  );
 });
 
 describe("a document that nobody wrote like that", () => {
@@ -134,56 +150,68 @@ describe("a document that nobody wrote like that", () => {
     ["with a byte order mark", `\uFEFF${current}`],
   ];
 
-  it.each(quiet)("(%s) is written again without a word", async (_name, content) => {
-    const root = await aRootWithTask();
-    writeText(root, task, "task.json", content);
-    const store = await aFileStore(root);
-    expect((await store.read(task))?.warnings).toEqual([]);
-    expect([readText(root, task, "task.json"), asides(root, task)]).toEqual([current, []]);
-  });
+  it.each(quiet)(
+    "(%s) is written again without a word",
+    { tags: ["s6.torn-document", "s6.reformatted-document"] },
+    async (_name, content) => {
+      const root = await aRootWithTask();
+      writeText(root, task, "task.json", content);
+      const store = await aFileStore(root);
+      expect((await store.read(task))?.warnings).toEqual([]);
+      expect([readText(root, task, "task.json"), asides(root, task)]).toEqual([current, []]);
+    },
+  );
 
-  it("is told from an edit whatever it holds: every text is either redone quietly or kept", async () => {
-    const root = await aRootWithTask();
-    const anyText = fc.oneof(
-      fc.string(),
-      fc.json(),
-      fc.nat(current.length).map((cut) => current.slice(0, cut)),
-    );
-    await fc.assert(
-      fc.asyncProperty(anyText, async (content) => {
-        for (const name of asides(root, task)) rmSync(pathOf(root, task, name));
-        writeText(root, task, "task.json", content);
-        const store = await aFileStore(root);
-        const snapshot = await store.read(task);
-        await store.close();
-        const isBeginning =
-          [current, taskText()].some((version) => version.startsWith(content)) || /^\0*$/.test(content);
-        expect(readText(root, task, "task.json")).toBe(current);
-        expect(snapshot?.warnings.length).toBe(isBeginning ? 0 : 1);
-        expect(asides(root, task).map((name) => readText(root, task, name))).toEqual(
-          isBeginning ? [] : [Buffer.from(content).toString()],
-        );
-      }),
-      { numRuns: 60 },
-    );
-  });
+  it(
+    "is told from an edit whatever it holds: every text is either redone quietly or kept",
+    { tags: ["s6.edited-document", "s6.torn-document"] },
+    async () => {
+      const root = await aRootWithTask();
+      const anyText = fc.oneof(
+        fc.string(),
+        fc.json(),
+        fc.nat(current.length).map((cut) => current.slice(0, cut)),
+      );
+      await fc.assert(
+        fc.asyncProperty(anyText, async (content) => {
+          for (const name of asides(root, task)) rmSync(pathOf(root, task, name));
+          writeText(root, task, "task.json", content);
+          const store = await aFileStore(root);
+          const snapshot = await store.read(task);
+          await store.close();
+          const isBeginning =
+            [current, taskText()].some((version) => version.startsWith(content)) || /^\0*$/.test(content);
+          expect(readText(root, task, "task.json")).toBe(current);
+          expect(snapshot?.warnings.length).toBe(isBeginning ? 0 : 1);
+          expect(asides(root, task).map((name) => readText(root, task, name))).toEqual(
+            isBeginning ? [] : [Buffer.from(content).toString()],
+          );
+        }),
+        { numRuns: 60 },
+      );
+    },
+  );
 });
 
 describe("a page", () => {
-  it("ends with a sentence that says where it comes from, and the hash of its body", async () => {
-    const root = await aRootWithTask();
-    const page = readText(root, task, "task.md");
-    expect(page).toMatch(
-      /^# Login\n\nIs running\.\n- steps\/step-01 is queued\n\n\*This page is generated from projects\/shop\/tasks\/login-1a2b3c4d, change 2\. Edits here are not read and will be overwritten\. sha256:[0-9a-f]{64}\*\n$/,
-    );
-  });
+  it(
+    "ends with a sentence that says where it comes from, and the hash of its body",
+    { tags: ["s3.page-last-line"] },
+    async () => {
+      const root = await aRootWithTask();
+      const page = readText(root, task, "task.md");
+      expect(page).toMatch(
+        /^# Login\n\nIs running\.\n- steps\/step-01 is queued\n\n\*This page is generated from projects\/shop\/tasks\/login-1a2b3c4d, change 2\. Edits here are not read and will be overwritten\. sha256:[0-9a-f]{64}\*\n$/,
+      );
+    },
+  );
 
   it.each([
     ["inside", (page: string) => page.replace("Is running", "Is nearly done")],
     ["behind its last line", (page: string) => `${page}\nMy own words.\n`],
     ["altogether", () => "My own page.\n"],
     ["by cutting its last line off", (page: string) => `${page.slice(0, 20)}!`],
-  ])("that was edited %s is kept aside and written again", async (_name, edit) => {
+  ])("that was edited %s is kept aside and written again", { tags: ["s6.edited-page"] }, async (_name, edit) => {
     const root = await aRootWithTask();
     const page = readText(root, task, "task.md");
     writeText(root, task, "task.md", edit(page));
@@ -211,23 +239,27 @@ describe("a page", () => {
     expect(differences(root, task)).toEqual([]);
   });
 
-  it("of a project follows its tasks, also those that another store changed or a crash left behind", async () => {
-    const root = await aRootWithTask();
-    const [here, there] = [await aFileStore(root), await aFileStore(root)];
-    const lines = () =>
-      readText(root, project, "project.md")
-        .split("\n")
-        .filter((line) => line.startsWith("- "));
-    await here.refreshPages(project);
-    expect(lines()).toEqual(["- login-1a2b3c4d: running"]);
-    await commitNow(there, otherTask, { task: taskText({}, otherTask) });
-    expect(lines()).toEqual(["- login-1a2b3c4d: running"]);
-    await here.read(project);
-    expect(lines()).toEqual(["- login-1a2b3c4d: running", "- search-5e6f7a8b: draft"]);
-    await commitNow(there, task, { task: taskText({ rev: 3, status: "done" }) });
-    await commitNow(here, project, { project: projectText({ rev: 2 }) });
-    expect(lines()).toEqual(["- login-1a2b3c4d: done", "- search-5e6f7a8b: draft"]);
-  });
+  it(
+    "of a project follows its tasks, also those that another store changed or a crash left behind",
+    { tags: ["s3.project-page-when"] },
+    async () => {
+      const root = await aRootWithTask();
+      const [here, there] = [await aFileStore(root), await aFileStore(root)];
+      const lines = () =>
+        readText(root, project, "project.md")
+          .split("\n")
+          .filter((line) => line.startsWith("- "));
+      await here.refreshPages(project);
+      expect(lines()).toEqual(["- login-1a2b3c4d: running"]);
+      await commitNow(there, otherTask, { task: taskText({}, otherTask) });
+      expect(lines()).toEqual(["- login-1a2b3c4d: running"]);
+      await here.read(project);
+      expect(lines()).toEqual(["- login-1a2b3c4d: running", "- search-5e6f7a8b: draft"]);
+      await commitNow(there, task, { task: taskText({ rev: 3, status: "done" }) });
+      await commitNow(here, project, { project: projectText({ rev: 2 }) });
+      expect(lines()).toEqual(["- login-1a2b3c4d: done", "- search-5e6f7a8b: draft"]);
+    },
+  );
 
   it("of a project shows a task whose journal is damaged, and can be read all the same", async () => {
     const root = await aRootWithTask();
@@ -240,28 +272,32 @@ describe("a page", () => {
 });
 
 describe("a journal", () => {
-  it("that is damaged is an error that names file and line; nothing is written", async () => {
-    const root = await aRootWithTask();
-    const store = await aFileStore(root);
-    await store.read(task);
-    const damaged = readText(root, task, "journal.jsonl").replace("Login", "Logon");
-    writeText(root, task, "journal.jsonl", `${damaged}\n`.slice(0, -1));
-    const fresh = await aFileStore(root);
-    const error = {
-      code: "journal-damaged",
-      message: expect.stringMatching(/tasks\/login-1a2b3c4d\/journal\.jsonl is damaged at line 1/) as unknown,
-    };
-    await expect(fresh.read(task)).rejects.toMatchObject(error);
-    await expect(fresh.commit(task, 2, aChange({ task: taskText({ rev: 3 }) }))).rejects.toMatchObject(error);
-    await expect(fresh.history(task, 0)).rejects.toMatchObject(error);
-    expect(await fresh.verify(task)).toMatchObject([{ name: "journal.jsonl", repaired: false }]);
-    expect(await store.verify(task)).toMatchObject([{ name: "journal.jsonl", repaired: false }]);
-    expect(readText(root, task, "journal.jsonl")).toBe(damaged);
-    writeText(root, task, "journal.jsonl", damaged.replace("Logon", "Login"));
-    expect((await fresh.read(task))?.seq).toBe(2);
-  });
+  it(
+    "that is damaged is an error that names file and line; nothing is written",
+    { tags: ["s6.damage", "s6.damage-kept"] },
+    async () => {
+      const root = await aRootWithTask();
+      const store = await aFileStore(root);
+      await store.read(task);
+      const damaged = readText(root, task, "journal.jsonl").replace("Login", "Logon");
+      writeText(root, task, "journal.jsonl", `${damaged}\n`.slice(0, -1));
+      const fresh = await aFileStore(root);
+      const error = {
+        code: "journal-damaged",
+        message: expect.stringMatching(/tasks\/login-1a2b3c4d\/journal\.jsonl is damaged at line 1/) as unknown,
+      };
+      await expect(fresh.read(task)).rejects.toMatchObject(error);
+      await expect(fresh.commit(task, 2, aChange({ task: taskText({ rev: 3 }) }))).rejects.toMatchObject(error);
+      await expect(fresh.history(task, 0)).rejects.toMatchObject(error);
+      expect(await fresh.verify(task)).toMatchObject([{ name: "journal.jsonl", repaired: false }]);
+      expect(await store.verify(task)).toMatchObject([{ name: "journal.jsonl", repaired: false }]);
+      expect(readText(root, task, "journal.jsonl")).toBe(damaged);
+      writeText(root, task, "journal.jsonl", damaged.replace("Logon", "Login"));
+      expect((await fresh.read(task))?.seq).toBe(2);
+    },
+  );
 
-  it("that was replaced by an older copy is read from the start", async () => {
+  it("that was replaced by an older copy is read from the start", { tags: ["s6.inode"] }, async () => {
     const root = await aRootWithTask();
     const store = await aFileStore(root);
     const older = readText(root, task, "journal.jsonl");
@@ -276,7 +312,7 @@ describe("a journal", () => {
     expect((await (await aFileStore(root)).read(task))?.documents["task"]).toBe(taskText({ rev: 3, title: "Again" }));
   });
 
-  it("that was rewritten in place, shorter or longer, is read from the start", async () => {
+  it("that was rewritten in place, shorter or longer, is read from the start", { tags: ["s6.inode"] }, async () => {
     const root = await aRootWithTask();
     const store = await aFileStore(root);
     const older = readText(root, task, "journal.jsonl");
@@ -289,28 +325,32 @@ describe("a journal", () => {
     expect((await store.read(task))?.documents["task"]).toBe(taskText({ rev: 3 }));
   });
 
-  it("that is replaced while a change is on its way does not let the change be acknowledged in the lost file", async () => {
-    const root = await aRootWithTask();
-    const journal = pathOf(root, task, "journal.jsonl");
-    const older = readFileSync(journal);
-    for (const when of ["append", "sync", "replaceFile"] as const) {
-      let replaced = false;
-      const disk = watchedDisk((call, proceed) => {
-        if (call.name === when && !replaced) {
-          replaced = true;
-          rmSync(journal);
-          writeFileSync(journal, older);
-        }
-        return proceed();
-      });
-      const store = await aFileStore(root, { disk });
-      const answer = await store.commit(task, 2, aChange({ task: taskText({ rev: 3, title: when }) }));
-      const now = await (await aFileStore(root)).read(task);
-      expect([when, answer.kind === "committed"]).toEqual([when, now?.seq === 3]);
-      expect(differences(root, task)).toEqual([]);
-      writeFileSync(journal, older);
-    }
-  });
+  it(
+    "that is replaced while a change is on its way does not let the change be acknowledged in the lost file",
+    { tags: ["s6.inode"] },
+    async () => {
+      const root = await aRootWithTask();
+      const journal = pathOf(root, task, "journal.jsonl");
+      const older = readFileSync(journal);
+      for (const when of ["append", "sync", "replaceFile"] as const) {
+        let replaced = false;
+        const disk = watchedDisk((call, proceed) => {
+          if (call.name === when && !replaced) {
+            replaced = true;
+            rmSync(journal);
+            writeFileSync(journal, older);
+          }
+          return proceed();
+        });
+        const store = await aFileStore(root, { disk });
+        const answer = await store.commit(task, 2, aChange({ task: taskText({ rev: 3, title: when }) }));
+        const now = await (await aFileStore(root)).read(task);
+        expect([when, answer.kind === "committed"]).toEqual([when, now?.seq === 3]);
+        expect(differences(root, task)).toEqual([]);
+        writeFileSync(journal, older);
+      }
+    },
+  );
 
   it("that vanished takes its stream with it, and the documents are no ground to make it up", async () => {
     const root = await aRootWithTask();
@@ -323,7 +363,7 @@ describe("a journal", () => {
     expect(readText(root, task, "task.json")).toBe(current);
   });
 
-  it("that is a link or a folder is refused", async () => {
+  it("that is a link or a folder is refused", { tags: ["s6.unreadable"] }, async () => {
     const root = await aRootWithTask();
     const journal = pathOf(root, task, "journal.jsonl");
     renameSync(journal, `${journal}.real`);
@@ -337,34 +377,44 @@ describe("a journal", () => {
 });
 
 describe("a folder", () => {
-  it("that is a copy of a project is read-only with its tasks, and nothing in it is touched", async () => {
-    const root = await aRootWithTask();
-    const copy: Stream = { projectId: "shop-2" };
-    cpSync(pathOf(root, project, ""), pathOf(root, copy, ""), { recursive: true });
-    writeText(root, { ...task, ...copy }, "task.json", "edited");
-    const store = await aFileStore(root);
-    expect((await store.read(copy))?.readOnly?.code).toBe("project-copied");
-    expect((await store.read({ ...task, ...copy }))?.readOnly?.code).toBe("project-copied");
-    expect(await store.verify({ ...task, ...copy })).toMatchObject([{ repaired: false }]);
-    await expect(store.commit({ ...task, ...copy }, 2, aChange({}))).rejects.toMatchObject({ code: "project-copied" });
-    expect(readText(root, { ...task, ...copy }, "task.json")).toBe("edited");
-    expect((await store.read(task))?.readOnly).toBeUndefined();
-  });
-
-  it("that is a copy of a task, in its own project or another, is read-only", async () => {
-    const root = await aRootWithTask();
-    const store = await aFileStore(root);
-    await commitNow(store, { projectId: "app" }, { project: projectText({ id: "app" }) });
-    for (const copy of [
-      { projectId: "shop", taskId: "login-2" },
-      { ...task, projectId: "app" },
-    ]) {
-      cpSync(pathOf(root, task, ""), pathOf(root, copy, ""), { recursive: true });
+  it(
+    "that is a copy of a project is read-only with its tasks, and nothing in it is touched",
+    { tags: ["s3.project-copied"] },
+    async () => {
+      const root = await aRootWithTask();
+      const copy: Stream = { projectId: "shop-2" };
+      cpSync(pathOf(root, project, ""), pathOf(root, copy, ""), { recursive: true });
+      writeText(root, { ...task, ...copy }, "task.json", "edited");
+      const store = await aFileStore(root);
       expect((await store.read(copy))?.readOnly?.code).toBe("project-copied");
-    }
-  });
+      expect((await store.read({ ...task, ...copy }))?.readOnly?.code).toBe("project-copied");
+      expect(await store.verify({ ...task, ...copy })).toMatchObject([{ repaired: false }]);
+      await expect(store.commit({ ...task, ...copy }, 2, aChange({}))).rejects.toMatchObject({
+        code: "project-copied",
+      });
+      expect(readText(root, { ...task, ...copy }, "task.json")).toBe("edited");
+      expect((await store.read(task))?.readOnly).toBeUndefined();
+    },
+  );
 
-  it("that leads outside the root is neither listed nor used", async () => {
+  it(
+    "that is a copy of a task, in its own project or another, is read-only",
+    { tags: ["s3.project-copied"] },
+    async () => {
+      const root = await aRootWithTask();
+      const store = await aFileStore(root);
+      await commitNow(store, { projectId: "app" }, { project: projectText({ id: "app" }) });
+      for (const copy of [
+        { projectId: "shop", taskId: "login-2" },
+        { ...task, projectId: "app" },
+      ]) {
+        cpSync(pathOf(root, task, ""), pathOf(root, copy, ""), { recursive: true });
+        expect((await store.read(copy))?.readOnly?.code).toBe("project-copied");
+      }
+    },
+  );
+
+  it("that leads outside the root is neither listed nor used", { tags: ["s3.ids-inside"] }, async () => {
     const root = await aRootWithTask();
     const elsewhere = await aRootWithTask();
     symlinkSync(pathOf(elsewhere, project, ""), pathOf(root, { projectId: "linked" }, ""));

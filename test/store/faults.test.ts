@@ -1,6 +1,7 @@
 /** A disk that is full, slow or failing: what the answer says is what is true, and the next call goes on. */
 import { describe, expect, it } from "vitest";
-import { readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statfsSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { nodeDisk, type Disk } from "../../src/store/disk.ts";
 import { createFileStore } from "../../src/store/file-store.ts";
 import {
@@ -42,7 +43,7 @@ const newText = taskText({ rev: 3, title: "New" });
 const isJournal = (path: string) => path.endsWith("journal.jsonl");
 
 describe("an append", () => {
-  it("that the disk refuses did not happen, and the next one works", async () => {
+  it("that the disk refuses did not happen, and the next one works", { tags: ["s6.short-write"] }, async () => {
     const { root, store, faults } = await setup();
     const before = readText(root, task, "journal.jsonl");
     faults.behave = ({ name }, proceed) => {
@@ -61,41 +62,49 @@ describe("an append", () => {
     expect(await store.commit(task, 2, aChange({ task: newText }))).toMatchObject({ kind: "committed", seq: 3 });
   });
 
-  it.each([1, 10, 100, -2, -1])("that was cut short (%i bytes) is void, closed and done anew", async (length) => {
-    const { root, store, faults } = await setup();
-    let cut = 0;
-    faults.behave = ({ name, path }, proceed, input) => {
-      const bytes = input[1];
-      if (name !== "append" || cut > 0 || !(bytes instanceof Uint8Array)) return proceed();
-      cut = length < 0 ? bytes.length + length : length;
-      writeFileSync(path, bytes.subarray(0, cut), { flag: "a" });
-      return cut;
-    };
-    expect(await store.commit(task, 2, aChange({ task: newText }))).toMatchObject({ kind: "committed", seq: 3 });
-    expect(cut).toBeGreaterThan(0);
-    const bytes = readFileSync(pathOf(root, task, "journal.jsonl"));
-    expect(recordsIn(task, bytes).map(({ seq }) => seq)).toEqual([1, 2, 3]);
-    expect(bytes.toString()).toMatch(/ \n\{"id":[^\n]+\n$/);
-  });
+  it.each([1, 10, 100, -2, -1])(
+    "that was cut short (%i bytes) is void, closed and done anew",
+    { tags: ["s6.short-write", "s6.torn-tail"] },
+    async (length) => {
+      const { root, store, faults } = await setup();
+      let cut = 0;
+      faults.behave = ({ name, path }, proceed, input) => {
+        const bytes = input[1];
+        if (name !== "append" || cut > 0 || !(bytes instanceof Uint8Array)) return proceed();
+        cut = length < 0 ? bytes.length + length : length;
+        writeFileSync(path, bytes.subarray(0, cut), { flag: "a" });
+        return cut;
+      };
+      expect(await store.commit(task, 2, aChange({ task: newText }))).toMatchObject({ kind: "committed", seq: 3 });
+      expect(cut).toBeGreaterThan(0);
+      const bytes = readFileSync(pathOf(root, task, "journal.jsonl"));
+      expect(recordsIn(task, bytes).map(({ seq }) => seq)).toEqual([1, 2, 3]);
+      expect(bytes.toString()).toMatch(/ \n\{"id":[^\n]+\n$/);
+    },
+  );
 
-  it("that is cut short and then refused, for a full disk, never comes alive", async () => {
-    const { root, store, faults } = await setup();
-    faults.behave = ({ name, path }, proceed, input) => {
-      const bytes = input[1];
-      if (name !== "append" || !(bytes instanceof Uint8Array)) return proceed();
-      // All but the newline: a plain newline behind it would complete it.
-      writeFileSync(path, bytes.subarray(0, -1), { flag: "a" });
-      throw systemError("ENOSPC");
-    };
-    await expect(store.commit(task, 2, aChange({ task: newText }))).rejects.toMatchObject({ code: "not-committed" });
-    faults.behave = undefined;
-    expect(await store.commit(task, 2, aChange({ task: taskText({ rev: 3, title: "Other" }) }))).toMatchObject({
-      kind: "committed",
-      seq: 3,
-    });
-    const reopened = await aFileStore(root);
-    expect((await reopened.read(task))?.documents["task"]).toBe(taskText({ rev: 3, title: "Other" }));
-  });
+  it(
+    "that is cut short and then refused, for a full disk, never comes alive",
+    { tags: ["s6.short-write", "s6.torn-tail"] },
+    async () => {
+      const { root, store, faults } = await setup();
+      faults.behave = ({ name, path }, proceed, input) => {
+        const bytes = input[1];
+        if (name !== "append" || !(bytes instanceof Uint8Array)) return proceed();
+        // All but the newline: a plain newline behind it would complete it.
+        writeFileSync(path, bytes.subarray(0, -1), { flag: "a" });
+        throw systemError("ENOSPC");
+      };
+      await expect(store.commit(task, 2, aChange({ task: newText }))).rejects.toMatchObject({ code: "not-committed" });
+      faults.behave = undefined;
+      expect(await store.commit(task, 2, aChange({ task: taskText({ rev: 3, title: "Other" }) }))).toMatchObject({
+        kind: "committed",
+        seq: 3,
+      });
+      const reopened = await aFileStore(root);
+      expect((await reopened.read(task))?.documents["task"]).toBe(taskText({ rev: 3, title: "Other" }));
+    },
+  );
 
   it("that always meets a torn tail gives up, in bounds", async () => {
     const { store, faults } = await setup();
@@ -122,24 +131,28 @@ describe("an append", () => {
     expect(await store.list()).toEqual([project, task]);
   });
 
-  it("after which the journal cannot be read leaves the outcome unknown, and the next call finds out", async () => {
-    const { store, faults } = await setup();
-    let appended = false;
-    faults.behave = ({ name, path }, proceed) => {
-      if (name === "append") appended = true;
-      if (appended && name === "readAt" && isJournal(path)) throw systemError("EIO");
-      return proceed();
-    };
-    await expect(store.commit(task, 2, aChange({ task: newText }, "lost-call"))).rejects.toMatchObject({
-      code: "outcome-unknown",
-    });
-    faults.behave = undefined;
-    expect((await store.history(task, 2)).map(({ callId }) => callId)).toEqual(["lost-call"]);
-    expect(await store.commit(task, 3, aChange({ task: taskText({ rev: 4 }) }))).toMatchObject({
-      kind: "committed",
-      seq: 4,
-    });
-  });
+  it(
+    "after which the journal cannot be read leaves the outcome unknown, and the next call finds out",
+    { tags: ["s6.outcome-unknown"] },
+    async () => {
+      const { store, faults } = await setup();
+      let appended = false;
+      faults.behave = ({ name, path }, proceed) => {
+        if (name === "append") appended = true;
+        if (appended && name === "readAt" && isJournal(path)) throw systemError("EIO");
+        return proceed();
+      };
+      await expect(store.commit(task, 2, aChange({ task: newText }, "lost-call"))).rejects.toMatchObject({
+        code: "outcome-unknown",
+      });
+      faults.behave = undefined;
+      expect((await store.history(task, 2)).map(({ callId }) => callId)).toEqual(["lost-call"]);
+      expect(await store.commit(task, 3, aChange({ task: taskText({ rev: 4 }) }))).toMatchObject({
+        kind: "committed",
+        seq: 4,
+      });
+    },
+  );
 });
 
 describe("a sync", () => {
@@ -157,7 +170,7 @@ describe("a sync", () => {
     return { behave, rewritten, syncs: () => count };
   }
 
-  it("happens once for a commit, and nothing is written twice", async () => {
+  it("happens once for a commit, and nothing is written twice", { tags: ["s6.one-sync"] }, async () => {
     const { store, faults } = await setup();
     await commitNow(store, task, { task: newText });
     const { behave, rewritten, syncs } = failingSync([]);
@@ -166,71 +179,85 @@ describe("a sync", () => {
     expect([syncs(), rewritten]).toEqual([1, []]);
   });
 
-  it("that fails once is done again only after the same bytes were written at the same place", async () => {
-    const { root, store, faults } = await setup();
-    await commitNow(store, task, { task: newText });
-    const offset = statSync(pathOf(root, task, "journal.jsonl")).size;
-    const { behave, rewritten, syncs } = failingSync([1]);
-    faults.behave = behave;
-    expect(await store.commit(task, 3, aChange({ task: taskText({ rev: 4 }) }))).toMatchObject({
-      kind: "committed",
-      seq: 4,
-    });
-    expect(syncs()).toBe(2);
-    expect(rewritten).toEqual([{ offset, bytes: readText(root, task, "journal.jsonl").slice(offset) }]);
-  });
+  it(
+    "that fails once is done again only after the same bytes were written at the same place",
+    { tags: ["s6.sync-again"] },
+    async () => {
+      const { root, store, faults } = await setup();
+      await commitNow(store, task, { task: newText });
+      const offset = statSync(pathOf(root, task, "journal.jsonl")).size;
+      const { behave, rewritten, syncs } = failingSync([1]);
+      faults.behave = behave;
+      expect(await store.commit(task, 3, aChange({ task: taskText({ rev: 4 }) }))).toMatchObject({
+        kind: "committed",
+        seq: 4,
+      });
+      expect(syncs()).toBe(2);
+      expect(rewritten).toEqual([{ offset, bytes: readText(root, task, "journal.jsonl").slice(offset) }]);
+    },
+  );
 
-  it("that fails twice leaves the outcome unknown; nothing is accepted until the tail was made durable", async () => {
-    const { root, store, faults, warnings } = await setup();
-    faults.behave = failingSync("all").behave;
-    await expect(store.commit(task, 2, aChange({ task: newText }, "doubtful"))).rejects.toMatchObject({
-      code: "outcome-unknown",
-    });
-    await expect(store.commit(task, 3, aChange({ task: newText }))).rejects.toMatchObject({ code: "outcome-unknown" });
-    expect((await store.read(task))?.warnings.join()).toContain("may not be durable");
-    expect(warnings.join()).toContain("it may or may not be there");
-    expect(recordsIn(task, readFileSync(pathOf(root, task, "journal.jsonl"))).map(({ callId }) => callId)).toEqual([
-      "call",
-      "call",
-      "doubtful",
-    ]);
-    const { behave, rewritten } = failingSync([]);
-    faults.behave = behave;
-    expect(await store.commit(task, 3, aChange({ task: taskText({ rev: 4 }) }))).toMatchObject({
-      kind: "committed",
-      seq: 4,
-    });
-    expect(rewritten[0]?.bytes).toContain("doubtful");
-    expect((await store.read(task))?.warnings).toEqual([]);
-    expect(differences(root, task)).toEqual([]);
-  });
+  it(
+    "that fails twice leaves the outcome unknown; nothing is accepted until the tail was made durable",
+    { tags: ["s6.outcome-unknown"] },
+    async () => {
+      const { root, store, faults, warnings } = await setup();
+      faults.behave = failingSync("all").behave;
+      await expect(store.commit(task, 2, aChange({ task: newText }, "doubtful"))).rejects.toMatchObject({
+        code: "outcome-unknown",
+      });
+      await expect(store.commit(task, 3, aChange({ task: newText }))).rejects.toMatchObject({
+        code: "outcome-unknown",
+      });
+      expect((await store.read(task))?.warnings.join()).toContain("may not be durable");
+      expect(warnings.join()).toContain("it may or may not be there");
+      expect(recordsIn(task, readFileSync(pathOf(root, task, "journal.jsonl"))).map(({ callId }) => callId)).toEqual([
+        "call",
+        "call",
+        "doubtful",
+      ]);
+      const { behave, rewritten } = failingSync([]);
+      faults.behave = behave;
+      expect(await store.commit(task, 3, aChange({ task: taskText({ rev: 4 }) }))).toMatchObject({
+        kind: "committed",
+        seq: 4,
+      });
+      expect(rewritten[0]?.bytes).toContain("doubtful");
+      expect((await store.read(task))?.warnings).toEqual([]);
+      expect(differences(root, task)).toEqual([]);
+    },
+  );
 
-  it("that failed twice is never tried again, also by a reading, before the same bytes were written at the same place", async () => {
-    const { store, faults } = await setup();
-    await commitNow(store, task, { task: newText });
-    const order: string[] = [];
-    let fails = true;
-    faults.behave = ({ name, path }, proceed, input) => {
-      if (name === "writeAt" && isJournal(path))
-        order.push(`rewrite ${Buffer.from(input[1] as Uint8Array).includes('"callId":"doubtful"')}`);
-      if (name !== "sync") return proceed();
-      order.push("sync");
-      return fails ? Promise.reject(systemError("EIO")) : proceed();
-    };
-    await expect(store.commit(task, 3, aChange({ task: taskText({ rev: 4 }) }, "doubtful"))).rejects.toMatchObject({
-      code: "outcome-unknown",
-    });
-    expect(order).toEqual(["sync", "rewrite true", "sync"]);
-    order.length = 0;
-    expect((await store.read(task))?.doubt).toContain("may not be durable");
-    expect(order.slice(0, 2)).toEqual(["rewrite true", "sync"]);
-    order.length = 0;
-    fails = false;
-    expect(await store.read(task)).not.toHaveProperty("doubt");
-    expect(order).toEqual(["rewrite true", "sync"]);
-  });
+  it(
+    "that failed twice is never tried again, also by a reading, before the same bytes were written at the same place",
+    { tags: ["s6.sync-again", "s6.outcome-unknown"] },
+    async () => {
+      const { store, faults } = await setup();
+      await commitNow(store, task, { task: newText });
+      const order: string[] = [];
+      let fails = true;
+      faults.behave = ({ name, path }, proceed, input) => {
+        if (name === "writeAt" && isJournal(path))
+          order.push(`rewrite ${Buffer.from(input[1] as Uint8Array).includes('"callId":"doubtful"')}`);
+        if (name !== "sync") return proceed();
+        order.push("sync");
+        return fails ? Promise.reject(systemError("EIO")) : proceed();
+      };
+      await expect(store.commit(task, 3, aChange({ task: taskText({ rev: 4 }) }, "doubtful"))).rejects.toMatchObject({
+        code: "outcome-unknown",
+      });
+      expect(order).toEqual(["sync", "rewrite true", "sync"]);
+      order.length = 0;
+      expect((await store.read(task))?.doubt).toContain("may not be durable");
+      expect(order.slice(0, 2)).toEqual(["rewrite true", "sync"]);
+      order.length = 0;
+      fails = false;
+      expect(await store.read(task)).not.toHaveProperty("doubt");
+      expect(order).toEqual(["rewrite true", "sync"]);
+    },
+  );
 
-  it("that failed twice for a long record is made good for the whole of it", async () => {
+  it("that failed twice for a long record is made good for the whole of it", { tags: ["s6.sync-again"] }, async () => {
     const { root, store, faults } = await setup();
     const journal = pathOf(root, task, "journal.jsonl");
     const start = statSync(journal).size;
@@ -259,7 +286,7 @@ describe("a sync", () => {
     expect(rewritten[0]?.bytes).toContain("doubtful");
   });
 
-  it("of a new stream covers its folders", async () => {
+  it("of a new stream covers its folders", { tags: ["s6.directory-sync"] }, async () => {
     const { root, store, faults } = await setup();
     const order: string[] = [];
     faults.behave = ({ name, path }, proceed) => {
@@ -296,35 +323,43 @@ describe("a journal that cannot be read", () => {
     ["readAt", "EIO"],
     ["factsOf", "EACCES"],
     ["realPath", "EACCES"],
-  ] as const)("(%s, %s) is not taken for a damaged one, takes no change, and hides no other", async (call, code) => {
-    const root = await aRootWithTask();
-    const faults: { behave: Behaviour | undefined } = { behave: fails(call, code) };
-    const disk = watchedDisk((...input) => (faults.behave ?? ((_call, proceed) => proceed()))(...input));
-    const store = await aFileStore(root, { disk });
-    const unreadable = {
-      code: "journal-unreadable",
-      message: expect.stringMatching(`^projects/shop/tasks/login-1a2b3c4d.*${code}`) as unknown,
-    };
-    await expect(store.read(task)).rejects.toMatchObject(unreadable);
-    await expect(store.commit(task, 2, aChange({ task: newText }))).rejects.toMatchObject(unreadable);
-    expect(await store.list()).toEqual([project, task]);
-    expect((await store.read(project))?.seq).toBe(1);
-    expect((await store.changes()).records.map(({ stream }) => stream)).toEqual([project]);
-    faults.behave = undefined;
-    expect((await store.read(task))?.seq).toBe(2);
-  });
+  ] as const)(
+    "(%s, %s) is not taken for a damaged one, takes no change, and hides no other",
+    { tags: ["s6.unreadable"] },
+    async (call, code) => {
+      const root = await aRootWithTask();
+      const faults: { behave: Behaviour | undefined } = { behave: fails(call, code) };
+      const disk = watchedDisk((...input) => (faults.behave ?? ((_call, proceed) => proceed()))(...input));
+      const store = await aFileStore(root, { disk });
+      const unreadable = {
+        code: "journal-unreadable",
+        message: expect.stringMatching(`^projects/shop/tasks/login-1a2b3c4d.*${code}`) as unknown,
+      };
+      await expect(store.read(task)).rejects.toMatchObject(unreadable);
+      await expect(store.commit(task, 2, aChange({ task: newText }))).rejects.toMatchObject(unreadable);
+      expect(await store.list()).toEqual([project, task]);
+      expect((await store.read(project))?.seq).toBe(1);
+      expect((await store.changes()).records.map(({ stream }) => stream)).toEqual([project]);
+      faults.behave = undefined;
+      expect((await store.read(task))?.seq).toBe(2);
+    },
+  );
 
-  it("because its project's folder cannot be listed leaves the other projects", async () => {
-    const root = await aRootWithTask();
-    const warnings: string[] = [];
-    const disk = watchedDisk(({ name, path }, proceed) => {
-      if (name === "namesIn" && path.endsWith("shop/tasks")) throw systemError("EACCES");
-      return proceed();
-    });
-    const store = await aFileStore(root, { disk, warn: (message) => warnings.push(message) });
-    expect(await store.list()).toEqual([project]);
-    expect(warnings).toEqual(["projects/shop/tasks could not be listed (EACCES)."]);
-  });
+  it(
+    "because its project's folder cannot be listed leaves the other projects",
+    { tags: ["s6.unreadable"] },
+    async () => {
+      const root = await aRootWithTask();
+      const warnings: string[] = [];
+      const disk = watchedDisk(({ name, path }, proceed) => {
+        if (name === "namesIn" && path.endsWith("shop/tasks")) throw systemError("EACCES");
+        return proceed();
+      });
+      const store = await aFileStore(root, { disk, warn: (message) => warnings.push(message) });
+      expect(await store.list()).toEqual([project]);
+      expect(warnings).toEqual(["projects/shop/tasks could not be listed (EACCES)."]);
+    },
+  );
 });
 
 describe("a document or page that cannot be written", () => {
@@ -351,6 +386,7 @@ describe("a document or page that cannot be written", () => {
     ["cut short as a page", "writeAt", () => 3],
   ] as const)(
     "(%s) is a warning on a committed change and is written with the next reading",
+    { tags: ["s6.document-late"] },
     async (_name, call, fault) => {
       const { root, store, faults, warnings } = await setup();
       faults.behave = ({ name, path }, proceed, input) =>
@@ -368,7 +404,7 @@ describe("a document or page that cannot be written", () => {
     },
   );
 
-  it("is written once more when it does not read back as written", async () => {
+  it("is written once more when it does not read back as written", { tags: ["s6.document-after-write"] }, async () => {
     const { root, store, faults } = await setup();
     let times = 0;
     faults.behave = ({ name }, proceed, input) => {
@@ -399,30 +435,58 @@ describe("a document or page that cannot be written", () => {
   });
 });
 
-describe("on Windows", () => {
-  it("tries a rename again that another process holds up, and syncs no directory", async () => {
-    const { root, faults } = await setup();
-    let held = 3;
+describe("a rename that another process holds up", () => {
+  /** Commits to a new task while the first so many renames fail. */
+  async function commitWhileHeld(windows: boolean, times: number, code: string) {
+    const root = await aRootWithTask();
+    let tries = 0;
     let directories = 0;
-    faults.behave = ({ name }, proceed) => {
-      if (name === "syncDirectory") directories += 1;
-      if (name === "replaceFile" && (held -= 1) >= 0) throw systemError("EBUSY");
-      return proceed();
+    const disk = {
+      ...watchedDisk(({ name }, proceed) => {
+        if (name === "syncDirectory") directories += 1;
+        if (name === "replaceFile" && (tries += 1) <= times) throw systemError(code);
+        return proceed();
+      }),
+      windows,
     };
-    const disk = { ...watchedDisk((call, proceed, input) => faults.behave?.(call, proceed, input)), windows: true };
     const store = await aFileStore(root, { disk });
-    await store.commit(otherTask, 0, aChange({ task: taskText({}, otherTask) }));
-    expect([held, directories]).toEqual([-1, 0]);
-    expect(differences(root, otherTask)).toEqual([]);
+    const answer = await store.commit(otherTask, 0, aChange({ task: taskText({}, otherTask) }));
+    if (answer.kind !== "committed") throw new Error(answer.kind);
+    return { tries, directories, warnings: answer.warnings.join(), different: differences(root, otherTask) };
+  }
+
+  it.each(["EPERM", "EACCES", "EBUSY"])(
+    "(%s) is tried again on Windows, where no directory is synced",
+    { tags: ["s6.windows"] },
+    async (code) => {
+      expect(await commitWhileHeld(true, 3, code)).toEqual({ tries: 4, directories: 0, warnings: "", different: [] });
+    },
+  );
+
+  it("for ever is given up in bounds, as a warning", { tags: ["s6.windows", "s6.document-late"] }, async () => {
+    const { tries, warnings, different } = await commitWhileHeld(true, 100, "EBUSY");
+    expect([tries, different]).toEqual([6, ["task"]]);
+    expect(warnings).toContain("task.json could not be written yet (EBUSY)");
+  });
+
+  it("is no such thing elsewhere", { tags: ["s6.windows"] }, async () => {
+    const { tries, directories, warnings } = await commitWhileHeld(false, 1, "EBUSY");
+    expect([tries, directories]).toEqual([1, 3]);
+    expect(warnings).toContain("could not be written yet");
   });
 });
 
 describe("opening", () => {
   it.each([
     [0x6969, "NFS"],
+    [0x517b, "SMB"],
     [0xff534d42, "SMB"],
+    [0xfe534d42, "SMB"],
     [0x01021997, "9p"],
-  ])("refuses a root on a network file system (%i, %s)", async (type, name) => {
+    [0x00c36400, "Ceph"],
+    [0x5346414f, "AFS"],
+    [0x6b414653, "AFS"],
+  ])("refuses a root on a network file system (%i, %s)", { tags: ["s6.network-file-system"] }, async (type, name) => {
     const disk = { ...nodeDisk, fileSystemType: () => type };
     const opening = createFileStore({
       root: `${aRoot()}/not/there/yet`,
@@ -433,9 +497,22 @@ describe("opening", () => {
     });
     await expect(opening).rejects.toMatchObject({
       code: "unsupported-file-system",
-      message: expect.stringContaining(name) as unknown,
+      message: `The root is on a network file system (${name}), which cannot append safely. Set root to a folder on a local disk.`,
     });
   });
+
+  it(
+    "asks the folder that is there, and the real disk answers for it",
+    { tags: ["s6.network-file-system"] },
+    async () => {
+      const root = aRoot();
+      const asked: string[] = [];
+      const disk = { ...nodeDisk, fileSystemType: (path: string) => (asked.push(path), nodeDisk.fileSystemType(path)) };
+      await aFileStore(join(root, "not", "there"), { disk });
+      expect(asked).toEqual([root]);
+      expect(nodeDisk.fileSystemType(root)).toBe(statfsSync(root).type);
+    },
+  );
 
   it("warns of a file system that may be a network's", async () => {
     const warnings: string[] = [];

@@ -56,22 +56,39 @@ describe("a journal", () => {
     expect(readAll(Buffer.from(`${one.line}\r\n${two.line}\r\n`)).seq).toBe(2);
   });
 
-  it("lets the first record after a parent win, and knows losers and what was built on them", () => {
+  it("ignores a line that ends in a space, whatever is in it", { tags: ["s6.closed-line"] }, () => {
     const one = next(start, "one");
-    const winner = next(one.record, "winner");
-    const loser = next(one.record, "loser");
-    const onLoser = next(loser.record, "on the loser");
-    const after = next(winner.record, "after");
-    const reading = readAll(Buffer.from([one, winner, loser, onLoser, after].map(({ line }) => `${line}\n`).join("")));
-    expect([reading.seq, reading.sum]).toEqual([3, after.record.sum]);
+    const lost = next(one.record, "lost");
+    const two = next(one.record, "two");
+    for (const closed of ["", "torn", one.line, lost.line, lost.line.slice(0, -1)]) {
+      const reading = readAll(Buffer.from(`${one.line}\n${closed} \n${two.line}\n`));
+      expect([closed, reading.seq, reading.sum]).toEqual([closed, 2, two.record.sum]);
+    }
   });
+
+  it(
+    "lets the first record after a parent win, and knows losers and what was built on them",
+    { tags: ["s6.first-wins", "s6.loser"] },
+    () => {
+      const one = next(start, "one");
+      const winner = next(one.record, "winner");
+      const loser = next(one.record, "loser");
+      const onLoser = next(loser.record, "on the loser");
+      const after = next(winner.record, "after");
+      const reading = readAll(
+        Buffer.from([one, winner, loser, onLoser, after].map(({ line }) => `${line}\n`).join("")),
+      );
+      expect([reading.seq, reading.sum]).toEqual([3, after.record.sum]);
+    },
+  );
 
   it.each([
     ["a record whose parent is missing", (lines: readonly string[]) => [lines[0], lines[2]]],
     ["a line of something else", (lines: readonly string[]) => [lines[0], "hello", lines[1]]],
+    ["a record with a wrong sum", (lines: readonly string[]) => [lines[0]?.replace(/.{3}"}$/, 'abc"}'), lines[1]]],
     ["an empty line", (lines: readonly string[]) => [lines[0], "", lines[1]]],
     ["a right sum over wrong fields", () => ['{"id":"x"']],
-  ])("takes %s for damage and names the line", (_name, damage) => {
+  ])("takes %s for damage and names the line", { tags: ["s6.damage"] }, (_name, damage) => {
     const one = next(start, "one");
     const two = next(one.record, "two");
     const three = next(two.record, "three");
@@ -115,16 +132,20 @@ describe("an append of two records that was cut at any byte", () => {
     ],
   ];
 
-  it.each(tails)("%s, opens, counts whole lines only, and takes the next record", (_name, tail) => {
-    for (let cut = 0; cut <= group.length; cut += 1) {
-      const { bytes, seq } = tail(cut);
-      const reading = readAll(Buffer.concat([before, bytes]));
-      expect([cut, reading.seq]).toEqual([cut, seq]);
-      const after = next(reading, "after");
-      const later = readAll(appendTo(Buffer.concat([before, bytes]), after.line));
-      expect([cut, later.seq, later.sum]).toEqual([cut, seq + 1, after.record.sum]);
-    }
-  });
+  it.each(tails)(
+    "%s, opens, counts whole lines only, and takes the next record",
+    { tags: ["s6.torn-tail"] },
+    (_name, tail) => {
+      for (let cut = 0; cut <= group.length; cut += 1) {
+        const { bytes, seq } = tail(cut);
+        const reading = readAll(Buffer.concat([before, bytes]));
+        expect([cut, reading.seq]).toEqual([cut, seq]);
+        const after = next(reading, "after");
+        const later = readAll(appendTo(Buffer.concat([before, bytes]), after.line));
+        expect([cut, later.seq, later.sum]).toEqual([cut, seq + 1, after.record.sum]);
+      }
+    },
+  );
 
   it("is damage in the one place where a racer's record could as well be a valid one behind a changed newline", () => {
     const line = next(base.record, "x", "a Job").line;
@@ -133,7 +154,7 @@ describe("an append of two records that was cut at any byte", () => {
     expect(readAll(Buffer.from(`${base.line}\n${rest.slice(0, -1)}${racer.line}\n`)).seq).toBe(1);
   });
 
-  it("never lets a rest come alive, whatever is appended later", () => {
+  it("never lets a rest come alive, whatever is appended later", { tags: ["s6.torn-tail", "s6.closed-line"] }, () => {
     for (let cut = 1; cut <= group.length; cut += 1) {
       if (!isTorn(cut)) continue;
       const torn = Buffer.concat([before, group.subarray(0, cut)]);
@@ -150,7 +171,7 @@ describe("an append of two records that was cut at any byte", () => {
 });
 
 describe("one flipped bit", () => {
-  it("is an error or changes nothing", () => {
+  it("is an error or changes nothing", { tags: ["s6.damage"] }, () => {
     const one = next(start, "one");
     const two = next(one.record, "two", "a Job * of J");
     const loser = next(one.record, "loser");
@@ -212,7 +233,7 @@ describe("writers that meet in any order, some of them cut short", () => {
     cutPermille: fc.oneof(fc.constant(1000), fc.nat(1000)),
   });
 
-  it("never lose, double or revive a record, and never see damage", () => {
+  it("never lose, double or revive a record, and never see damage", { tags: ["s6.optimistic", "s6.loser"] }, () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         let file = Buffer.alloc(0);

@@ -70,26 +70,34 @@ async function expectSound(root: string, acknowledged: readonly string[]): Promi
   return calls.length;
 }
 
-it("loses nothing and doubles nothing when three processes change one task at the same time", async () => {
-  const root = await setup();
-  const workers = ["a", "b", "c"].map((name) => startWorker(root, name, 40));
-  for (const { ended } of workers) expect(await ended).toEqual({ code: 0, complaints: "" });
-  const acknowledged = workers.flatMap((one) => one.acknowledged());
-  expect(acknowledged).toHaveLength(120);
-  expect(await expectSound(root, acknowledged)).toBe(120);
-  expect(readdirSync(pathOf(root, task, "steps")).filter((name) => /\.\d+$/.test(name))).toEqual([]);
-});
+it(
+  "loses nothing and doubles nothing when three processes change one task at the same time",
+  { tags: ["s6.optimistic"] },
+  async () => {
+    const root = await setup();
+    const workers = ["a", "b", "c"].map((name) => startWorker(root, name, 40));
+    for (const { ended } of workers) expect(await ended).toEqual({ code: 0, complaints: "" });
+    const acknowledged = workers.flatMap((one) => one.acknowledged());
+    expect(acknowledged).toHaveLength(120);
+    expect(await expectSound(root, acknowledged)).toBe(120);
+    expect(readdirSync(pathOf(root, task, "steps")).filter((name) => /\.\d+$/.test(name))).toEqual([]);
+  },
+);
 
-it("loses no acknowledged change when processes are killed in the middle of their work", async () => {
-  const root = await setup();
-  const acknowledged: string[] = [];
-  for (let round = 0; round < 6; round += 1) {
-    const workers = ["x", "y"].map((name) => startWorker(root, `${name}${round}`, 1000));
-    await Promise.all(workers.map(({ reaches }) => reaches(3 + round)));
-    for (const { child } of workers) child.kill("SIGKILL");
-    await Promise.all(workers.map(({ ended }) => ended));
-    acknowledged.push(...workers.flatMap((one) => one.acknowledged()));
-    await expectSound(root, acknowledged);
-  }
-  expect(acknowledged.length).toBeGreaterThan(30);
-});
+it(
+  "loses no acknowledged change when processes are killed in the middle of their work",
+  { tags: ["s6.optimistic", "s6.redone"] },
+  async () => {
+    const root = await setup();
+    const acknowledged: string[] = [];
+    for (let round = 0; round < 6; round += 1) {
+      const workers = ["x", "y"].map((name) => startWorker(root, `${name}${round}`, 1000));
+      await Promise.all(workers.map(({ reaches }) => reaches(3 + round)));
+      for (const { child } of workers) child.kill("SIGKILL");
+      await Promise.all(workers.map(({ ended }) => ended));
+      acknowledged.push(...workers.flatMap((one) => one.acknowledged()));
+      await expectSound(root, acknowledged);
+    }
+    expect(acknowledged.length).toBeGreaterThan(30);
+  },
+);

@@ -51,20 +51,24 @@ async function setup(call: keyof Disk, callId: string, happen: (root: string) =>
 }
 
 describe("another writer's record", () => {
-  it("that comes before the append makes it a conflict that never comes alive", async () => {
-    const { root, store } = await setup("append", "call", (where) => commitOfAnother(where, theirs, true));
-    expect(await store.commit(task, 2, aChange({ task: mine }, "mine"))).toEqual({ kind: "conflict" });
-    expect(readText(root, task, "journal.jsonl")).toContain('"callId":"mine"');
-    expect((await store.history(task, 0)).map(({ callId }) => callId)).toEqual(["call", "call", "theirs"]);
-    expect((await store.read(task))?.documents["task"]).toBe(theirs);
-    expect(await store.commit(task, 3, aChange({ task: mine }, "mine again"))).toMatchObject({
-      kind: "committed",
-      seq: 4,
-    });
-    const reopened = await aFileStore(root);
-    expect((await reopened.history(task, 2)).map(({ callId }) => callId)).toEqual(["theirs", "mine again"]);
-    expect([differences(root, task), asides(root, task)]).toEqual([[], []]);
-  });
+  it(
+    "that comes before the append makes it a conflict that never comes alive",
+    { tags: ["s6.first-wins", "s6.loser"] },
+    async () => {
+      const { root, store } = await setup("append", "call", (where) => commitOfAnother(where, theirs, true));
+      expect(await store.commit(task, 2, aChange({ task: mine }, "mine"))).toEqual({ kind: "conflict" });
+      expect(readText(root, task, "journal.jsonl")).toContain('"callId":"mine"');
+      expect((await store.history(task, 0)).map(({ callId }) => callId)).toEqual(["call", "call", "theirs"]);
+      expect((await store.read(task))?.documents["task"]).toBe(theirs);
+      expect(await store.commit(task, 3, aChange({ task: mine }, "mine again"))).toMatchObject({
+        kind: "committed",
+        seq: 4,
+      });
+      const reopened = await aFileStore(root);
+      expect((await reopened.history(task, 2)).map(({ callId }) => callId)).toEqual(["theirs", "mine again"]);
+      expect([differences(root, task), asides(root, task)]).toEqual([[], []]);
+    },
+  );
 
   it.each([
     ["sync", true],
@@ -77,6 +81,7 @@ describe("another writer's record", () => {
     ["truncate", false],
   ] as const)(
     "that comes before %s (its document written: %s) is not covered by the older document",
+    { tags: ["s6.commit-order"] },
     async (call, writes) => {
       const { root, store } = await setup(call, '"mine"', (where) => commitOfAnother(where, theirs, writes));
       const answer = await store.commit(task, 2, aChange({ task: mine }, "mine"));
@@ -153,18 +158,22 @@ describe("another writer's record", () => {
 });
 
 describe("two stores in one process", () => {
-  it("let exactly one of two changes of the same state through, every time", async () => {
-    const root = await aRootWithTask();
-    const stores = [await aFileStore(root), await aFileStore(root)];
-    for (let seq = 2; seq < 30; seq += 1) {
-      const answers = await Promise.all(
-        stores.map((store, index) =>
-          store.commit(task, seq, aChange({ task: taskText({ rev: seq, title: "x".repeat(index * 9) }) })),
-        ),
-      );
-      expect(answers.map(({ kind }) => kind).sort()).toEqual(["committed", "conflict"]);
-      expect(differences(root, task)).toEqual([]);
-    }
-    expect(asides(root, task)).toEqual([]);
-  });
+  it(
+    "let exactly one of two changes of the same state through, every time",
+    { tags: ["s6.optimistic", "s6.first-wins"] },
+    async () => {
+      const root = await aRootWithTask();
+      const stores = [await aFileStore(root), await aFileStore(root)];
+      for (let seq = 2; seq < 30; seq += 1) {
+        const answers = await Promise.all(
+          stores.map((store, index) =>
+            store.commit(task, seq, aChange({ task: taskText({ rev: seq, title: "x".repeat(index * 9) }) })),
+          ),
+        );
+        expect(answers.map(({ kind }) => kind).sort()).toEqual(["committed", "conflict"]);
+        expect(differences(root, task)).toEqual([]);
+      }
+      expect(asides(root, task)).toEqual([]);
+    },
+  );
 });

@@ -180,29 +180,33 @@ async function tasksOf(store: Store, stream: Stream) {
 }
 
 describe.each(scenarios)("$name", (scenario) => {
-  it.each(ways)("survives the death of its process at every call, stopped %s it", async (way) => {
-    const prepare = setup();
-    const intact = await prepare(scenario);
-    const observer = await aFileStore(intact);
-    const base = await observer.read(scenario.stream);
-    await observer.close();
-    for (let stopAt = 1; ; stopAt += 1) {
-      const root = await prepare(scenario);
-      const { disk, done, isDead } = mortalDisk(stopAt, way);
-      const store = await aFileStore(root, { disk });
-      const { acknowledged } = await attempt(store, scenario);
-      const where = `${way} call ${stopAt}: ${done.at(-1)?.name} ${done.at(-1)?.path.slice(root.length)}`;
-      await expectSound(root, scenario, base, acknowledged && !isDead(), where);
-      const edited = scenario.name.includes("edited") ? ["task.json.edited-20260304T050607Z"] : [];
-      const kept = scenario.stream === task ? asides(root, task) : [];
-      expect(kept, where).toEqual(edited);
-      if (!isDead()) {
-        expect(acknowledged).toBe(true);
-        expect(stopAt).toBeGreaterThan(4);
-        return;
+  it.each(ways)(
+    "survives the death of its process at every call, stopped %s it",
+    { tags: ["s6.redone"] },
+    async (way) => {
+      const prepare = setup();
+      const intact = await prepare(scenario);
+      const observer = await aFileStore(intact);
+      const base = await observer.read(scenario.stream);
+      await observer.close();
+      for (let stopAt = 1; ; stopAt += 1) {
+        const root = await prepare(scenario);
+        const { disk, done, isDead } = mortalDisk(stopAt, way);
+        const store = await aFileStore(root, { disk });
+        const { acknowledged } = await attempt(store, scenario);
+        const where = `${way} call ${stopAt}: ${done.at(-1)?.name} ${done.at(-1)?.path.slice(root.length)}`;
+        await expectSound(root, scenario, base, acknowledged && !isDead(), where);
+        const edited = scenario.name.includes("edited") ? ["task.json.edited-20260304T050607Z"] : [];
+        const kept = scenario.stream === task ? asides(root, task) : [];
+        expect(kept, where).toEqual(edited);
+        if (!isDead()) {
+          expect(acknowledged).toBe(true);
+          expect(stopAt).toBeGreaterThan(4);
+          return;
+        }
       }
-    }
-  });
+    },
+  );
 });
 
 describe("a change that was acknowledged", () => {
@@ -219,55 +223,59 @@ describe("a change that was acknowledged", () => {
     ],
   ];
 
-  it.each(losses)("survives a power cut at every call that keeps %s of what was not synced", async (_name, lose) => {
-    for (const scenario of scenarios.filter(({ name }) => !name.includes("edited"))) {
-      const prepare = setup();
-      for (let stopAt = 1; ; stopAt += 1) {
-        const root = await prepare(scenario);
-        const journal = pathOf(root, scenario.stream, "journal.jsonl");
-        const written = new Set<string>();
-        const syncedDirectories = new Set<string>();
-        let durable = readOrNothing(journal).length;
-        let calls = 0;
-        let dead = false;
-        const disk = watchedDisk((call, proceed, input) => {
-          if (call.name === "close") return proceed();
-          if (dead) throw systemError("DEAD");
-          if (isWrite(call) && (calls += 1) === stopAt) {
-            dead = true;
-            throw systemError("DEAD");
+  it.each(losses)(
+    "survives a power cut at every call that keeps %s of what was not synced",
+    { tags: ["s6.redone"] },
+    async (_name, lose) => {
+      for (const scenario of scenarios.filter(({ name }) => !name.includes("edited"))) {
+        const prepare = setup();
+        for (let stopAt = 1; ; stopAt += 1) {
+          const root = await prepare(scenario);
+          const journal = pathOf(root, scenario.stream, "journal.jsonl");
+          const written = new Set<string>();
+          const syncedDirectories = new Set<string>();
+          let durable = readOrNothing(journal).length;
+          let calls = 0;
+          let dead = false;
+          const disk = watchedDisk((call, proceed, input) => {
+            if (call.name === "close") return proceed();
+            if (dead) throw systemError("DEAD");
+            if (isWrite(call) && (calls += 1) === stopAt) {
+              dead = true;
+              throw systemError("DEAD");
+            }
+            const result = proceed();
+            if (call.name === "syncDirectory") syncedDirectories.add(call.path);
+            if (call.name === "replaceFile" || call.name === "writeAt") written.add(call.path);
+            if (call.name === "sync") {
+              expect(input).toHaveLength(1);
+              const length = statSync(journal).size;
+              return (result as Promise<void>).then(() => void (durable = length));
+            }
+            return result;
+          });
+          const observer = await aFileStore(await prepare(scenario));
+          const base = await observer.read(scenario.stream);
+          await observer.close();
+          const store = await aFileStore(root, { disk });
+          const { acknowledged } = await attempt(store, scenario);
+          losePower(root, scenario, journal, durable, written, syncedDirectories, lose);
+          await expectSound(
+            root,
+            scenario,
+            base,
+            acknowledged && !dead,
+            `power cut at call ${stopAt} of ${scenario.name}`,
+          );
+          if (scenario.stream === task) expect(asides(root, task)).toEqual([]);
+          if (!dead) {
+            expect(acknowledged).toBe(true);
+            break;
           }
-          const result = proceed();
-          if (call.name === "syncDirectory") syncedDirectories.add(call.path);
-          if (call.name === "replaceFile" || call.name === "writeAt") written.add(call.path);
-          if (call.name === "sync") {
-            expect(input).toHaveLength(1);
-            const length = statSync(journal).size;
-            return (result as Promise<void>).then(() => void (durable = length));
-          }
-          return result;
-        });
-        const observer = await aFileStore(await prepare(scenario));
-        const base = await observer.read(scenario.stream);
-        await observer.close();
-        const store = await aFileStore(root, { disk });
-        const { acknowledged } = await attempt(store, scenario);
-        losePower(root, scenario, journal, durable, written, syncedDirectories, lose);
-        await expectSound(
-          root,
-          scenario,
-          base,
-          acknowledged && !dead,
-          `power cut at call ${stopAt} of ${scenario.name}`,
-        );
-        if (scenario.stream === task) expect(asides(root, task)).toEqual([]);
-        if (!dead) {
-          expect(acknowledged).toBe(true);
-          break;
         }
       }
-    }
-  });
+    },
+  );
 
   function losePower(
     root: string,

@@ -1,4 +1,5 @@
 /** create_project: the id that follows from a name, and the directory that a project may work in. */
+import { createHash } from "node:crypto";
 import { mkdir, symlink, writeFile, readdir, realpath } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
@@ -14,22 +15,30 @@ describe("the id of a project", () => {
     ["--a--b--", "a-b"],
     [`${"a".repeat(59)} b`, "a".repeat(59)],
     ["a".repeat(200), "a".repeat(60)],
-  ])("that follows from %j is in plain letters, digits and dashes", async (name, expected) => {
-    const { projectId } = await createBench().done("create_project", aProject({ name }));
-    expect(projectId).toBe(expected);
-    expect(projectId).toMatch(/^[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?$/);
-  });
+  ])(
+    "that follows from %j is in plain letters, digits and dashes",
+    { tags: ["s3.project-slug"] },
+    async (name, expected) => {
+      const { projectId } = await createBench().done("create_project", aProject({ name }));
+      expect(projectId).toBe(expected);
+      expect(projectId).toMatch(/^[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?$/);
+    },
+  );
 
-  it("made from a name without plain letters is `project-` and 8 hex digits, the same for the same name", async () => {
-    const one = await createBench().done("create_project", aProject({ name: "界面" }));
-    const same = await createBench().done("create_project", aProject({ name: "界面" }));
-    const other = await createBench().done("create_project", aProject({ name: "界" }));
-    expect(one["projectId"]).toMatch(/^project-[0-9a-f]{8}$/);
-    expect(same["projectId"]).toBe(one["projectId"]);
-    expect(other["projectId"]).not.toBe(one["projectId"]);
-  });
+  it(
+    "made from a name without plain letters is `project-` and 8 hex digits, the same for the same name",
+    { tags: ["s3.empty-slug"] },
+    async () => {
+      const one = await createBench().done("create_project", aProject({ name: "界面" }));
+      const same = await createBench().done("create_project", aProject({ name: "界面" }));
+      const other = await createBench().done("create_project", aProject({ name: "界" }));
+      expect(one["projectId"]).toBe(`project-${createHash("sha256").update("界面").digest("hex").slice(0, 8)}`);
+      expect(same["projectId"]).toBe(one["projectId"]);
+      expect(other["projectId"]).not.toBe(one["projectId"]);
+    },
+  );
 
-  it("that is taken is refused, and the project that has it is named", async () => {
+  it("that is taken is refused, and the project that has it is named", { tags: ["s3.project-id-taken"] }, async () => {
     const bench = createBench();
     await bench.done("create_project", aProject({ name: "Shop" }));
     const refusal = await bench.refused("create_project", aProject({ name: "shop!" }));

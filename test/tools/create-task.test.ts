@@ -1,4 +1,5 @@
 /** create_task and create_step: what becomes of the parameters, and what is refused before anything is made. */
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { aProject, aStep, aTask, createBench, type BenchOptions } from "../support/bench.ts";
 import { owner, wakeUp } from "../support/callers.ts";
@@ -16,35 +17,39 @@ const check = (fields: Readonly<Record<string, unknown>> = {}) => ({
 const npm = { checks: { allow: ["npm"] } };
 
 describe("a created task", () => {
-  it("is a draft in one record that names its flow, and its steps end with the acceptance review", async () => {
-    const bench = await setup();
-    const answer = await bench.call("create_task", aTask({ steps: [aStep(), aStep({ id: "own" }), aStep()] }));
-    const taskId = String(answer.details["taskId"]);
-    expect(answer.details).toStrictEqual({
-      taskId,
-      taskPath: `/memory/projects/shop/tasks/${taskId}/task.json`,
-      stepIds: ["step-01", "own", "step-03", "acceptance"],
-      flowId: "flow-1",
-    });
-    expect(answer.text).toContain("start_task");
-    expect(taskId).toMatch(/^login-[0-9a-f]{8}$/);
-    const [record, ...more] = await bench.history({ projectId: "shop", taskId });
-    expect(more).toStrictEqual([]);
-    expect(record).toMatchObject({ seq: 1, tool: "create_task", event: { type: "TaskCreated", flowId: "flow-1" } });
-    const { task, steps } = await bench.state(taskId);
-    expect(task).toMatchObject({
-      status: "draft",
-      flowId: "flow-1",
-      acceptanceCriteria: [{ id: "a1", text: "It works." }],
-      dependsOn: [],
-    });
-    expect(steps.map((step) => step.dependsOn)).toStrictEqual([
-      [],
-      ["step-01"],
-      ["own"],
-      ["step-01", "own", "step-03"],
-    ]);
-  });
+  it(
+    "is a draft in one record that names its flow, and its steps end with the acceptance review",
+    { tags: ["s3.task-id", "s3.criterion-ids"] },
+    async () => {
+      const bench = await setup();
+      const answer = await bench.call("create_task", aTask({ steps: [aStep(), aStep({ id: "own" }), aStep()] }));
+      const taskId = String(answer.details["taskId"]);
+      expect(answer.details).toStrictEqual({
+        taskId,
+        taskPath: `/memory/projects/shop/tasks/${taskId}/task.json`,
+        stepIds: ["step-01", "own", "step-03", "acceptance"],
+        flowId: "flow-1",
+      });
+      expect(answer.text).toContain("start_task");
+      expect(taskId).toMatch(/^login-[0-9a-f]{8}$/);
+      const [record, ...more] = await bench.history({ projectId: "shop", taskId });
+      expect(more).toStrictEqual([]);
+      expect(record).toMatchObject({ seq: 1, tool: "create_task", event: { type: "TaskCreated", flowId: "flow-1" } });
+      const { task, steps } = await bench.state(taskId);
+      expect(task).toMatchObject({
+        status: "draft",
+        flowId: "flow-1",
+        acceptanceCriteria: [{ id: "a1", text: "It works." }],
+        dependsOn: [],
+      });
+      expect(steps.map((step) => step.dependsOn)).toStrictEqual([
+        [],
+        ["step-01"],
+        ["own"],
+        ["step-01", "own", "step-03"],
+      ]);
+    },
+  );
 
   it("remembers the chat that it came from, beside the journal and not in it", async () => {
     const bench = await setup();
@@ -66,21 +71,32 @@ describe("a created task", () => {
     expect(await bench.done("create_task", aTask())).toMatchObject({ stepIds: ["step-01"] });
   });
 
-  it("gets another id than one of the same title", async () => {
+  it("gets another id than one of the same title", { tags: ["s3.task-id"] }, async () => {
     const bench = await setup();
     const one = await bench.done("create_task", aTask());
     const other = await bench.done("create_task", aTask());
     expect(one["taskId"]).not.toBe(other["taskId"]);
   });
 
-  it("has an id also when its title has no plain letters", async () => {
+  it("has an id also when its title has no plain letters", { tags: ["s3.empty-slug"] }, async () => {
     const bench = await setup();
+    const start = `task-${createHash("sha256").update("界面").digest("hex").slice(0, 8)}`;
     expect((await bench.done("create_task", aTask({ title: "界面" })))["taskId"]).toMatch(
-      /^task-[0-9a-f]{8}-[0-9a-f]{8}$/,
+      new RegExp(`^${start}-[0-9a-f]{8}$`),
     );
   });
 
-  it("fills in the time limit of a check", async () => {
+  it.each([
+    ["  Sign in & out ", "sign-in-out"],
+    ["--a--", "a"],
+    [`${"a".repeat(59)} b`, "a".repeat(59)],
+    ["a".repeat(200), "a".repeat(60)],
+  ])("has an id that follows from its title %j", { tags: ["s3.task-id"] }, async (title, start) => {
+    const bench = await setup();
+    expect((await bench.done("create_task", aTask({ title })))["taskId"]).toMatch(new RegExp(`^${start}-[0-9a-f]{8}$`));
+  });
+
+  it("fills in the time limit of a check", { tags: ["s3.bound-checks"] }, async () => {
     const bench = await setup({ config: npm });
     const { taskId } = await bench.done(
       "create_task",

@@ -246,18 +246,22 @@ describe("the same call twice", () => {
 });
 
 describe("a change of which nobody knows whether it is durable", () => {
-  it.each(names)("by %s is not told to stand when the call is made again, until it is made durable", async (name) => {
-    const disk = aDiskThatFails();
-    const { bench, call } = await setup(name, await aStoreOn(disk.disk));
-    disk.fails(true);
-    expect((await call()).details).toMatchObject({ refused: { code: "outcome-unknown" } });
-    expect((await call()).details).toMatchObject({ refused: { code: "outcome-unknown" } });
-    disk.fails(false);
-    const records = async () => (await bench.store.changes()).records.length;
-    const before = await records();
-    expect((await call()).details).not.toHaveProperty("refused");
-    expect(await records(), "the first one counts").toBe(before);
-  });
+  it.each(names)(
+    "by %s is not told to stand when the call is made again, until it is made durable",
+    { tags: ["s6.retry-finds-out"] },
+    async (name) => {
+      const disk = aDiskThatFails();
+      const { bench, call } = await setup(name, await aStoreOn(disk.disk));
+      disk.fails(true);
+      expect((await call()).details).toMatchObject({ refused: { code: "outcome-unknown" } });
+      expect((await call()).details).toMatchObject({ refused: { code: "outcome-unknown" } });
+      disk.fails(false);
+      const records = async () => (await bench.store.changes()).records.length;
+      const before = await records();
+      expect((await call()).details).not.toHaveProperty("refused");
+      expect(await records(), "the first one counts").toBe(before);
+    },
+  );
 });
 
 describe("a task that was made while the process died before it could remember the chat", () => {
@@ -273,7 +277,7 @@ describe("a task that was made while the process died before it could remember t
 });
 
 describe("a change that another writer came before", () => {
-  it("is decided again on the new state", async () => {
+  it("is decided again on the new state", { tags: ["s6.decide-again"] }, async () => {
     const bench = createBench();
     const taskId = await bench.started();
     const answers = await Promise.all(
@@ -291,7 +295,7 @@ describe("a change that another writer came before", () => {
     expect(answers.filter((answer) => "refused" in answer.details)).toHaveLength(2);
   });
 
-  it("is refused as busy when that never ends, and nothing is left", async () => {
+  it("is refused as busy when that never ends, and nothing is left", { tags: ["s6.decide-again"] }, async () => {
     const bench = createBench();
     const taskId = await bench.started();
     const desk = bench.desk();

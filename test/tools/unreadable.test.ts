@@ -1,5 +1,5 @@
 /** Copied, damaged and newer projects and tasks, on real files: they are named, and stand in nobody's way. */
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -8,7 +8,18 @@ import { createFileStore } from "../../src/store/file-store.ts";
 import { createTaskReader } from "../../src/tools/task-reader.ts";
 import type { StatusDetails } from "../../src/schema/details.ts";
 import { findTask } from "../../src/tools/tool.ts";
-import { aProject, aTask, createBench, type Bench } from "../support/bench.ts";
+import type { Caller } from "../../src/tools/desk.ts";
+import {
+  aBuilderReport,
+  aJudgement,
+  aProject,
+  aStep,
+  aTask,
+  createBench,
+  tools,
+  type Bench,
+  type ToolName,
+} from "../support/bench.ts";
 import { momentOf } from "../support/histories.ts";
 
 async function setup() {
@@ -60,6 +71,14 @@ async function setup() {
   };
 }
 
+/** Every file below a folder with its content. */
+function contentsOf(folder: string): readonly (readonly [string, string])[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((name) => !statSync(path.join(folder, name)).isDirectory())
+    .toSorted()
+    .map((name) => [name, readFileSync(path.join(folder, name), "utf8")] as const);
+}
+
 async function statusOf(bench: Bench, parameters: Readonly<Record<string, unknown>> = {}) {
   const { text, details } = await bench.call("get_status", parameters);
   if ("refused" in details) throw new Error(text);
@@ -89,6 +108,46 @@ describe("a copied project folder", { tags: ["s5.status-shows-unreadable"] }, ()
     expect(details.task?.warnings.join()).toContain("read-only (project-copied)");
     expect(details.next.join()).not.toContain("set_");
   });
+
+  it(
+    "refuses every change of what is in it, also by the runs of its tasks, and nothing in it changes",
+    { tags: ["s3.project-copied", "s3.project-copied-tools"] },
+    async () => {
+      const { bench, reader, root, copyProject } = await setup();
+      const queued = await bench.started({ title: "Queued" });
+      const building = await bench.started({ title: "Building" });
+      const builder = await bench.launched(building, "step-01", "builder");
+      const reviewing = await bench.started({ title: "Reviewing" });
+      await bench.built(reviewing);
+      const qa = await bench.launched(reviewing, "step-01", "qa");
+      const draft = String((await bench.done("create_task", aTask({ title: "Draft" })))["taskId"]);
+      copyProject("shop-copy");
+      rmSync(path.join(root, "projects", "shop"), { recursive: true });
+      const calls: readonly (readonly [ToolName, Readonly<Record<string, unknown>>, Caller?])[] = [
+        ["create_task", aTask({ projectId: "shop-copy" })],
+        ["create_step", { taskId: queued, ...aStep() }],
+        ["start_task", { taskId: draft }],
+        ["set_task_status", { taskId: queued, status: "cancelled" }],
+        ["set_step_status", { taskId: queued, stepId: "step-01", status: "skipped", reason: "No." }],
+        ["record_builder_result", aBuilderReport(), builder.caller()],
+        ["record_qa_result", aJudgement(), qa.caller()],
+      ];
+      const before = contentsOf(root);
+      for (const [tool, parameters, caller] of calls)
+        expect([tool, (await bench.call(tool, parameters, caller)).details]).toMatchObject([
+          tool,
+          { refused: { code: "project-copied", reason: expect.stringMatching("copy") as unknown } },
+        ]);
+      const changing = tools.filter((tool) => tool.readsOnly !== true).map((tool) => tool.name);
+      expect(changing.filter((name) => !calls.some(([tool]) => tool === name))).toStrictEqual(["create_project"]);
+      expect((await bench.call("create_project", aProject({ name: "Shop copy" }))).details).toMatchObject({
+        refused: { code: "id-taken" },
+      });
+      expect(contentsOf(root)).toStrictEqual(before);
+      expect(await reader.unfinished()).toStrictEqual([]);
+      expect(await reader.read({ projectId: "shop-copy", taskId: queued })).toBeUndefined();
+    },
+  );
 
   it("is named as read-only beside the original", async () => {
     const { bench, copyProject } = await setup();
@@ -221,17 +280,31 @@ describe("a damaged task", { tags: ["s5.status-shows-unreadable"] }, () => {
 });
 
 describe("a task of a newer version", { tags: ["s5.status-shows-unreadable"] }, () => {
-  it("is refused as such by every tool, and stands in nobody's way", async () => {
-    const { bench, reader, renew } = await setup();
+  it("is refused as such by every tool, and stands in nobody's way", { tags: ["s3.newer-schema"] }, async () => {
+    const { bench, reader, renew, root } = await setup();
     const sibling = await bench.started({ title: "Sibling" });
     const taskId = await bench.started({ title: "Newer" });
+    const run = await bench.launched(taskId, "step-01", "builder");
     await renew(taskId);
-    for (const [tool, parameters] of [
-      ["get_status", { taskId }],
-      ["set_task_status", { taskId, status: "paused" }],
-      ["start_task", { taskId }],
+    const before = contentsOf(root);
+    for (const [tool, parameters, caller] of [
+      ["get_status", { taskId }, undefined],
+      ["create_step", { taskId, ...aStep() }, undefined],
+      ["set_task_status", { taskId, status: "paused" }, undefined],
+      ["set_step_status", { taskId, stepId: "step-01", status: "skipped", reason: "No." }, undefined],
+      ["start_task", { taskId }, undefined],
+      ["record_builder_result", aBuilderReport(), run.caller()],
     ] as const)
-      expect((await bench.call(tool, parameters)).details).toMatchObject({ refused: { code: "newer-schema" } });
+      expect([tool, (await bench.call(tool, parameters, caller)).details]).toMatchObject([
+        tool,
+        {
+          refused: {
+            code: "newer-schema",
+            reason: "task.json has schemaVersion 2; this version of the plugin knows 1. Update the plugin.",
+          },
+        },
+      ]);
+    expect(contentsOf(root)).toStrictEqual(before);
     expect((await statusOf(bench)).details.projects[0]?.warnings.join()).toContain(
       `task ${taskId} is unreadable (newer-schema)`,
     );
