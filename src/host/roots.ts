@@ -53,10 +53,18 @@ export async function openRoots(): Promise<readonly OpenRoot[]> {
   return settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
 }
 
-/** The folders that the configuration names now: the configured root, or the workspace of every agent. */
+/** The folders that the configuration names now: the configured root, or the workspace of every agent that may orchestrate. */
 export function namedRoots(host: Host): readonly string[] {
   const settings = host.settings();
-  const roots = host.agentIds().map((agentId) => rootFor(settings, host.workspaceOf(agentId)));
+  const { roles, orchestrators } = settings;
+  const mayOrchestrate = (agentId: string) =>
+    agentId !== roles.builder.agentId &&
+    agentId !== roles.qa.agentId &&
+    (orchestrators === undefined || orchestrators.includes(agentId));
+  const roots = host
+    .agentIds()
+    .filter(mayOrchestrate)
+    .map((agentId) => rootFor(settings, host.workspaceOf(agentId)));
   return [...new Set(roots.filter((root) => root !== undefined))];
 }
 

@@ -1,0 +1,327 @@
+/** OpenClaw's flow record of a task: made, brought up to the journal, matched and settled. */
+import { describe, expect, it } from "vitest";
+import {
+  createFlow,
+  createFlowRecords,
+  readFlow,
+  settleFlows,
+  youngMs,
+  type KnownTask,
+} from "../../src/host/flow-records.ts";
+import { aBuilderReport, aTask, createBench } from "../support/bench.ts";
+import { createFakeHost } from "../support/fake-host.ts";
+
+const root = "/srv/work";
+const owner = "agent:main:chat";
+
+/** A task whose flow was made as the tool makes it. `sync` does what the driver does after each commit. */
+async function setup() {
+  const fake = createFakeHost();
+  const bench = createBench();
+  const records = createFlowRecords(fake.host, root, bench.store);
+  const taskId = await bench.started();
+  const stream = { projectId: "shop", taskId };
+  const flowId = (await bench.state(taskId)).task.flowId;
+  const { stateJson } = fake.flow(
+    await createFlow(fake.host, root, { sessionKey: owner, projectId: "shop", taskId, title: "Login" }),
+  );
+  fake.flows.splice(0);
+  const made = fake.has({ flowId: flowId ?? "", stateJson, currentStep: "await-start" });
+  const sync = async () => {
+    const snapshot = await bench.store.read(stream);
+    return records.sync(stream, await bench.state(taskId), { seq: snapshot?.seq ?? 0, sum: snapshot?.sum ?? "" });
+  };
+  return { ...fake, bench, records, taskId, stream, made, sync };
+}
+
+const pausing = (taskId: string, status = "paused") => ({ taskId, status, reason: "Because." });
+
+describe("the flow record of a new task", () => {
+  const request = { sessionKey: owner, projectId: "shop", taskId: "login-1", title: "Login" };
+
+  it(
+    "is the task's, of the session that creates it, and waits for the start",
+    { tags: ["s7.flow-created"] },
+    async () => {
+      const { host, flow } = createFakeHost();
+      const made = flow(await createFlow(host, root, request));
+      expect(made).toMatchObject({
+        owner,
+        controllerId: "project-orchestrator/task",
+        goal: "Login",
+        status: "waiting",
+        currentStep: "await-start",
+        stateJson: { projectId: "shop", taskId: "login-1" },
+      });
+      expect(JSON.stringify(made.stateJson)).not.toContain(root);
+    },
+  );
+
+  it("is null where the host cannot make one now", { tags: ["s7.flow-null-then-made"] }, async () => {
+    const { host, fail, logged } = createFakeHost();
+    fail("agent unavailable during gateway startup");
+    expect(await createFlow(host, root, request)).toBeNull();
+    expect(logged.join()).toContain("login-1 is made later");
+  });
+});
+
+describe("a flow record that is brought up to the journal", () => {
+  it("names ids, the live runs and the last record, and little else", { tags: ["s7.flow-state-json"] }, async () => {
+    const { bench, taskId, stream, made, sync } = await setup();
+    const { runId } = await bench.launched(taskId, "step-01", "builder");
+    await sync();
+    const { seq, sum } = (await bench.history(stream)).at(-1) ?? {};
+    expect(made.stateJson).toStrictEqual({
+      root: expect.stringMatching(/^[0-9a-f]{16}$/),
+      projectId: "shop",
+      taskId,
+      runIds: [runId],
+      seq,
+      sum,
+    });
+    expect(JSON.stringify(made.stateJson).length).toBeLessThan(500);
+  });
+
+  it("says in words where the task is", { tags: ["s7.flow-current-step"] }, async () => {
+    const { bench, taskId, made, sync } = await setup();
+    const steps: (string | undefined)[] = [];
+    const note = async () => (await sync(), steps.push(made.currentStep));
+    await note();
+    await bench.launched(taskId, "step-01", "builder").then(async (run) => {
+      await note();
+      await bench.done(
+        "record_builder_result",
+        aBuilderReport({ outcome: "blocked", question: "Which?" }),
+        run.caller(),
+      );
+    });
+    await bench.ended(taskId, "step-01", "builder");
+    await note();
+    await bench.done("set_task_status", pausing(taskId));
+    await note();
+    expect(steps).toStrictEqual([
+      "between runs",
+      "step-01 builder attempt 1",
+      "question: step-01 builder-asks",
+      "paused",
+    ]);
+    expect(made.status).toBe("waiting");
+  });
+
+  it("of a draft and of a task that waits for others waits too", { tags: ["s7.flow-current-step"] }, async () => {
+    const { bench, taskId, flows, has, records } = await setup();
+    const later = String((await bench.done("create_task", aTask({ title: "Later", dependsOn: [taskId] })))["taskId"]);
+    const flow = has({ flowId: (await bench.state(later)).task.flowId ?? "" });
+    const sync = async () =>
+      records.sync({ projectId: "shop", taskId: later }, await bench.state(later), { seq: 1, sum: "s" });
+    await sync();
+    expect(flow.currentStep).toBe("await-start");
+    await bench.done("start_task", { taskId: later });
+    await sync();
+    expect([flow.currentStep, flow.waitJson]).toStrictEqual(["await-tasks", { for: taskId }]);
+    expect(flows).toHaveLength(2);
+  });
+  it(
+    "is finished when the task is done, and not touched again",
+    { tags: ["s7.flow-ends", "s7.flow-terminal-untouched"] },
+    async () => {
+      const { bench, taskId, made, sync, touchedAfterEnd } = await setup();
+      for (const stepId of ["step-01", "acceptance"])
+        await bench.done("set_step_status", { taskId, stepId, status: "skipped", reason: "Because." });
+      await sync();
+      expect(made).toMatchObject({ status: "succeeded", endedAt: expect.any(Number) });
+      expect(await sync()).toBeUndefined();
+      expect(touchedAfterEnd).toStrictEqual([]);
+    },
+  );
+
+  it(
+    "is cancelled when the task is, and not touched again",
+    { tags: ["s7.flow-ends", "s7.flow-terminal-untouched"] },
+    async () => {
+      const { bench, taskId, made, sync, touchedAfterEnd } = await setup();
+      await bench.done("set_task_status", pausing(taskId, "cancelled"));
+      await sync();
+      expect(made).toMatchObject({ status: "cancelled" });
+      await sync();
+      expect(touchedAfterEnd).toStrictEqual([]);
+    },
+  );
+
+  it("that has ended while the task has not is left as it is", { tags: ["s7.flow-terminal-untouched"] }, async () => {
+    const { made, sync, touchedAfterEnd, flows } = await setup();
+    Object.assign(made, { status: "failed", endedAt: 1 });
+    expect(await sync()).toBeUndefined();
+    expect([touchedAfterEnd, flows.length]).toStrictEqual([[], 1]);
+  });
+
+  it(
+    "is made anew when it is gone, and not for a task that has ended",
+    { tags: ["s7.flow-gone-made-anew", "s7.flow-null-then-made"] },
+    async () => {
+      const { bench, taskId, sync, flows, flow } = await setup();
+      flows.splice(0);
+      const anew = await sync();
+      expect(flow(anew ?? null)).toMatchObject({ owner, stateJson: { taskId } });
+      flows.splice(0);
+      await bench.done("set_task_status", pausing(taskId, "cancelled"));
+      expect(await sync()).toBeUndefined();
+      expect(flows).toStrictEqual([]);
+    },
+  );
+
+  it("is written although somebody else wrote to it meanwhile", { tags: ["s7.flow-brought-up"] }, async () => {
+    const { made, sync, interfere } = await setup();
+    interfere(2);
+    await sync();
+    expect(made).toMatchObject({ currentStep: "between runs" });
+  });
+
+  it.each(["others keep writing", "the host is busy"])(
+    "that cannot be written now asks for another try: %s",
+    { tags: ["s7.flow-brought-up"] },
+    async (why) => {
+      const { bench, taskId, sync, interfere, fail, made } = await setup();
+      await bench.done("set_task_status", pausing(taskId));
+      if (why === "the host is busy") fail("another OpenClaw process owns state-lifecycle");
+      else interfere(100);
+      await expect(sync()).rejects.toMatchObject({ code: "host-refused" });
+      interfere(0);
+      await sync();
+      expect(made).toMatchObject({ currentStep: "paused" });
+    },
+  );
+
+  it("that the host does not cancel yet asks for another try", { tags: ["s7.flow-ends"] }, async () => {
+    const { bench, taskId, sync, holdCancels, made } = await setup();
+    await bench.done("set_task_status", pausing(taskId, "cancelled"));
+    holdCancels(true);
+    await expect(sync()).rejects.toMatchObject({ code: "host-refused", message: expect.stringContaining("active") });
+    holdCancels(false);
+    await sync();
+    expect(made).toMatchObject({ status: "cancelled" });
+  });
+});
+
+describe("a cancel asked of a flow", () => {
+  it.each([{ cancelRequestedAt: 1 }, { status: "cancelled", endedAt: 1 }])(
+    "is found as %j",
+    { tags: ["s7.flow-cancel-obeyed"] },
+    async (fields) => {
+      const { records, stream, made } = await setup();
+      expect(await records.cancelRequested([stream])).toStrictEqual([]);
+      Object.assign(made, fields);
+      expect(await records.cancelRequested([stream])).toStrictEqual([stream]);
+    },
+  );
+
+  it("is looked for with one list per owner", { tags: ["s7.flow-cancel-obeyed"] }, async () => {
+    const { bench, records, stream, lists } = await setup();
+    const second = { projectId: "shop", taskId: await bench.started({ title: "Second" }) };
+    await records.cancelRequested([stream, second]);
+    expect(lists).toStrictEqual([owner]);
+  });
+
+  it("counts for the task's own flow only", { tags: ["s7.flow-cancel-obeyed"] }, async () => {
+    const { records, stream, made, has } = await setup();
+    has({ flowId: "cut off", stateJson: made.stateJson, status: "cancelled", endedAt: 1 });
+    expect(await records.cancelRequested([stream])).toStrictEqual([]);
+  });
+});
+
+describe("settling flows at start", () => {
+  /** `known`: what the root knows of the task with this id. */
+  async function settled(known: Readonly<Record<string, Partial<KnownTask>>>, flow: object, owners = [owner]) {
+    const fake = createFakeHost();
+    const woken: string[] = [];
+    const { stateJson } = fake.flow(
+      await createFlow(fake.host, root, { sessionKey: owner, projectId: "shop", taskId: "login-1", title: "Login" }),
+    );
+    fake.flows.splice(0);
+    const row = fake.has({ flowId: "flow-1", stateJson, createdAt: Date.now() - 2 * youngMs, ...flow });
+    const young = await settleFlows(fake.host, root, owners, (taskId) => {
+      const task = known[taskId];
+      return Promise.resolve(
+        task === undefined
+          ? undefined
+          : { flowId: "flow-1", ended: false, wake: () => void woken.push(taskId), ...task },
+      );
+    });
+    return { status: row.status, young, woken };
+  }
+  const left = { status: "waiting", young: 0, woken: [] };
+
+  it("cancels one of ours without a task", { tags: ["s7.flow-orphan-cancelled"] }, async () => {
+    expect(await settled({}, {})).toStrictEqual({ ...left, status: "cancelled" });
+  });
+
+  it("cancels one whose task has another flow", { tags: ["s7.flow-orphan-cancelled"] }, async () => {
+    expect(await settled({ "login-1": { flowId: "flow-2" } }, {})).toStrictEqual({ ...left, status: "cancelled" });
+  });
+
+  it(
+    "finds it also in an agent's main chat of which no task is known",
+    { tags: ["s7.flow-orphan-cancelled"] },
+    async () => {
+      expect(await settled({}, { owner: "agent:main:main" }, [])).toStrictEqual({ ...left, status: "cancelled" });
+    },
+  );
+
+  it("leaves a young one for later: its task may be under way", { tags: ["s7.flow-orphan-cancelled"] }, async () => {
+    expect(await settled({}, { createdAt: Date.now() })).toStrictEqual({ ...left, young: 1 });
+  });
+
+  it.each([
+    ["of a task", { "login-1": {} }, {}],
+    ["of a task that names no flow yet", { "login-1": { flowId: null } }, {}],
+    ["of somebody else", {}, { controllerId: "somebody/else" }],
+    ["of another root", {}, { stateJson: { root: "0123456789abcdef", taskId: "login-1" } }],
+    ["without a state", {}, { stateJson: null }],
+  ] as const)("leaves one %s alone", { tags: ["s7.flow-orphan-cancelled"] }, async (_, known, flow) => {
+    expect(await settled(known, flow)).toStrictEqual(left);
+  });
+
+  it("leaves an ended one alone", { tags: ["s7.flow-terminal-untouched"] }, async () => {
+    expect(await settled({}, { status: "failed", endedAt: 1 })).toStrictEqual({ ...left, status: "failed" });
+  });
+
+  it("wakes a task that has ended while its flow has not", { tags: ["s7.flow-brought-up"] }, async () => {
+    expect(await settled({ "login-1": { ended: true } }, {})).toStrictEqual({ ...left, woken: ["login-1"] });
+  });
+});
+
+describe("what a flow record knows of the journal", () => {
+  const read = (scene: Awaited<ReturnType<typeof setup>>, flowId: string | null) =>
+    readFlow(scene.host, root, scene.bench.store, scene.stream, flowId);
+
+  it("is the last record that it was brought up to", { tags: ["s7.rolled-back-is-read-only"] }, async () => {
+    const scene = await setup();
+    expect(await read(scene, scene.made.flowId)).toBeUndefined();
+    await scene.sync();
+    const { seq, sum } = (await scene.bench.history(scene.stream)).at(-1) ?? {};
+    expect(await read(scene, scene.made.flowId)).toStrictEqual({ flowId: scene.made.flowId, ended: false, seq, sum });
+    scene.made.endedAt = 1;
+    expect(await read(scene, scene.made.flowId)).toMatchObject({ ended: true });
+  });
+
+  it(
+    "is found by the task when the journal names a flow that is not there",
+    { tags: ["s7.rolled-back-is-read-only"] },
+    async () => {
+      const scene = await setup();
+      await scene.sync();
+      const later = { ...(scene.made.stateJson as object), seq: 99, sum: "later" };
+      scene.has({ flowId: "later", stateJson: later });
+      scene.has({ flowId: "elsewhere", stateJson: { ...later, root: "0123456789abcdef", seq: 100 } });
+      scene.has({ flowId: "another's", stateJson: { ...later, taskId: "other", seq: 100 } });
+      for (const flowId of ["forgotten", null])
+        expect(await read(scene, flowId)).toStrictEqual({ flowId: "later", ended: false, seq: 99, sum: "later" });
+    },
+  );
+
+  it("cannot be told while the host is busy", { tags: ["s7.rolled-back-is-not-driven"] }, async () => {
+    const scene = await setup();
+    scene.fail("another OpenClaw process owns state-lifecycle");
+    await expect(read(scene, scene.made.flowId)).rejects.toMatchObject({ code: "host-refused" });
+  });
+});

@@ -1,0 +1,82 @@
+/** The driving lease on real files: one holder, taken over from the dead, and losing it harms nobody. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { mkdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
+import path from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { thisProcess } from "../../src/files/launcher.ts";
+import { takeLease } from "../../src/host/lease.ts";
+
+const me = thisProcess("me");
+const dead = { host: hostname(), pid: me.pid, startedAt: "another boot/1", bootId: "dead" };
+const elsewhere = { host: "another machine", pid: 1, startedAt: "then", bootId: "elsewhere" };
+const harmless = () => undefined;
+
+function setup() {
+  const root = mkdtempSync(path.join(tmpdir(), "po-lease-"));
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+  const folder = path.join(root, "projects", ".driver");
+  const lock = path.join(folder, "holder.json.lock");
+  return {
+    root,
+    folder,
+    lock,
+    /** Somebody has the lease, and said so just now. */
+    async heldBy(holder: object) {
+      await mkdir(lock, { recursive: true });
+      await writeFile(path.join(folder, "holder.json"), JSON.stringify(holder));
+    },
+    async take(onLost: (why: string) => void = harmless) {
+      const lease = await takeLease(root, me, onLost);
+      if (lease !== undefined) onTestFinished(() => lease.release());
+      return lease;
+    },
+  };
+}
+
+describe("the driving lease", () => {
+  it("is had by one at a time", { tags: ["s6.lease-one-gateway-drives"] }, async () => {
+    const { take, folder } = setup();
+    const lease = await take();
+    expect(lease).toBeDefined();
+    expect(await take()).toBeUndefined();
+    expect(JSON.parse(await readFile(path.join(folder, "holder.json"), "utf8"))).toStrictEqual(me);
+    expect(await readFile(path.join(folder, ".gitignore"), "utf8")).toBe("*\n");
+    await lease?.release();
+    expect(await take()).toBeDefined();
+  });
+
+  it("of a process that is gone is taken over at once", { tags: ["s6.lease-of-the-dead-taken-over"] }, async () => {
+    const { take, heldBy } = setup();
+    await heldBy(dead);
+    expect(await take()).toBeDefined();
+  });
+
+  it(
+    "of a process that lives, or whose life cannot be told, is left",
+    { tags: ["s6.lease-one-gateway-drives"] },
+    async () => {
+      const { take, heldBy, lock } = setup();
+      for (const holder of [me, elsewhere, { nonsense: true }]) {
+        await heldBy(holder);
+        expect(await take()).toBeUndefined();
+      }
+      const longAgo = new Date(Date.now() - 60_000);
+      await utimes(lock, longAgo, longAgo);
+      expect(await take()).toBeDefined();
+    },
+  );
+
+  it(
+    "that is taken away is told to its holder, who may still give it back",
+    { tags: ["s6.lease-lost-stops-driving"] },
+    async () => {
+      const { take, lock } = setup();
+      const lost = Promise.withResolvers<string>();
+      const lease = await take(lost.resolve);
+      await rm(lock, { recursive: true });
+      expect(await lost.promise).not.toBe("");
+      await expect(lease?.release()).resolves.toBeUndefined();
+    },
+  );
+});

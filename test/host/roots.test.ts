@@ -1,0 +1,167 @@
+/** Which folders hold projects: what the configuration names, what was seen before, and what is said of the others. */
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import path from "node:path";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { createAgentRunner } from "../../src/host/agent-runner.ts";
+import { createDesk } from "../../src/host/desk.ts";
+import { createRememberedRoots, namedRoots, openRoot, remarksElsewhere, rootFor } from "../../src/host/roots.ts";
+import { shared } from "../../src/host/shared.ts";
+import { readSettings } from "../../src/schema/config.ts";
+import { createMemoryStore } from "../../src/store/memory-store.ts";
+import { createFakeHost } from "../support/fake-host.ts";
+
+const settingsOf = (config: object) => readSettings(config).settings;
+const pluginConfig = (config: object) => ({ plugins: { entries: { "project-orchestrator": { config } } } });
+const agents = (entries: object) => ({ agents: { defaults: { systemAgent: { agentId: "main" } }, entries } });
+const three = agents({
+  main: { workspace: "/work/main" },
+  builder: { workspace: "/work/builder" },
+  qa: { workspace: "/work/qa" },
+  second: { workspace: "/work/second" },
+});
+
+function aFolder(): string {
+  const folder = realpathSync(mkdtempSync(path.join(tmpdir(), "po-roots-")));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+describe("the root of a caller", () => {
+  it("is the workspace of its agent, or the configured folder", { tags: ["s3.roots", "s8.root"] }, () => {
+    expect(rootFor(settingsOf({}), "/work/main")).toBe("/work/main");
+    expect(rootFor(settingsOf({ root: "/srv/work/" }), "/work/main")).toBe("/srv/work");
+    expect(rootFor(settingsOf({ root: "~/work" }), undefined)).toBe(path.join(homedir(), "work"));
+    expect(rootFor(settingsOf({}), undefined)).toBeUndefined();
+  });
+});
+
+describe("the roots that the configuration names", () => {
+  it.each([
+    [{}, ["/work/main", "/work/builder", "/work/qa", "/work/second"]],
+    [{ roles: { builder: { agentId: "builder" }, qa: { agentId: "qa" } } }, ["/work/main", "/work/second"]],
+    [{ orchestrators: ["second"] }, ["/work/second"]],
+    [{ root: "/srv/work" }, ["/srv/work"]],
+  ])(
+    "are those of the agents that may orchestrate, or the configured one: %j",
+    { tags: ["s3.roots", "s8.root"] },
+    (config, roots) => {
+      const { host } = createFakeHost({ ...three, ...pluginConfig(config) });
+      expect(namedRoots(host)).toStrictEqual(roots);
+    },
+  );
+});
+
+describe("remembered roots", () => {
+  it("are known after a restart, each once", { tags: ["s7.roots-remembered"] }, async () => {
+    const state = aFolder();
+    const remembered = createRememberedRoots(state);
+    expect(await remembered.list()).toStrictEqual([]);
+    await Promise.all(["/one", "/two", "/one"].map((root) => remembered.add(root)));
+    expect(await createRememberedRoots(state).list()).toStrictEqual(["/one", "/two"]);
+  });
+
+  it("that cannot be read count as none, and new ones are kept", { tags: ["s7.roots-remembered"] }, async () => {
+    const state = aFolder();
+    mkdirSync(path.join(state, "project-orchestrator"));
+    writeFileSync(path.join(state, "project-orchestrator", "roots.json"), "{ half");
+    const remembered = createRememberedRoots(state);
+    expect(await remembered.list()).toStrictEqual([]);
+    await remembered.add("/one");
+    expect(await createRememberedRoots(state).list()).toStrictEqual(["/one"]);
+  });
+});
+
+describe("a root that is driven although the configuration no longer names it", () => {
+  beforeEach(() => shared().roots.clear());
+
+  /** A root that this process drives, with so many tasks that have not ended. */
+  async function driven(unfinished: number) {
+    const root = aFolder();
+    const open = await openRoot(root, () => undefined);
+    onTestFinished(async () => {
+      await open.store.close();
+      shared().roots.clear();
+    });
+    const tasks = Array.from({ length: unfinished }, (_, at) => ({ projectId: "shop", taskId: `task-${at}` }));
+    // Only what is not finished counts here.
+    open.driver = { unfinished: () => tasks } as unknown as NonNullable<typeof open.driver>;
+    return { root, open };
+  }
+
+  it("is named with the line that makes it the root again", { tags: ["s7.roots-remembered"] }, async () => {
+    const { root } = await driven(2);
+    const moved = createFakeHost(agents({ main: { workspace: "/work/elsewhere" } }));
+    expect(await remarksElsewhere(moved.host)).toStrictEqual([
+      `2 unfinished tasks below ${root} go on although the configuration no longer names that folder; agents.entries.main.workspace: "${root}" makes it the root again`,
+    ]);
+    moved.configure({ ...three, ...pluginConfig({ root: "/srv/other" }) });
+    expect((await remarksElsewhere(moved.host)).join()).toContain(
+      `plugins.entries.project-orchestrator.config.root: "${root}"`,
+    );
+  });
+
+  it(
+    "is not named while the configuration names it, when all of it has ended, or when another gateway drives it",
+    { tags: ["s7.roots-remembered"] },
+    async () => {
+      const { root, open } = await driven(1);
+      const { host, configure } = createFakeHost(agents({ main: { workspace: root } }));
+      expect(await remarksElsewhere(host)).toStrictEqual([]);
+      configure(agents({ main: { workspace: "/work/elsewhere" } }));
+      expect(await remarksElsewhere(host)).toHaveLength(1);
+      delete open.driver;
+      expect(await remarksElsewhere(host)).toStrictEqual([]);
+      shared().roots.clear();
+      await driven(0);
+      expect(await remarksElsewhere(host)).toStrictEqual([]);
+    },
+  );
+});
+
+describe("the plugin's configuration on the host", () => {
+  it("is read anew at each use, also when it is taken out again", { tags: ["s8.read-live"] }, () => {
+    const { host, configure } = createFakeHost(pluginConfig({ maxAttempts: 5 }));
+    expect(host.settings().maxAttempts).toBe(5);
+    configure(pluginConfig({ maxAttempts: 2 }));
+    expect(host.settings().maxAttempts).toBe(2);
+    configure({});
+    expect(host.settings().maxAttempts).toBe(3);
+  });
+
+  it("that is faulty is named in the log once and in the status", { tags: ["s8.faulty-named"] }, () => {
+    const { host, logged, configure } = createFakeHost(pluginConfig({ maxAttempts: 0 }));
+    host.settings();
+    host.settings();
+    expect(logged).toHaveLength(1);
+    expect(logged[0]).toMatch(/configuration is not valid: \/maxAttempts: /);
+    const desk = createDesk(host, { root: "/work", store: createMemoryStore({ renderPages: () => ({}) }) });
+    expect(desk.live.remarks()).toStrictEqual([expect.stringMatching(/configuration is not valid: \/maxAttempts: /)]);
+    configure({});
+    expect(desk.live.remarks()).toStrictEqual([]);
+  });
+
+  it(
+    "launches nothing for a role while it cannot be told which agent plays it",
+    { tags: ["s8.faulty-fails-safe"] },
+    async () => {
+      const { host, configure } = createFakeHost(
+        pluginConfig({ roles: { builder: { agentId: 7 }, qa: { agentId: "qa" } } }),
+      );
+      const runner = createAgentRunner(
+        host,
+        () => host.settings(),
+        "/work",
+        createMemoryStore({ renderPages: () => ({}) }),
+      );
+      const stream = { projectId: "shop", taskId: "login-1" };
+      await expect(runner.agentFor("builder", stream)).rejects.toMatchObject({ code: "host-refused" });
+      expect(await runner.agentFor("qa", stream)).toBe("qa");
+      configure(pluginConfig({ roles: { builder: { agentId: "builder" } } }));
+      expect([await runner.agentFor("builder", stream), await runner.agentFor("qa", stream)]).toStrictEqual([
+        "builder",
+        "main",
+      ]);
+    },
+  );
+});
