@@ -22,11 +22,11 @@ function setup() {
     folder,
     lock,
     /** Somebody has the lease, and said so just now. */
-    async heldBy(holder: object) {
+    heldBy: async (holder: object) => {
       await mkdir(lock, { recursive: true });
       await writeFile(path.join(folder, "holder.json"), JSON.stringify(holder));
     },
-    async take(onLost: (why: string) => void = harmless) {
+    take: async (onLost: (why: string) => void = harmless) => {
       const lease = await takeLease(root, me, onLost);
       if (lease !== undefined) onTestFinished(() => lease.release());
       return lease;

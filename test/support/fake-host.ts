@@ -27,16 +27,16 @@ export type FakeHost = {
   /** Owners whose flows were listed, one entry per list. */
   readonly lists: readonly string[];
   readonly logged: readonly string[];
-  flow(flowId: string | null): FlowRow;
+  readonly flow: (flowId: string | null) => FlowRow;
   /** A flow as some process of ours left it. */
-  has(fields: Partial<FlowRow> & { readonly flowId: string }): FlowRow;
-  configure(config: object): void;
+  readonly has: (fields: Partial<FlowRow> & { readonly flowId: string }) => FlowRow;
+  readonly configure: (config: object) => void;
   /** The next calls to the flow records fail with these words. */
-  fail(words: string, times?: number): void;
+  readonly fail: (words: string, times?: number) => void;
   /** While held the host says that a flow cannot be cancelled yet. */
-  holdCancels(held: boolean): void;
+  readonly holdCancels: (held: boolean) => void;
   /** Somebody else writes to a flow between our reading and our writing. */
-  interfere(times: number): void;
+  readonly interfere: (times: number) => void;
 };
 
 type Change = { readonly flowId: string; readonly expectedRevision: number } & Partial<FlowRow>;
