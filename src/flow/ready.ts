@@ -39,13 +39,22 @@ export function holdsTree(step: Step): boolean {
   return isLive(step) || openRuns(step).length > 0;
 }
 
-/** Steps whose dependencies are met, in order of index, whatever else runs. Pure. */
+/** Queued steps whose dependencies are met, in order of index, whatever else runs. Pure. */
 export function ready(steps: readonly Step[]): readonly Step[] {
-  const statusOf = new Map(steps.map((step) => [step.id, step.status]));
-  const met = (edge: Edge) => edge.on.includes(statusOf.get(edge.from) ?? "queued");
+  const met = edgeTest(steps);
   return steps
     .filter((step) => step.status === "queued" && edgesOf(step).every(met))
     .toSorted((one, other) => one.index - other.index);
+}
+
+/** True when the step's dependencies are met, whatever its own status. Pure. */
+export function isMet(step: Pick<Step, "dependsOn">, steps: readonly Step[]): boolean {
+  return edgesOf(step).every(edgeTest(steps));
+}
+
+function edgeTest(steps: readonly Step[]): (edge: Edge) => boolean {
+  const statusOf = new Map(steps.map((step) => [step.id, step.status]));
+  return (edge) => edge.on.includes(statusOf.get(edge.from) ?? "queued");
 }
 
 /** The role whose run a step needs next, or undefined when none is due: open runs, checks or answers come first. Pure. */

@@ -24,7 +24,7 @@ import type {
 import { formatDocument, schemaVersion } from "../schema/documents.ts";
 import type { Effect, Notice } from "../schema/effects.ts";
 import type { ProjectEvent, StepWanted, TaskEvent, TaskEventOf } from "../schema/events.ts";
-import { bounds } from "../schema/bounds.ts";
+import { bounds, firstBytes } from "../schema/bounds.ts";
 import {
   acceptanceId,
   currentAttempt,
@@ -32,6 +32,7 @@ import {
   findCycle,
   isFinished,
   isLive,
+  isMet,
   mayLaunch,
   openRuns,
   ready,
@@ -194,7 +195,8 @@ function addStep(state: TaskState, event: TaskEventOf<"StepAdded">): Draft | Ref
       `at most ${bounds.stepsPerTask} steps in a task`,
     ]);
   const acceptance = state.steps.find((step) => step.id === acceptanceId);
-  if (acceptance?.question != null && event.by !== "person")
+  const answers = acceptance?.question?.kind === "acceptance-failed";
+  if (answers && event.by !== "person")
     return personRequired("adding a step answers the question of the acceptance review");
   const others = state.steps.filter((step) => step.id !== acceptanceId);
   const ids = idsFor([event.step], new Set([acceptanceId, ...others.map((step) => step.id)]), others.length);
@@ -213,25 +215,16 @@ function addStep(state: TaskState, event: TaskEventOf<"StepAdded">): Draft | Ref
   if (wrong !== undefined) return wrong;
   if (acceptance === undefined) return { ...state, steps: [...others, added] };
   const behind = { ...acceptance, index: index + 1, dependsOn: [...others.map((step) => step.id), added.id] };
-  const isSettled = isFinished(acceptance) || acceptance.status === "queued";
-  const again = isSettled
-    ? behind
-    : {
-        ...fence(behind),
-        status: "queued" as const,
-        question: null,
-        maxAttempts: attemptsFrom(acceptance, event.maxAttempts),
-      };
-  const answered =
-    acceptance.question === null
-      ? again
-      : withDecision(again, acceptance, {
-          at: event.at,
-          by: event.by,
-          status: "queued",
-          reason: `step ${added.id} was added`,
-        });
-  return { ...state, steps: [...others, added, answered] };
+  // A review that is under way does not judge the whole any more; one that is held, or lost its runs, still asks.
+  if (!answers && !isLive(acceptance)) return { ...state, steps: [...others, added, behind] };
+  const again: Step = {
+    ...fence(behind),
+    status: "queued",
+    question: null,
+    maxAttempts: attemptsFrom(acceptance, event.maxAttempts),
+  };
+  const answer = { at: event.at, by: event.by, status: "queued", reason: `step ${added.id} was added` };
+  return { ...state, steps: [...others, added, answers ? withDecision(again, acceptance, answer) : again] };
 }
 
 type StepHome = { readonly at: string; readonly taskId: string; readonly projectId: string };
@@ -370,11 +363,12 @@ function resumeTask(state: TaskState, event: TaskEventOf<"TaskResumed">): Draft 
     return { ...state, task: { ...task, pausedAt: null }, dependenciesDone: event.dependenciesDone };
   if (task.question !== null) {
     if (event.by !== "person") return personRequired("going on without a cancelled task is the owner's decision");
-    const dependsOn = task.dependsOn.filter((id) => !event.without.includes(id));
+    const asked = askedDependency(task);
+    const answer = { at: event.at, by: event.by, status: "running", reason: event.reason };
     return {
       ...state,
-      task: { ...task, question: null, dependsOn },
-      dependenciesDone: event.dependenciesDone || dependsOn.length === 0,
+      task: { ...answerTask(task, answer), dependsOn: task.dependsOn.filter((id) => id !== asked) },
+      dependenciesDone: event.dependenciesDone,
     };
   }
   const asking = state.steps.filter((step) => step.question !== null);
@@ -382,7 +376,7 @@ function resumeTask(state: TaskState, event: TaskEventOf<"TaskResumed">): Draft 
     return refuse(
       "question-open",
       `Task ${task.id} waits for an answer about ${asking.map((step) => step.id).join(", ")}.`,
-      asking.map((step) => `set_step_status for ${step.id}`),
+      ["set_step_status"],
     );
   return refuse("nothing-to-do", `Task ${task.id} is ${task.status}.`, ["get_status"]);
 }
@@ -392,14 +386,13 @@ function cancelTask(state: TaskState, event: TaskEventOf<"TaskCancelled">): Draf
   if (isEnded(task)) return taskEnded(task);
   const asks = task.question !== null || state.steps.some((step) => step.question !== null);
   if (asks && event.by !== "person") return personRequired("a question is open, and cancelling would answer it");
+  const answer = { at: event.at, by: event.by, status: "cancelled", reason: event.reason };
   const steps = state.steps.map((step): Step => {
     if (isFinished(step)) return step;
-    const cancelled: Step = { ...fence(step), status: "cancelled", question: null };
-    return step.question === null
-      ? cancelled
-      : withDecision(cancelled, step, { at: event.at, by: event.by, status: "cancelled", reason: event.reason });
+    const cancelled: Step = { ...withoutNote(fence(step)), status: "cancelled", question: null };
+    return step.question === null ? cancelled : withDecision(cancelled, step, answer);
   });
-  return { task: { ...task, cancelledAt: event.at, question: null }, steps };
+  return { task: { ...answerTask(task, answer), cancelledAt: event.at }, steps };
 }
 
 function askAboutDependency(state: TaskState, event: TaskEventOf<"DependencyCancelled">): Draft | Refusal {
@@ -409,11 +402,24 @@ function askAboutDependency(state: TaskState, event: TaskEventOf<"DependencyCanc
   const question: Question = {
     id: `task-q${task.rev + 1}`,
     kind: "dependency-cancelled",
-    text: `Task ${event.taskId}, which this one waits for, was cancelled.`,
+    text: cancelledWords(event.taskId),
     choices: ["go on without it", "cancel the task"],
     askedAt: event.at,
   };
   return { ...state, task: { ...task, question } };
+}
+
+const cancelledWords = (taskId: string) => `Task ${taskId}, which this one waits for, was cancelled.`;
+
+/** The cancelled task that the open question of this one is about. Pure. */
+export function askedDependency(task: Pick<Task, "dependsOn" | "question">): string | undefined {
+  return task.dependsOn.find((id) => cancelledWords(id) === task.question?.text);
+}
+
+/** Clears the task's own question, if it has one; what answered it stays in the task. */
+function answerTask(task: Task, made: Made): Task {
+  if (task.question === null) return task;
+  return { ...task, question: null, decisions: [...(task.decisions ?? []), decisionOn(task.question, made)] };
 }
 
 // ---- decisions about a step
@@ -437,8 +443,7 @@ function decideStep(state: TaskState, event: TaskEventOf<"StepDecided">): Draft 
         ? `setting a step to ${event.status} is the owner's decision`
         : "the step has an open question",
     );
-  const decided = withDecision(applyDecision(step, event), step, event);
-  return replaceStep(state, decided);
+  return replaceStep(state, withDecision(applyDecision(state, step, event), step, event));
 }
 
 function refuseDecision(state: TaskState, step: Step, { status }: TaskEventOf<"StepDecided">): Refusal | undefined {
@@ -446,32 +451,35 @@ function refuseDecision(state: TaskState, step: Step, { status }: TaskEventOf<"S
   if (step.status === status) return refuse("nothing-to-do", `Step ${step.id} is ${status} already.`, ["get_status"]);
   if (status !== "passed") return undefined;
   if (isLive(step)) return refuse("step-live", `Step ${step.id} is ${step.status}.`, ["queued", "skipped", "blocked"]);
-  if (step.status === "blocked" && wasBuilt(state, step)) return undefined;
+  if (step.status === "blocked" && isAcceptable(step, state.steps)) return undefined;
   return refuse(
     "not-built",
-    `Nothing was ever reported done for step ${step.id}.`,
+    step.kind === "review"
+      ? `QA has not judged the whole that step ${step.id} is about.`
+      : `Nothing was ever reported done for step ${step.id}.`,
     step.status === "blocked" ? ["queued", "skipped"] : ["skipped", "blocked"],
   );
 }
 
-function wasBuilt(state: TaskState, step: Step): boolean {
+/** True when there is something that a person can accept: a builder reported it done; of a review, QA judged the whole. */
+function isAcceptable(step: Step, steps: readonly Step[]): boolean {
   if (step.kind !== "review") return step.attempts.some((attempt) => attempt.builder?.outcome === "done");
-  const statusOf = new Map(state.steps.map((one) => [one.id, one.status]));
-  return step.dependsOn.every((id) => statusOf.get(id) === "passed" || statusOf.get(id) === "skipped");
+  return step.attempts.some((attempt) => attempt.qa !== undefined) && isMet(step, steps);
 }
 
-function applyDecision(step: Step, event: TaskEventOf<"StepDecided">): Step {
+function applyDecision(state: TaskState, step: Step, event: TaskEventOf<"StepDecided">): Step {
   const open: Step = { ...fence(step), question: null };
   switch (event.status) {
     case "queued": {
-      return { ...open, status: "queued", maxAttempts: attemptsFrom(step, event.maxAttempts), note: event.reason };
+      const note = step.note === undefined ? event.reason : `${step.note}\n\n${event.reason}`;
+      return { ...open, status: "queued", maxAttempts: attemptsFrom(step, event.maxAttempts), note };
     }
     case "passed":
-      return { ...open, status: "passed", passedBy: "person" };
+      return { ...withoutNote(open), status: "passed", passedBy: "person" };
     case "skipped":
-      return { ...open, status: "skipped" };
+      return { ...withoutNote(open), status: "skipped" };
     case "blocked":
-      return block(open, "held", `Step ${step.id} is held back: ${event.reason}`, event.at);
+      return block(state, open, "held", `Step ${step.id} is held back: ${event.reason}`, event.at);
     default:
       return assertNever(event.status);
   }
@@ -482,14 +490,20 @@ function attemptsFrom(step: Step, configured: number): number {
   return step.status === "blocked" ? step.attempt + configured : Math.max(step.maxAttempts, step.attempt + 1);
 }
 
-function withDecision(step: Step, before: Step, made: Pick<Decision, "at" | "by" | "status" | "reason">): Step {
-  const decision: Decision = {
-    at: made.at,
-    by: made.by,
-    status: made.status,
-    reason: made.reason,
-    question: before.question?.kind ?? null,
-  };
+/** No attempt follows that the note would be for; the decision that brought it keeps its words. */
+function withoutNote({ note: _note, ...step }: Step): Step {
+  return step;
+}
+
+type Made = Pick<Decision, "at" | "by" | "status" | "reason">;
+
+function decisionOn(question: Question | null, { at, by, status, reason }: Made): Decision {
+  if (question === null) return { at, by, status, reason, question: null };
+  return { at, by, status, reason, question: question.kind, asked: question.text };
+}
+
+function withDecision(step: Step, before: Step, made: Made): Step {
+  const decision = decisionOn(before.question, made);
   if (step.attempts.length === 0) return { ...step, decisions: [...(step.decisions ?? []), decision] };
   return changeAttempt(step, (attempt) => ({ ...attempt, decisions: [...(attempt.decisions ?? []), decision] }));
 }
@@ -566,22 +580,17 @@ function endRun(state: TaskState, event: TaskEventOf<"RunEnded">): Draft | Refus
   const counted = (currentAttempt(closed)?.runs ?? []).filter((run) => run.role === role && run.end === "lost").length;
   if (counted <= event.maxLostRuns) return replaceStep(state, lost);
   const words = `${counted} runs of the ${role} for step ${step.id} ended without a report.`;
-  return replaceStep(state, block(lost, "runs-lost", words, event.at));
+  return replaceStep(state, block(state, lost, "runs-lost", words, event.at));
 }
 
 function markTree(attempt: Attempt, role: Role, event: TaskEventOf<"RunEnded">): Attempt["tree"] {
   const shared = event.shared || attempt.tree.shared === true ? { shared: true } : {};
+  const { before, built } = attempt.tree;
   if (role === "builder") return { ...attempt.tree, built: event.tree, ...shared };
-  // An earlier QA run of the attempt, which was lost, may have changed what is as it was by now.
-  const { changedAfterBuild: _before, ...marks } = attempt.tree;
-  const given = marks.built ?? marks.before;
+  const given = built ?? before;
   const differs = given !== null && event.tree !== null && given !== event.tree;
-  return {
-    ...marks,
-    judged: event.tree,
-    ...(differs ? { changedAfterBuild: event.files ?? [] } : {}),
-    ...shared,
-  };
+  // What an earlier, lost run of QA left behind counts only while it is still there.
+  return { before, built, judged: event.tree, ...(differs ? { changedAfterBuild: event.files ?? [] } : {}), ...shared };
 }
 
 function finishChecks(state: TaskState, event: TaskEventOf<"ChecksFinished">): Draft | Refusal {
@@ -594,9 +603,14 @@ function finishChecks(state: TaskState, event: TaskEventOf<"ChecksFinished">): D
     openRuns(step).length > 0
   )
     return refuse("nothing-to-do", `No checks of attempt ${event.attempt} of step ${event.stepId} are due.`);
+  const isOfThese = event.results.every((result, at) => result.name === step.checks[at]?.name);
+  if (!isOfThese || event.results.length !== step.checks.length)
+    return refuse("invalid-parameters", `The results are not those of the checks of step ${step.id}.`, [
+      "one result for each check of the step, in their order",
+    ]);
   const checked = changeAttempt(step, (one) => ({ ...one, checks: event.results }));
   const passed = event.results.every((result) => result.exitCode === 0);
-  return replaceStep(state, passed ? { ...checked, status: "reviewing" } : failAttempt(checked, event.at));
+  return replaceStep(state, passed ? { ...checked, status: "reviewing" } : failAttempt(state, checked, event.at));
 }
 
 // ---- reports
@@ -617,7 +631,8 @@ function reportBuilder(state: TaskState, event: TaskEventOf<"BuilderReported">):
     ...attempt,
     builder: report,
   }));
-  if (outcome === "blocked") return replaceStep(state, block(reported, "builder-asks", event.question ?? "", event.at));
+  if (outcome === "blocked")
+    return replaceStep(state, block(state, reported, "builder-asks", event.question ?? "", event.at));
   return replaceStep(state, { ...reported, status: reported.checks.length > 0 ? "checking" : "reviewing" });
 }
 
@@ -637,7 +652,7 @@ function reportQa(state: TaskState, event: TaskEventOf<"QaReported">): Draft | R
   }));
   return replaceStep(
     state,
-    verdict === "pass" ? { ...judged, status: "passed", passedBy: "qa" } : failAttempt(judged, event.at),
+    verdict === "pass" ? { ...judged, status: "passed", passedBy: "qa" } : failAttempt(state, judged, event.at),
   );
 }
 
@@ -673,8 +688,12 @@ function refuseJudgement(step: Step, event: TaskEventOf<"QaReported">): Refusal 
 
 function archiveLate(state: TaskState, event: TaskEventOf<"LateReportArchived">): Draft | Refusal {
   const step = state.steps.find((one) => one.id === event.stepId);
-  const index = step?.attempts.findIndex((attempt) => attempt.runs.some((run) => run.runId === event.runId)) ?? -1;
+  const isIts = (run: Run) => run.runId === event.runId && run.role === event.role;
+  const index = step?.attempts.findIndex((attempt) => attempt.runs.some(isIts)) ?? -1;
   if (step === undefined || index < 0) return notCurrent(event.runId);
+  const seat = seatOf(step, event.role);
+  if (seat.runId === event.runId && awaitsReport(seat))
+    return refuse("nothing-to-do", `Run ${event.runId} is the current one; its report is still to come.`);
   const kept = step.attempts[index]?.late.filter((late) => late.runId === event.runId).length ?? 0;
   if (kept >= bounds.latePerRun)
     return refuse("nothing-to-do", `${kept} late reports of run ${event.runId} are kept already.`);
@@ -686,25 +705,35 @@ function archiveLate(state: TaskState, event: TaskEventOf<"LateReportArchived">)
 }
 
 /** The end of an attempt that did not pass: back to the builder, or to a person. */
-function failAttempt(step: Step, at: string): Step {
+function failAttempt(state: TaskState, step: Step, at: string): Step {
   const failed = failedItems(currentAttempt(step));
   const list = failed.join(", ");
-  if (step.kind === "review") return block(step, "acceptance-failed", `The acceptance review failed: ${list}.`, at);
+  if (step.kind === "review") return block(state, step, "acceptance-failed", reviewFindings(step, list), at);
   if (step.attempt >= step.maxAttempts)
     return block(
+      state,
       step,
       "attempts-used",
-      `Step ${step.id} did not pass in ${step.attempt} attempts; the last one failed: ${list}.`,
+      `Step ${step.id} did not pass in ${step.attempt} attempt${step.attempt === 1 ? "" : "s"}; the last one failed: ${list}.`,
       at,
     );
   if (madeNoProgress(step))
     return block(
+      state,
       step,
       "no-progress",
       `Two attempts of step ${step.id} in a row left the same work and failed the same: ${list}.`,
       at,
     );
   return { ...step, status: "queued" };
+}
+
+/** The findings of a review as the text of its question, within what a question may hold. */
+function reviewFindings(step: Step, failed: string): string {
+  const qa = currentAttempt(step)?.qa;
+  const evidence = (qa?.criteria ?? []).filter((one) => !one.pass).map((one) => `${one.id}: ${one.evidence}`);
+  const words = [`The acceptance review failed: ${failed}.`, ...evidence, `QA's feedback: ${qa?.feedback ?? ""}`];
+  return firstBytes(words.join("\n\n"), bounds.noteBytes);
 }
 
 function madeNoProgress(step: Step): boolean {
@@ -726,23 +755,23 @@ export function failedItems(attempt: Attempt | undefined): readonly string[] {
 
 // ---- parts
 
-function block(step: Step, kind: Exclude<QuestionKind, "dependency-cancelled">, text: string, at: string): Step {
-  const built = step.attempts.some((attempt) => attempt.builder?.outcome === "done");
-  const question: Question = {
-    id: `${step.id}-q${step.rev + 1}`,
-    kind,
-    text,
-    choices: choicesFor(kind, step.kind === "review", built),
-    askedAt: at,
-  };
+function block(
+  { steps }: TaskState,
+  step: Step,
+  kind: Exclude<QuestionKind, "dependency-cancelled">,
+  text: string,
+  at: string,
+): Step {
+  const choices = choicesFor(kind, step.kind === "review", isAcceptable(step, steps));
+  const question: Question = { id: `${step.id}-q${step.rev + 1}`, kind, text, choices, askedAt: at };
   return { ...step, status: "blocked", question };
 }
 
-function choicesFor(kind: QuestionKind, review: boolean, built: boolean): readonly string[] {
+function choicesFor(kind: QuestionKind, review: boolean, acceptable: boolean): readonly string[] {
   if (kind === "acceptance-failed")
     return ["add a step", "judge again with a note", "accept with a reason", "cancel the task"];
-  if (review) return ["judge again with a note", "accept with a reason", "skip", "cancel the task"];
-  return ["retry with a note", ...(built ? ["accept with a reason"] : []), "skip", "cancel the task"];
+  const again = review ? "judge again with a note" : "retry with a note";
+  return [again, ...(acceptable ? ["accept with a reason"] : []), "skip", "cancel the task"];
 }
 
 /** Takes the right to report from whatever runs; the driver then stops it. */
@@ -818,13 +847,13 @@ function settle(before: TaskState | undefined, draft: Draft, event: TaskEvent): 
   const sameEntries = JSON.stringify(entries) === JSON.stringify(draft.task.steps);
   const unchanged = draft.task === before?.task && status === draft.task.status && sameEntries;
   // Skipping every step also answers what the task itself asked.
-  const question = status === "done" ? null : draft.task.question;
+  const answered = status === "done" && event.type === "StepDecided" ? answerTask(draft.task, event) : draft.task;
   const task = unchanged
     ? draft.task
     : {
-        ...draft.task,
+        ...answered,
         status,
-        question,
+        question: status === "done" ? null : answered.question,
         steps: sameEntries ? draft.task.steps : entries,
         rev: draft.task.rev + 1,
         updatedAt: event.at,

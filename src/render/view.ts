@@ -17,6 +17,7 @@ import type {
   TaskStatus,
 } from "../schema/documents.ts";
 import { stepsPicture } from "./picture.ts";
+import { beginning } from "./quote.ts";
 import { runsOf, sumUsage, usageByRole } from "./usage.ts";
 import {
   acceptedBy,
@@ -134,19 +135,25 @@ export function viewTask(task: Task, steps: readonly Step[]) {
       used: usageWords(usage),
     })),
     usageTotal: usageWords(sumUsage(runsOf(ordered))),
-    decisions: decisionsOf(ordered),
+    decisions: decisionsOf(task, ordered),
   };
 }
 
 /** Decisions on a task's page: the latest; each step's page has all of its own. */
 const decisionsOnPage = 50;
 
-/** What was decided about the steps, the latest last. */
-function decisionsOf(steps: readonly Step[]) {
-  const all = steps.flatMap((step) => decisionsAbout(step).map((decision) => ({ stepId: step.id, decision })));
+/** What was decided about the task's own questions and about the steps, the latest last. */
+function decisionsOf(task: Task, steps: readonly Step[]) {
+  const all = [
+    ...(task.decisions ?? []).map((decision) => ({ stepId: null, decision })),
+    ...steps.flatMap((step) => decisionsAbout(step).map((decision) => ({ stepId: step.id, decision }))),
+  ];
   const latest = all.toSorted((one, other) => byText(one.decision.at, other.decision.at)).slice(-decisionsOnPage);
   return {
-    shown: latest.map(({ stepId, decision }) => ({ stepId, ...viewDecision(decision) })),
+    shown: latest.map(({ stepId, decision }) => ({
+      stepId,
+      ...viewDecision(decision, stepId === null ? "The task" : "The step"),
+    })),
     left:
       all.length > latest.length
         ? `${countWords(all.length - latest.length, "earlier decision")} not shown; the steps' pages have them.`
@@ -158,12 +165,17 @@ function decisionsAbout(step: Step): readonly Decision[] {
   return [...(step.decisions ?? []), ...step.attempts.flatMap((attempt) => attempt.decisions ?? [])];
 }
 
-function viewDecision(decision: Decision) {
+/** How much of an answered question stands beside its answer; the question may hold all findings of a review. */
+const askedBytes = 300;
+
+function viewDecision(decision: Decision, subject = "The step") {
+  const asked = beginning(decision.asked ?? "", askedBytes);
   return {
     at: momentWords(decision.at),
     by: decision.by === "person" ? "a person" : "the orchestrator",
     what: decisionWords(decision.status),
-    question: decision.question === null ? "" : `The step ${questionWords[decision.question]}.`,
+    question: decision.question === null ? "" : `${subject} ${questionWords[decision.question]}.`,
+    asked: `${asked.text}${asked.cut ? "…" : ""}`,
     reason: decision.reason,
   };
 }
@@ -323,7 +335,7 @@ export function viewStep(task: Pick<Task, "id" | "title">, step: Step) {
       limit: `${check.timeoutSeconds} s`,
     })),
     dependsOn: step.dependsOn,
-    decisions: (step.decisions ?? []).map(viewDecision),
+    decisions: (step.decisions ?? []).map((one) => viewDecision(one)),
     attempts: step.attempts.toReversed().map(viewAttempt),
     usageTotal: usageWords(sumUsage(runsOf([step]))),
     history: historyOf(step),
@@ -418,7 +430,7 @@ function viewAttempt(attempt: Attempt) {
       runId: late.runId,
       report: late.report,
     })),
-    decisions: (attempt.decisions ?? []).map(viewDecision),
+    decisions: (attempt.decisions ?? []).map((one) => viewDecision(one)),
     runs: attempt.runs.map(viewRun),
   };
 }

@@ -68,6 +68,7 @@ const decisions: ReadonlyMap<string, string> = new Map([
   ["skipped", "skipped"],
   ["blocked", "held back"],
   ["cancelled", "cancelled with its task"],
+  ["running", "the task goes on"],
 ]);
 
 /** What a decision made of a step, in the past tense; an unknown status is said as it is. */

@@ -33,3 +33,12 @@ export const bounds = {
 export function byteLength(text: string): number {
   return Buffer.byteLength(text, "utf8");
 }
+
+/** The text, cut where it is longer than so many bytes; never within a character. Pure. */
+export function firstBytes(text: string, bytes: number): string {
+  if (byteLength(text) <= bytes) return text;
+  return Buffer.from(text, "utf8")
+    .subarray(0, bytes)
+    .toString("utf8")
+    .replace(/\uFFFD+$/, "");
+}

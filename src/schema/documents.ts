@@ -138,13 +138,17 @@ export type QaReport = Immutable<Static<typeof QaReport>>;
 export const LateReport = object({ runId: text(), role: text(), at: moment(), report: text() });
 export type LateReport = Immutable<Static<typeof LateReport>>;
 
-/** A person's or the orchestrator's decision on the step; `question` is what it answered. It stands in the attempt it came after. */
+/**
+ * A person's or the orchestrator's decision; `question` is the kind of what it answered and `asked` its words. One on a
+ * step stands in the attempt it came after, one on a task's own question in the task.
+ */
 export const Decision = object({
   at: moment(),
   by: Type.Union([Type.Literal("person"), Type.Literal("orchestrator")]),
   status: text(),
   reason: text(),
   question: Type.Union([QuestionKind, Type.Null()]),
+  asked: Type.Optional(text()),
 });
 export type Decision = Immutable<Static<typeof Decision>>;
 
@@ -220,7 +224,7 @@ export const Step = object({
   maxAttempts: Type.Integer({ minimum: 1 }),
   passedBy: Type.Union([Type.Literal("qa"), Type.Literal("person"), Type.Null()]),
   question: Type.Union([Question, Type.Null()]),
-  /** What a person wants the next attempt to know; moved into that attempt when it starts. */
+  /** What a person wants the next attempt to know, one paragraph a retry; moved into that attempt when it starts. */
   note: Type.Optional(text()),
   /** Decisions before the first attempt, each added by the commit that carried it out; later ones stand in the attempt they came after. */
   decisions: Type.Optional(Type.Array(Decision)),
@@ -261,6 +265,8 @@ export const Task = object({
   dependsOn: Type.Array(text()),
   flowId: nullable(text()),
   question: Type.Union([Question, Type.Null()]),
+  /** What answered the task's own questions, each added by the commit that cleared the question. */
+  decisions: Type.Optional(Type.Array(Decision)),
   steps: Type.Array(StepEntry),
   origin: Type.Optional(Origin),
   ...times,

@@ -60,13 +60,8 @@ export const StepAdded = event("StepAdded", {
 /** `dependenciesDone`: every task in dependsOn was done when the caller looked (done never becomes undone). */
 export const TaskStarted = event("TaskStarted", { dependenciesDone: Type.Boolean() });
 export const TaskPaused = event("TaskPaused", { reason: text() });
-export const TaskResumed = event("TaskResumed", {
-  by: DecidedBy,
-  dependenciesDone: Type.Boolean(),
-  /** Cancelled tasks in dependsOn that the task goes on without, when that is the open question. */
-  without: Type.Array(text()),
-  reason: text(),
-});
+/** The cancelled task that an open question is about does not count here: the task goes on without it. */
+export const TaskResumed = event("TaskResumed", { by: DecidedBy, dependenciesDone: Type.Boolean(), reason: text() });
 export const TaskCancelled = event("TaskCancelled", { by: DecidedBy, reason: text() });
 
 /** `set_step_status`: `maxAttempts` is the configured allowance that a retry gets. */

@@ -5,7 +5,7 @@
 import { refuse, type Refusal } from "../errors.ts";
 import { placeOfSession } from "../flow/run-identity.ts";
 import { seatOf } from "../flow/ready.ts";
-import { bounds } from "../schema/bounds.ts";
+import { bounds, firstBytes } from "../schema/bounds.ts";
 import type { Role, Step, TaskState } from "../schema/documents.ts";
 import type { TaskEvent } from "../schema/events.ts";
 import { answerStep } from "./set-step-status.ts";
@@ -53,7 +53,7 @@ export async function recordReport(
         stepId: place.stepId,
         runId,
         role,
-        report: shorten(report),
+        report: firstBytes(JSON.stringify(report) ?? "", bounds.noteBytes),
       }),
     });
   }
@@ -72,12 +72,4 @@ function notCurrent(runId: string): Refusal {
     "run-not-current",
     `Run ${runId} is over or was replaced; its report changes nothing and nothing more is expected from it.`,
   );
-}
-
-function shorten(report: unknown): string {
-  const text = JSON.stringify(report) ?? "";
-  return Buffer.from(text, "utf8")
-    .subarray(0, bounds.noteBytes)
-    .toString("utf8")
-    .replace(/\uFFFD+$/, "");
 }

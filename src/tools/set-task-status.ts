@@ -2,8 +2,9 @@
 import { SetTaskStatusParameters } from "../schema/parameters.ts";
 import type { TaskEvent } from "../schema/events.ts";
 import { assertNever } from "../errors.ts";
+import { askedDependency } from "../flow/transition.ts";
 import { refuseRollback, type Rollback } from "./rollback.ts";
-import { dependenciesOf, unknownTask } from "./start-task.ts";
+import { areDependenciesDone, unknownTask } from "./start-task.ts";
 import { actorOf, changeTask, decidedBy, defineTool, findTask } from "./tool.ts";
 
 export const setTaskStatus = defineTool({
@@ -28,8 +29,9 @@ export const setTaskStatus = defineTool({
         const at = desk.now().toISOString();
         switch (status) {
           case "running": {
-            const { done, cancelled } = await dependenciesOf(desk, state);
-            return { type: "TaskResumed", v: 1, at, by, dependenciesDone: done, without: cancelled, reason };
+            const asked = state === undefined ? undefined : askedDependency(state.task);
+            const dependenciesDone = await areDependenciesDone(desk, state, asked);
+            return { type: "TaskResumed", v: 1, at, by, dependenciesDone, reason };
           }
           case "paused":
             return { type: "TaskPaused", v: 1, at, reason };

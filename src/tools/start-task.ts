@@ -23,7 +23,7 @@ export const startTask = defineTool({
         type: "TaskStarted",
         v: 1,
         at: desk.now().toISOString(),
-        dependenciesDone: (await dependenciesOf(desk, state)).done,
+        dependenciesDone: await areDependenciesDone(desk, state),
       }),
       afterCommit: () => rememberStarter(desk.store, stream, caller),
     });
@@ -44,20 +44,18 @@ export function unknownTask(taskId: string): Refusal {
 }
 
 /**
- * How the tasks that this one waits for stand; one that cannot be read is not done. Done never becomes undone, so reading
- * them before a commit is safe.
+ * True when every task that this one waits for is done, `without` apart; one that cannot be read is not done. Done never
+ * becomes undone, so reading them before a commit is safe.
  */
-export async function dependenciesOf(
+export async function areDependenciesDone(
   desk: Pick<Desk, "store">,
   state: TaskState | undefined,
-): Promise<{ readonly done: boolean; readonly cancelled: readonly string[] }> {
-  const cancelled: string[] = [];
-  let done = true;
+  without?: string,
+): Promise<boolean> {
   for (const taskId of state?.task.dependsOn ?? []) {
+    if (taskId === without) continue;
     const task = await readTask(desk, { projectId: state?.task.projectId ?? "", taskId });
-    const status = task !== undefined && "state" in task ? task.state.task.status : undefined;
-    if (status === "cancelled") cancelled.push(taskId);
-    if (status !== "done") done = false;
+    if (task === undefined || !("state" in task) || task.state.task.status !== "done") return false;
   }
-  return { done, cancelled };
+  return true;
 }

@@ -82,6 +82,16 @@ const reviews: readonly Place[] = [
       .pass("step-01")
       .judge("acceptance", { fails: ["a1"] }),
   },
+  {
+    status: "blocked",
+    words: "held, never judged",
+    one: review().pass("step-01").and("StepDecided", { stepId: "acceptance", status: "blocked" }),
+  },
+  {
+    status: "blocked",
+    words: "runs-lost",
+    one: review().pass("step-01").launch("acceptance", "qa").endRun("acceptance", "qa", { maxLostRuns: 0 }),
+  },
   { status: "passed", words: "by QA, task done", one: review().pass("step-01").judge("acceptance") },
 ];
 
@@ -142,7 +152,10 @@ const rows: readonly Row[] = [
     criteria: judgementsOf(step, firstCriterion(step)),
     feedback: "Mend it.",
   })),
-  row("LateReportArchived", "", (one, step) => ({ ...runOf(one, step), role: "builder" as const })),
+  row("LateReportArchived", "", (one, step) => ({
+    ...runOf(one, step),
+    role: step.attempts.at(-1)?.runs.at(-1)?.role === "qa" ? ("qa" as const) : ("builder" as const),
+  })),
   decided("queued"),
   decided("passed"),
   decided("skipped"),
@@ -273,7 +286,7 @@ const taskPlaces: readonly TaskPlace[] = [
 
 const calls: readonly (readonly [string, (one: History) => TaskDecision])[] = [
   ["`start_task`", (one) => one.decide("TaskStarted")],
-  ["`set_task_status` running", (one) => one.decide("TaskResumed", { without: one.state.task.dependsOn })],
+  ["`set_task_status` running", (one) => one.decide("TaskResumed")],
   ["`set_task_status` paused", (one) => one.decide("TaskPaused")],
   ["`set_task_status` cancelled", (one) => one.decide("TaskCancelled")],
   ["`create_step`", (one) => one.decide("StepAdded")],

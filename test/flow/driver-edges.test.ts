@@ -33,7 +33,7 @@ const becomes = (world: World, taskId: string, status: string) =>
   world.until(async () => (await world.status(taskId)) === status);
 
 describe("a live run", () => {
-  it("is lost one idle time after its last sign of life, not before", async () => {
+  it("is lost one idle time after its last sign of life, not before", { tags: ["s4.lost-limits"] }, async () => {
     const world = await createWorld({ config: shortLimits, cast: { builder: staysSilent } });
     const taskId = await world.started();
     await world.pass(59 * second);
@@ -46,16 +46,20 @@ describe("a live run", () => {
     ]);
   });
 
-  it("lives on past the idle time while it is busy, and is lost at its maximum", async () => {
-    const world = await createWorld({ config: shortLimits, cast: { builder: staysBusy } });
-    const taskId = await world.started();
-    await world.pass(2 * minute + 59 * second);
-    expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
-    await world.pass(4 * second);
-    expect(endsOf(await world.step(taskId))).toStrictEqual(["lost", null]);
-  });
+  it(
+    "lives on past the idle time while it is busy, and is lost at its maximum",
+    { tags: ["s4.lost-limits"] },
+    async () => {
+      const world = await createWorld({ config: shortLimits, cast: { builder: staysBusy } });
+      const taskId = await world.started();
+      await world.pass(2 * minute + 59 * second);
+      expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
+      await world.pass(4 * second);
+      expect(endsOf(await world.step(taskId))).toStrictEqual(["lost", null]);
+    },
+  );
 
-  it("is stopped at its 20th refusal, not at the 19th", async () => {
+  it("is stopped at its 20th refusal, not at the 19th", { tags: ["s4.lost-refusals"] }, async () => {
     const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
     const taskId = await world.started();
     await world.rest();
@@ -72,20 +76,27 @@ describe("a live run", () => {
     expect(endsOf(await world.step(taskId))).toStrictEqual(["lost", null]);
   });
 
-  it("that has reported gets ten seconds to end and is stopped then, before the next run starts", async () => {
-    const world = await createWorld({ config: plain, cast: { builder: async (run) => void (await run.report(done)) } });
-    const taskId = await world.started();
-    await world.pass(9 * second);
-    expect(await world.step(taskId)).toMatchObject({ status: "reviewing", builder: { status: "reported" } });
-    expect(world.runs.map((run) => [run.place.role, run.stops])).toStrictEqual([["builder", 0]]);
-    await world.pass(2 * second);
-    expect(world.runs.map((run) => [run.place.role, run.stops])).toStrictEqual([
-      ["builder", 1],
-      ["qa", 0],
-    ]);
-    await becomes(world, taskId, "done");
-    expect(endsOf(await world.step(taskId))).toStrictEqual(["reported", "reported"]);
-  });
+  it(
+    "that has reported gets ten seconds to end and is stopped then, before the next run starts",
+    { tags: ["s4.report-grace", "s4.report-then-end"] },
+    async () => {
+      const world = await createWorld({
+        config: plain,
+        cast: { builder: async (run) => void (await run.report(done)) },
+      });
+      const taskId = await world.started();
+      await world.pass(9 * second);
+      expect(await world.step(taskId)).toMatchObject({ status: "reviewing", builder: { status: "reported" } });
+      expect(world.runs.map((run) => [run.place.role, run.stops])).toStrictEqual([["builder", 0]]);
+      await world.pass(2 * second);
+      expect(world.runs.map((run) => [run.place.role, run.stops])).toStrictEqual([
+        ["builder", 1],
+        ["qa", 0],
+      ]);
+      await becomes(world, taskId, "done");
+      expect(endsOf(await world.step(taskId))).toStrictEqual(["reported", "reported"]);
+    },
+  );
 
   it("that the host does not stop holds things up no longer than it may", async () => {
     const world = await createWorld({
@@ -103,22 +114,26 @@ describe("a live run", () => {
     expect(world.warnings.join()).toContain("has not said that it ended");
   });
 
-  it("of a gateway that lives on after handing over is not lost, and its report counts", async () => {
-    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
-    const taskId = await world.started();
-    await world.rest();
-    await world.handOver();
-    await world.pass(minute);
-    expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
-    expect(world.runs).toHaveLength(1);
-    await world.letPlay(world.live(), builds);
-    world.driver().wake({ projectId: "shop", taskId });
-    await becomes(world, taskId, "done");
-  });
+  it(
+    "of a gateway that lives on after handing over is not lost, and its report counts",
+    { tags: ["s4.lost-not-while-launcher-lives"] },
+    async () => {
+      const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+      const taskId = await world.started();
+      await world.rest();
+      await world.handOver();
+      await world.pass(minute);
+      expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
+      expect(world.runs).toHaveLength(1);
+      await world.letPlay(world.live(), builds);
+      world.driver().wake({ projectId: "shop", taskId });
+      await becomes(world, taskId, "done");
+    },
+  );
 });
 
 describe("runs that a dying gateway takes along", () => {
-  it("never count, however many they are", async () => {
+  it("never count, however many they are", { tags: ["s4.lost-by-gateway"] }, async () => {
     const world = await createWorld({ config: { ...plain, maxLostRuns: 0 }, cast: { builder: staysBusy } });
     const taskId = await world.started();
     for (let time = 1; time <= 5; time += 1) {
@@ -153,33 +168,37 @@ describe("runs that a dying gateway takes along", () => {
 });
 
 describe("a run that is stopped", () => {
-  it("has its late reports refused and archived, three at most", async () => {
-    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
-    const taskId = await world.started();
-    await world.rest();
-    const [run] = world.live();
-    if (run === undefined) throw new Error("no run");
-    await world.done(setTaskStatus, { taskId, status: "cancelled" });
-    await world.rest();
-    expect([run.live, run.stops]).toStrictEqual([false, 1]);
-    for (let time = 1; time <= 4; time += 1) {
-      const answer = await world.call(
-        recordBuilderResult,
-        { ...done, summary: `Late ${time}.` },
-        inRun(run.place, run.request.runId),
-      );
-      expect(answer.details).toMatchObject({ refused: { code: "run-not-current" } });
-    }
-    const step = await world.step(taskId);
-    expect(step).toMatchObject({ status: "cancelled", builder: { status: "stopped" } });
-    expect(endsOf(step)).toStrictEqual(["stopped"]);
-    expect(step.attempts[0]?.late.map((late) => JSON.parse(late.report).summary)).toStrictEqual([
-      "Late 1.",
-      "Late 2.",
-      "Late 3.",
-    ]);
-    await expectInvariants(world);
-  });
+  it(
+    "has its late reports refused and archived, three at most",
+    { tags: ["s4.report-not-current", "s4.late-archived"] },
+    async () => {
+      const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+      const taskId = await world.started();
+      await world.rest();
+      const [run] = world.live();
+      if (run === undefined) throw new Error("no run");
+      await world.done(setTaskStatus, { taskId, status: "cancelled" });
+      await world.rest();
+      expect([run.live, run.stops]).toStrictEqual([false, 1]);
+      for (let time = 1; time <= 4; time += 1) {
+        const answer = await world.call(
+          recordBuilderResult,
+          { ...done, summary: `Late ${time}.` },
+          inRun(run.place, run.request.runId),
+        );
+        expect(answer.details).toMatchObject({ refused: { code: "run-not-current" } });
+      }
+      const step = await world.step(taskId);
+      expect(step).toMatchObject({ status: "cancelled", builder: { status: "stopped" } });
+      expect(endsOf(step)).toStrictEqual(["stopped"]);
+      expect(step.attempts[0]?.late.map((late) => JSON.parse(late.report).summary)).toStrictEqual([
+        "Late 1.",
+        "Late 2.",
+        "Late 3.",
+      ]);
+      await expectInvariants(world);
+    },
+  );
 
   it("is not launched at all when it was stopped before its launch", async () => {
     const world = await createWorld({ config: plain });
@@ -208,7 +227,7 @@ describe("a run that is stopped", () => {
     await expectInvariants(world);
   });
 
-  it("is over before the step's next run starts", async () => {
+  it("is over before the step's next run starts", { tags: ["s4.fenced-and-stopped"] }, async () => {
     const world = await createWorld({
       config: plain,
       cast: {
@@ -249,23 +268,27 @@ describe("a report", () => {
     expect((await world.step(taskId)).attempts[0]?.late).toStrictEqual([]);
   });
 
-  it("that is made again in another call is refused and archived", async () => {
-    const again: Play = async (run) => {
-      await run.report(done);
-      expect((await run.report({ ...done, summary: "Once more." })).details).toMatchObject({
-        refused: { code: "run-not-current" },
+  it(
+    "that is made again in another call is refused and archived",
+    { tags: ["s4.report-not-current", "s4.late-archived"] },
+    async () => {
+      const again: Play = async (run) => {
+        await run.report(done);
+        expect((await run.report({ ...done, summary: "Once more." })).details).toMatchObject({
+          refused: { code: "run-not-current" },
+        });
+        run.end();
+      };
+      const world = await createWorld({ config: plain, cast: { builder: again } });
+      const taskId = await world.started();
+      await becomes(world, taskId, "done");
+      expect((await world.step(taskId)).attempts[0]).toMatchObject({
+        builder: { summary: "Built." },
+        late: [{ role: "builder" }],
       });
-      run.end();
-    };
-    const world = await createWorld({ config: plain, cast: { builder: again } });
-    const taskId = await world.started();
-    await becomes(world, taskId, "done");
-    expect((await world.step(taskId)).attempts[0]).toMatchObject({
-      builder: { summary: "Built." },
-      late: [{ role: "builder" }],
-    });
-    await expectInvariants(world);
-  });
+      await expectInvariants(world);
+    },
+  );
 
   it("that comes before the launch is confirmed counts, and the run is not stopped for it", async () => {
     const world = await createWorld({ config: plain });
@@ -374,16 +397,20 @@ describe("a task that has to wait", () => {
     await becomes(world, second, "done");
   });
 
-  it("hears that its dependency was cancelled although reading failed at that moment", async () => {
-    const world = await createWorld({ config: plain });
-    const projectId = await world.project();
-    const first = await world.task({ projectId, title: "First" });
-    const second = await world.started({ projectId, title: "Second", dependsOn: [first] });
-    await world.rest();
-    world.fail("read", new Error("too many open files"), 3, { of: first, result: '\\"status\\": \\"cancelled\\"' });
-    await world.done(setTaskStatus, { taskId: first, status: "cancelled" });
-    await world.until(async () => (await world.state(second)).task.question !== null);
-  });
+  it(
+    "hears that its dependency was cancelled although reading failed at that moment",
+    { tags: ["s4.dependency-events"] },
+    async () => {
+      const world = await createWorld({ config: plain });
+      const projectId = await world.project();
+      const first = await world.task({ projectId, title: "First" });
+      const second = await world.started({ projectId, title: "Second", dependsOn: [first] });
+      await world.rest();
+      world.fail("read", new Error("too many open files"), 3, { of: first, result: '\\"status\\": \\"cancelled\\"' });
+      await world.done(setTaskStatus, { taskId: first, status: "cancelled" });
+      await world.until(async () => (await world.state(second)).task.question !== null);
+    },
+  );
 });
 
 describe("a task that is paused in the middle of a step", () => {
@@ -447,7 +474,7 @@ describe("a task that is paused in the middle of a step", () => {
     expect(world.runs.slice(1, 2).map((run) => [run.place.taskId, run.place.role])).toStrictEqual([[first, "qa"]]);
   });
 
-  it("keeps its place until the check that ran has ended", async () => {
+  it("keeps its place until the check that ran has ended", { tags: ["s4.halted-launches-nothing"] }, async () => {
     const world = await createWorld({ config: { ...plain, parallelTasks: 1, checks: { allow: ["npm"] } } });
     const steps = [aStepOf({ checks: [{ name: "tests", command: ["npm"] }] })];
     const release = world.hold("check");
@@ -686,24 +713,28 @@ describe("a flow record", () => {
 });
 
 describe("the tree that QA was given", () => {
-  it("is compared with the one at its verdict, and what QA changed is named", async () => {
-    const changes: Play = async (run) => {
-      run.write("QA was here");
-      await judges()(run);
-    };
-    const world = await createWorld({ config: plain, cast: { qa: changes } });
-    const taskId = await world.started();
-    await becomes(world, taskId, "done");
-    expect((await world.step(taskId)).attempts[0]).toMatchObject({
-      builder: { filesObserved: ["work.txt"] },
-      tree: {
-        before: "tree of nothing",
-        built: "tree of step-01 as attempt 1 left it",
-        judged: "tree of QA was here",
-        changedAfterBuild: ["work.txt"],
-      },
-    });
-  });
+  it(
+    "is compared with the one at its verdict, and what QA changed is named",
+    { tags: ["s4.tree-at-verdict"] },
+    async () => {
+      const changes: Play = async (run) => {
+        run.write("QA was here");
+        await judges()(run);
+      };
+      const world = await createWorld({ config: plain, cast: { qa: changes } });
+      const taskId = await world.started();
+      await becomes(world, taskId, "done");
+      expect((await world.step(taskId)).attempts[0]).toMatchObject({
+        builder: { filesObserved: ["work.txt"] },
+        tree: {
+          before: "tree of nothing",
+          built: "tree of step-01 as attempt 1 left it",
+          judged: "tree of QA was here",
+          changedAfterBuild: ["work.txt"],
+        },
+      });
+    },
+  );
 });
 
 describe("the notifier", () => {

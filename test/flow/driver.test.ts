@@ -28,8 +28,10 @@ const plain = { acceptanceReview: false } as const;
 const aCheck = { name: "tests", command: ["npm", "test"] };
 const withChecks = { ...plain, checks: { allow: ["npm"] } } as const;
 
+type Scenario = WorldOptions & { /** The rules that it holds. */ readonly tags?: readonly string[] };
+
 /** A scenario in its three ways. */
-function driven(name: string, options: WorldOptions, play: (world: World) => Promise<void>): void {
+function driven(name: string, { tags = [], ...options }: Scenario, play: (world: World) => Promise<void>): void {
   async function come(more: Partial<WorldOptions> = {}) {
     const world = await createWorld({ ...options, ...more });
     await play(world);
@@ -38,7 +40,7 @@ function driven(name: string, options: WorldOptions, play: (world: World) => Pro
     await expectInvariants(world);
     return { world, essence: await essenceOf(world) };
   }
-  describe(name, () => {
+  describe(name, { tags: [...tags] }, () => {
     it("goes straight through", async () => {
       await come();
     });
@@ -77,21 +79,25 @@ const byLost =
   (run) =>
     (parts[run.lost] ?? parts.at(-1))?.(run);
 
-driven("a task of two steps and an acceptance review", {}, async (world) => {
-  const taskId = await world.started({ steps: [aStepOf(), aStepOf()] });
-  await becomes(world, taskId, "done");
-  const { steps } = await world.state(taskId);
-  expect(steps.map((step) => [step.id, step.status, step.attempt, step.passedBy])).toStrictEqual([
-    ["step-01", "passed", 1, "qa"],
-    ["step-02", "passed", 1, "qa"],
-    ["acceptance", "passed", 1, "qa"],
-  ]);
-  expect(openRuns(await world.step(taskId, "acceptance"))).toStrictEqual([]);
-});
+driven(
+  "a task of two steps and an acceptance review",
+  { tags: ["s4.step-way", "s4.acceptance-before-done", "s4.passed-by-qa"] },
+  async (world) => {
+    const taskId = await world.started({ steps: [aStepOf(), aStepOf()] });
+    await becomes(world, taskId, "done");
+    const { steps } = await world.state(taskId);
+    expect(steps.map((step) => [step.id, step.status, step.attempt, step.passedBy])).toStrictEqual([
+      ["step-01", "passed", 1, "qa"],
+      ["step-02", "passed", 1, "qa"],
+      ["acceptance", "passed", 1, "qa"],
+    ]);
+    expect(openRuns(await world.step(taskId, "acceptance"))).toStrictEqual([]);
+  },
+);
 
 driven(
   "a step that QA sends back once",
-  { config: plain, cast: { qa: byAttempt(judges("c2"), judges()) } },
+  { tags: ["s4.findings-word-for-word"], config: plain, cast: { qa: byAttempt(judges("c2"), judges()) } },
   async (world) => {
     const taskId = await world.started();
     await becomes(world, taskId, "done");
@@ -110,7 +116,11 @@ driven(
 
 driven(
   "a step whose check fails once",
-  { config: withChecks, check: (_name, content) => (content.includes("attempt 1") ? 1 : 0) },
+  {
+    tags: ["s4.failed-check", "s4.checks-then-qa"],
+    config: withChecks,
+    check: (_name, content) => (content.includes("attempt 1") ? 1 : 0),
+  },
   async (world) => {
     const taskId = await world.started({ steps: [aStepOf({ checks: [aCheck] })] });
     await becomes(world, taskId, "done");
@@ -126,18 +136,22 @@ const failsTwice = {
   config: { ...plain, maxAttempts: 2 },
   cast: { qa: byAttempt(judges("c1"), judges("c2"), judges()) },
 };
-driven("a step that uses up its attempts and is tried again by a person", failsTwice, async (world) => {
-  const taskId = await world.started();
-  await becomes(world, taskId, "blocked");
-  expect((await world.step(taskId)).question?.kind).toBe("attempts-used");
-  await world.done(setStepStatus, { taskId, stepId: "step-01", status: "queued", reason: "Use the other door." });
-  await becomes(world, taskId, "done");
-  expect(await world.step(taskId)).toMatchObject({
-    attempt: 3,
-    maxAttempts: 4,
-    attempts: [{}, {}, { note: "Use the other door." }],
-  });
-});
+driven(
+  "a step that uses up its attempts and is tried again by a person",
+  { ...failsTwice, tags: ["s4.attempts-used", "s4.retry-allowance"] },
+  async (world) => {
+    const taskId = await world.started();
+    await becomes(world, taskId, "blocked");
+    expect((await world.step(taskId)).question?.kind).toBe("attempts-used");
+    await world.done(setStepStatus, { taskId, stepId: "step-01", status: "queued", reason: "Use the other door." });
+    await becomes(world, taskId, "done");
+    expect(await world.step(taskId)).toMatchObject({
+      attempt: 3,
+      maxAttempts: 4,
+      attempts: [{}, {}, { note: "Use the other door." }],
+    });
+  },
+);
 
 const builderAsks: Play = async (run) => {
   await run.report({ outcome: "blocked", summary: "I must know.", filesChanged: [], question: "Which colour?" });
@@ -145,7 +159,7 @@ const builderAsks: Play = async (run) => {
 };
 driven(
   "a builder that asks a person",
-  { config: plain, cast: { builder: byAttempt(builderAsks, builds) } },
+  { tags: ["s4.builder-asks"], config: plain, cast: { builder: byAttempt(builderAsks, builds) } },
   async (world) => {
     const taskId = await world.started();
     await becomes(world, taskId, "blocked");
@@ -157,7 +171,11 @@ driven(
 
 driven(
   "runs that end without a report",
-  { config: plain, cast: { builder: byAttempt(forgets, builds) } },
+  {
+    tags: ["s4.lost-silent-end", "s4.lost-count", "s4.lost-relaunched"],
+    config: plain,
+    cast: { builder: byAttempt(forgets, builds) },
+  },
   async (world) => {
     const taskId = await world.started();
     await becomes(world, taskId, "blocked");
@@ -171,7 +189,7 @@ driven(
 
 driven(
   "a QA run that ends without a report",
-  { config: plain, cast: { qa: byLost(forgets, judges()) } },
+  { tags: ["s4.lost-relaunched"], config: plain, cast: { qa: byLost(forgets, judges()) } },
   async (world) => {
     const taskId = await world.started();
     await becomes(world, taskId, "done");
@@ -185,7 +203,7 @@ const shortLimits = {
 } as const;
 driven(
   "a run that shows no sign of life",
-  { config: shortLimits, cast: { builder: byLost(staysSilent, builds) } },
+  { tags: ["s4.lost-limits"], config: shortLimits, cast: { builder: byLost(staysSilent, builds) } },
   async (world) => {
     const taskId = await world.started();
     await becomes(world, taskId, "done");
@@ -195,7 +213,7 @@ driven(
 
 driven(
   "a busy run that goes over its maximum",
-  { config: shortLimits, cast: { qa: byLost(staysBusy, judges()) } },
+  { tags: ["s4.lost-limits"], config: shortLimits, cast: { qa: byLost(staysBusy, judges()) } },
   async (world) => {
     const taskId = await world.started();
     await becomes(world, taskId, "done");
@@ -207,15 +225,19 @@ const calledWrongly: Play = async (run) => {
     await run.report({ outcome: "perhaps" }, { toolCallId: `wrong ${run.runId} ${time}` });
   run.keepBusy();
 };
-driven("a run with 20 refusals", { config: plain, cast: { builder: byLost(calledWrongly, builds) } }, async (world) => {
-  const taskId = await world.started();
-  await becomes(world, taskId, "done");
-  expect(endsOf(await world.step(taskId)).filter((end) => end === "lost")).toHaveLength(1);
-});
+driven(
+  "a run with 20 refusals",
+  { tags: ["s4.lost-refusals"], config: plain, cast: { builder: byLost(calledWrongly, builds) } },
+  async (world) => {
+    const taskId = await world.started();
+    await becomes(world, taskId, "done");
+    expect(endsOf(await world.step(taskId)).filter((end) => end === "lost")).toHaveLength(1);
+  },
+);
 
 driven(
   "a task that is cancelled while a run is live",
-  { config: plain, cast: { builder: staysBusy } },
+  { tags: ["s4.fenced-and-stopped", "s4.step-cancelled-with-task"], config: plain, cast: { builder: staysBusy } },
   async (world) => {
     const taskId = await world.started();
     await world.until(() => world.live().length === 1);
@@ -236,7 +258,7 @@ driven("a cancel that is asked of the flow record", { config: plain, cast: { qa:
 
 driven(
   "a task that is paused while a run is live and goes on later",
-  { config: plain, cast: { builder: staysBusy } },
+  { tags: ["s4.halted-launches-nothing", "s4.halted-live-runs"], config: plain, cast: { builder: staysBusy } },
   async (world) => {
     const taskId = await world.started();
     await world.until(() => world.live("builder").length === 1);
@@ -256,30 +278,38 @@ driven(
   },
 );
 
-driven("a task that waits for another", { config: plain }, async (world) => {
-  const projectId = await world.project();
-  const first = await world.task({ projectId, title: "First" });
-  const second = await world.started({ projectId, title: "Second", dependsOn: [first] });
-  await world.rest();
-  expect(await world.status(second)).toBe("waiting");
-  await world.done(startTask, { taskId: first });
-  await becomes(world, second, "done");
-  expect(await world.status(first)).toBe("done");
-});
+driven(
+  "a task that waits for another",
+  { tags: ["s4.dependency-waits", "s4.dependency-events"], config: plain },
+  async (world) => {
+    const projectId = await world.project();
+    const first = await world.task({ projectId, title: "First" });
+    const second = await world.started({ projectId, title: "Second", dependsOn: [first] });
+    await world.rest();
+    expect(await world.status(second)).toBe("waiting");
+    await world.done(startTask, { taskId: first });
+    await becomes(world, second, "done");
+    expect(await world.status(first)).toBe("done");
+  },
+);
 
-driven("a task whose dependency is cancelled and that a person lets go on", { config: plain }, async (world) => {
-  const projectId = await world.project();
-  const first = await world.task({ projectId, title: "First" });
-  const second = await world.started({ projectId, title: "Second", dependsOn: [first] });
-  await world.done(setTaskStatus, { taskId: first, status: "cancelled" });
-  await world.until(async () => (await world.state(second)).task.question !== null);
-  expect((await world.state(second)).task).toMatchObject({
-    status: "waiting",
-    question: { kind: "dependency-cancelled" },
-  });
-  await world.done(setTaskStatus, { taskId: second, status: "running", reason: "Without it." });
-  await becomes(world, second, "done");
-});
+driven(
+  "a task whose dependency is cancelled and that a person lets go on",
+  { tags: ["s4.dependency-cancelled", "s4.dependency-events"], config: plain },
+  async (world) => {
+    const projectId = await world.project();
+    const first = await world.task({ projectId, title: "First" });
+    const second = await world.started({ projectId, title: "Second", dependsOn: [first] });
+    await world.done(setTaskStatus, { taskId: first, status: "cancelled" });
+    await world.until(async () => (await world.state(second)).task.question !== null);
+    expect((await world.state(second)).task).toMatchObject({
+      status: "waiting",
+      question: { kind: "dependency-cancelled" },
+    });
+    await world.done(setTaskStatus, { taskId: second, status: "running", reason: "Without it." });
+    await becomes(world, second, "done");
+  },
+);
 
 driven("three tasks where two may work at a time", { config: { ...plain, parallelTasks: 2 } }, async (world) => {
   const tasks = [];
@@ -326,6 +356,7 @@ driven(
 driven(
   "a step that is held back while another branch goes on",
   {
+    tags: ["s4.other-branches", "s4.task-blocked"],
     config: plain,
     cast: { builder: (run) => (run.stepId === "right" && run.attempt === 1 ? builderAsks(run) : builds(run)) },
   },
@@ -341,7 +372,10 @@ driven(
 
 driven(
   "an acceptance review that fails, a step added for it, and a second review",
-  { cast: { qa: (run) => (run.stepId === "acceptance" && run.attempt === 1 ? judges("a1") : judges())(run) } },
+  {
+    tags: ["s4.acceptance-add-step", "s4.acceptance-failed"],
+    cast: { qa: (run) => (run.stepId === "acceptance" && run.attempt === 1 ? judges("a1") : judges())(run) },
+  },
   async (world) => {
     const taskId = await world.started();
     await becomes(world, taskId, "blocked");
@@ -360,7 +394,7 @@ driven("tasks whose flow records could not be made at first", { config: plain, w
 
 driven(
   "a step that a person puts back while it is built",
-  { config: plain, cast: { builder: byAttempt(staysBusy, builds) } },
+  { tags: ["s4.fenced-and-stopped"], config: plain, cast: { builder: byAttempt(staysBusy, builds) } },
   async (world) => {
     const taskId = await world.started();
     await world.until(() => world.live().length === 1);

@@ -29,12 +29,16 @@ describe("what is due", () => {
     ]);
   });
 
-  it("launches nothing that was planned before a pause, and goes on with it afterwards", () => {
-    const planned = side(1).and("RunPlanned", { stepId: "step-01" });
-    expect(due(planned, 1)).toEqual(["LaunchRun step-01"]);
-    expect(due(planned.and("TaskPaused"), 1)).toEqual([]);
-    expect(due(planned.and("TaskPaused").and("TaskResumed"), 1)).toEqual(["LaunchRun step-01"]);
-  });
+  it(
+    "launches nothing that was planned before a pause, and goes on with it afterwards",
+    { tags: ["s4.halted-launches-nothing"] },
+    () => {
+      const planned = side(1).and("RunPlanned", { stepId: "step-01" });
+      expect(due(planned, 1)).toEqual(["LaunchRun step-01"]);
+      expect(due(planned.and("TaskPaused"), 1)).toEqual([]);
+      expect(due(planned.and("TaskPaused").and("TaskResumed"), 1)).toEqual(["LaunchRun step-01"]);
+    },
+  );
 
   it("starts nothing while a step between two runs holds the tree", () => {
     expect(due(side(2).build("step-01"), 1)).toEqual(["PlanRun step-01"]);
@@ -58,7 +62,7 @@ describe("what is due", () => {
     ]);
   });
 
-  it("is nothing for a step of a kind that we do not know", () => {
+  it("is nothing for a step of a kind that we do not know", { tags: ["s4.kinds-open"] }, () => {
     const { state } = history().start();
     const strange: TaskState = { ...state, steps: state.steps.map((step) => ({ ...step, kind: "vote" })) };
     expect(recover(strange, { parallelSteps: 1 })).toEqual([]);

@@ -62,19 +62,23 @@ describe("ids of steps", () => {
 });
 
 describe("dependencies of steps", () => {
-  it("are the step before when none are given, so that a list runs one after the other", () => {
-    expect(dependenciesOf(created({}, {}, {}))).toEqual({
-      "step-01": [],
-      "step-02": ["step-01"],
-      "step-03": ["step-02"],
-    });
-  });
+  it(
+    "are the step before when none are given, so that a list runs one after the other",
+    { tags: ["s4.default-dependency"] },
+    () => {
+      expect(dependenciesOf(created({}, {}, {}))).toEqual({
+        "step-01": [],
+        "step-02": ["step-01"],
+        "step-03": ["step-02"],
+      });
+    },
+  );
 
-  it("are none when the list is empty", () => {
+  it("are none when the list is empty", { tags: ["s4.no-dependency"] }, () => {
     expect(dependenciesOf(created({}, { dependsOn: [] }))).toEqual({ "step-01": [], "step-02": [] });
   });
 
-  it("may name later steps of the same call", () => {
+  it("may name later steps of the same call", { tags: ["s4.forward-references"] }, () => {
     expect(dependenciesOf(created({ dependsOn: ["step-02"] }, { dependsOn: [] }))).toEqual({
       "step-01": ["step-02"],
       "step-02": [],
@@ -149,6 +153,7 @@ describe("dependencies of steps", () => {
 describe("create_step", () => {
   it.each(["draft", "running", "blocked", "paused", "waiting"] as const)(
     "adds a step to a task that is %s",
+    { tags: ["s4.create-step-when", "s4.create-step-last"] },
     (status) => {
       const draft = created({});
       const running = draft.start();
@@ -170,23 +175,31 @@ describe("create_step", () => {
     },
   );
 
-  it.each(["done", "cancelled"] as const)("is refused in a task that is %s", (status) => {
-    const task = status === "done" ? created({}).start().pass("step-01") : created({}).and("TaskCancelled");
-    expect(task.decide("StepAdded")).toEqual({
-      ok: false,
-      code: "task-ended",
-      reason: `Task task-1 is ${status}.`,
-      accepts: ["create_task"],
-    });
-  });
+  it.each(["done", "cancelled"] as const)(
+    "is refused in a task that is %s",
+    { tags: ["s4.create-step-when"] },
+    (status) => {
+      const task = status === "done" ? created({}).start().pass("step-01") : created({}).and("TaskCancelled");
+      expect(task.decide("StepAdded")).toEqual({
+        ok: false,
+        code: "task-ended",
+        reason: `Task task-1 is ${status}.`,
+        accepts: ["create_task"],
+      });
+    },
+  );
 
-  it("may depend on any step of the task, or on none", () => {
-    const two = created({}, {});
-    expect(two.and("StepAdded", { step: aWantedStep({ dependsOn: ["step-01"] }) }).step("step-03").dependsOn).toEqual([
-      "step-01",
-    ]);
-    expect(two.and("StepAdded", { step: aWantedStep({ dependsOn: [] }) }).step("step-03").dependsOn).toEqual([]);
-  });
+  it(
+    "may depend on any step of the task, or on none",
+    { tags: ["s4.create-step-dependencies", "s4.no-dependency"] },
+    () => {
+      const two = created({}, {});
+      expect(two.and("StepAdded", { step: aWantedStep({ dependsOn: ["step-01"] }) }).step("step-03").dependsOn).toEqual(
+        ["step-01"],
+      );
+      expect(two.and("StepAdded", { step: aWantedStep({ dependsOn: [] }) }).step("step-03").dependsOn).toEqual([]);
+    },
+  );
 
   it("is refused with an unknown, repeated or own id in dependsOn", () => {
     const one = created({});

@@ -31,41 +31,54 @@ const steps = {
 type Place = keyof typeof steps;
 type To = "queued" | "passed" | "skipped" | "blocked";
 
+type No = { readonly code: string; readonly reason: string; readonly accepts: readonly string[] };
+type Outcome = "yes" | "fenced and stopped" | No;
+type Answers = Readonly<Record<To, Outcome>>;
 const stop = "fenced and stopped";
-const finished: Readonly<Record<To, string>> = {
-  queued: "step-finished",
-  passed: "step-finished",
-  skipped: "step-finished",
-  blocked: "step-finished",
+const no = (code: string, reason: string, ...accepts: readonly string[]): No => ({ code, reason, accepts });
+const same = (status: StepStatus) => no("nothing-to-do", `Step step-01 is ${status} already.`, "get_status");
+const notBuilt = (...accepts: readonly string[]) =>
+  no("not-built", "Nothing was ever reported done for step step-01.", ...accepts);
+const finished = (status: StepStatus): Answers => {
+  const refusal = no("step-finished", `Step step-01 is ${status}.`, "create_step");
+  return { queued: refusal, passed: refusal, skipped: refusal, blocked: refusal };
 };
-const live: Readonly<Record<To, string>> = { queued: "yes", passed: "step-live", skipped: "yes", blocked: "yes" };
-const liveRun: Readonly<Record<To, string>> = { queued: stop, passed: "step-live", skipped: stop, blocked: stop };
-const table: { readonly [P in Place]: Readonly<Record<To, string>> } = {
-  queued: { queued: "nothing-to-do", passed: "not-built", skipped: "yes", blocked: "yes" },
-  "building, intended": liveRun,
-  "building, running": liveRun,
-  "building, run lost": live,
-  "checking, run not ended": live,
-  checking: live,
-  reviewing: live,
-  "reviewing, running": liveRun,
-  "blocked, never built": { queued: "yes", passed: "not-built", skipped: "yes", blocked: "nothing-to-do" },
-  "blocked, built": { queued: "yes", passed: "yes", skipped: "yes", blocked: "nothing-to-do" },
-  passed: finished,
-  skipped: finished,
+const live = (status: StepStatus, yes: "yes" | typeof stop): Answers => {
+  const passed = no("step-live", `Step step-01 is ${status}.`, "queued", "skipped", "blocked");
+  return { queued: yes, passed, skipped: yes, blocked: yes };
+};
+const blocked = (passed: Outcome): Answers => ({ queued: "yes", passed, skipped: "yes", blocked: same("blocked") });
+const table: { readonly [P in Place]: readonly [rule: string, Answers] } = {
+  queued: [
+    "s4.step-from-queued",
+    { queued: same("queued"), passed: notBuilt("skipped", "blocked"), skipped: "yes", blocked: "yes" },
+  ],
+  "building, intended": ["s4.step-from-live", live("building", stop)],
+  "building, running": ["s4.step-from-live", live("building", stop)],
+  "building, run lost": ["s4.step-from-live", live("building", "yes")],
+  "checking, run not ended": ["s4.step-from-live", live("checking", "yes")],
+  checking: ["s4.step-from-live", live("checking", "yes")],
+  reviewing: ["s4.step-from-live", live("reviewing", "yes")],
+  "reviewing, running": ["s4.step-from-live", live("reviewing", stop)],
+  "blocked, never built": ["s4.step-from-blocked", blocked(notBuilt("queued", "skipped"))],
+  "blocked, built": ["s4.step-from-blocked", blocked("yes")],
+  passed: ["s4.step-from-finished", finished("passed")],
+  skipped: ["s4.step-from-finished", finished("skipped")],
 };
 // Object.keys widens to string; the object has exactly these keys.
 const places = Object.keys(steps) as readonly Place[];
 const targets: readonly To[] = ["queued", "passed", "skipped", "blocked"];
-const cells = places.flatMap((place) => targets.map((to) => [place, to, table[place][to]] as const));
 
-describe("the table of set_step_status", () => {
-  it.each(cells)("from %s to %s: %s", (place, status, outcome) => {
+describe.each(places)("set_step_status on a step that is %s", (place) => {
+  const [rule, answers] = table[place];
+  const cells = targets.map((to) => [to, answers[to]] as const);
+
+  it.each(cells)("to %s: %o", { tags: [rule, "s4.fenced-and-stopped"] }, (status, outcome) => {
     const before = steps[place]();
     expect(before.step().status).toBe(place.split(",")[0]);
     const decision = before.decide("StepDecided", { status });
-    if (outcome !== "yes" && outcome !== stop) {
-      expect(decision).toMatchObject({ ok: false, code: outcome });
+    if (typeof outcome !== "string") {
+      expect(decision).toEqual({ ok: false, ...outcome });
       return;
     }
     const after = before.and("StepDecided", { status });
@@ -74,30 +87,9 @@ describe("the table of set_step_status", () => {
     expect(after.last.effects.some((effect) => effect.type === "StopRun")).toBe(outcome === stop);
     expect([after.step().builder.status, after.step().qa.status].includes("stopped")).toBe(outcome === stop);
   });
+});
 
-  it("names create_step where a step has finished", () => {
-    expect(steps.passed().decide("StepDecided", { status: "queued" })).toEqual({
-      ok: false,
-      code: "step-finished",
-      reason: "Step step-01 is passed.",
-      accepts: ["create_step"],
-    });
-  });
-
-  it("names what is possible where it says no", () => {
-    expect(steps.checking().decide("StepDecided", { status: "passed" })).toMatchObject({
-      code: "step-live",
-      accepts: ["queued", "skipped", "blocked"],
-    });
-    expect(steps.queued().decide("StepDecided", { status: "passed" })).toMatchObject({
-      code: "not-built",
-      accepts: ["skipped", "blocked"],
-    });
-    expect(steps["blocked, never built"]().decide("StepDecided", { status: "passed" })).toMatchObject({
-      accepts: ["queued", "skipped"],
-    });
-  });
-
+describe("the table of set_step_status", () => {
   it("is refused for a step that the task does not have", () => {
     expect(steps.queued().decide("StepDecided", { stepId: "step-99", status: "skipped" })).toMatchObject({
       code: "unknown-step",
@@ -107,23 +99,31 @@ describe("the table of set_step_status", () => {
 });
 
 describe("set_step_status in the statuses of the task", () => {
-  it.each(["queued", "passed", "blocked"] as const)("in a draft refuses %s", (status) => {
-    expect(history().decide("StepDecided", { status })).toMatchObject({
-      ok: false,
-      code: "not-started",
-      accepts: ["skipped", "start_task"],
-    });
-  });
+  it.each(["queued", "passed", "blocked"] as const)(
+    "in a draft refuses %s",
+    { tags: ["s4.step-in-draft"] },
+    (status) => {
+      expect(history().decide("StepDecided", { status })).toMatchObject({
+        ok: false,
+        code: "not-started",
+        accepts: ["skipped", "start_task"],
+      });
+    },
+  );
 
-  it("in a draft accepts skipped, and the task stays a draft while steps are left", () => {
-    const two = history({ steps: [aWantedStep(), aWantedStep()] });
-    expect(two.and("StepDecided", { status: "skipped" })).toMatchObject({ taskStatus: "draft" });
-    expect(two.decide("StepDecided", { status: "skipped", by: "orchestrator" })).toMatchObject({
-      code: "person-required",
-    });
-  });
+  it(
+    "in a draft accepts skipped, and the task stays a draft while steps are left",
+    { tags: ["s4.step-in-draft"] },
+    () => {
+      const two = history({ steps: [aWantedStep(), aWantedStep()] });
+      expect(two.and("StepDecided", { status: "skipped" })).toMatchObject({ taskStatus: "draft" });
+      expect(two.decide("StepDecided", { status: "skipped", by: "orchestrator" })).toMatchObject({
+        code: "person-required",
+      });
+    },
+  );
 
-  it.each(targets)("in an ended task refuses %s", (status) => {
+  it.each(targets)("in an ended task refuses %s", { tags: ["s4.step-in-ended-task"] }, (status) => {
     const done = history().start().pass("step-01");
     const cancelled = history().start().and("TaskCancelled");
     for (const ended of [done, cancelled])
@@ -148,18 +148,47 @@ describe("set_step_status in the statuses of the task", () => {
 describe("a retry", () => {
   const used = () => history({ maxAttempts: 1 }).start().fail("step-01");
 
-  it("of a blocked step gets as many attempts as configured, and its reason opens the next brief", () => {
-    const again = used().and("StepDecided", { status: "queued", maxAttempts: 3, reason: "Look at the log." });
-    expect(again.step()).toMatchObject({
-      status: "queued",
-      attempt: 1,
-      maxAttempts: 4,
-      question: null,
-      note: "Look at the log.",
-    });
+  it(
+    "of a blocked step gets as many attempts as configured, and its reason opens the next brief",
+    { tags: ["s4.retry-allowance", "s4.retry-note"] },
+    () => {
+      const again = used().and("StepDecided", { status: "queued", maxAttempts: 3, reason: "Look at the log." });
+      expect(again.step()).toMatchObject({
+        status: "queued",
+        attempt: 1,
+        maxAttempts: 4,
+        question: null,
+        note: "Look at the log.",
+      });
+      const running = again.launch("step-01", "builder");
+      expect(currentAttempt(running.step())).toMatchObject({ attempt: 2, note: "Look at the log." });
+      expect(running.step().attempts[0]).not.toHaveProperty("note");
+    },
+  );
+
+  it("before the next launch adds its reason to the one that waits there", { tags: ["s4.retry-note"] }, () => {
+    const retry = (one: History, reason: string) => one.and("StepDecided", { status: "queued", reason });
+    const held = retry(used(), "Look at the log.").and("StepDecided", { status: "blocked", reason: "Wait." });
+    const again = retry(held, "And at the screen.");
+    expect(again.step().note).toBe("Look at the log.\n\nAnd at the screen.");
     const running = again.launch("step-01", "builder");
-    expect(currentAttempt(running.step())).toMatchObject({ attempt: 2, note: "Look at the log." });
-    expect(running.step().attempts[0]).not.toHaveProperty("note");
+    expect(currentAttempt(running.step())?.note).toBe("Look at the log.\n\nAnd at the screen.");
+    expect(running.step()).not.toHaveProperty("note");
+    // What an attempt has been given is not given to the next one too.
+    expect(retry(running, "Anew.").step().note).toBe("Anew.");
+  });
+
+  it("leaves no note behind in a step that gets no further attempt", () => {
+    const noted = used().and("StepDecided", { status: "queued", reason: "Look at the log." });
+    const held = noted.and("StepDecided", { status: "blocked" });
+    const ended = [
+      noted.and("StepDecided", { status: "skipped" }),
+      held.and("StepDecided", { status: "passed" }),
+      noted.and("TaskCancelled"),
+    ];
+    expect(ended.map((one) => one.step().status)).toEqual(["skipped", "passed", "cancelled"]);
+    for (const one of ended) expect(one.step()).not.toHaveProperty("note");
+    expect(held.step().note).toBe("Look at the log.");
   });
 
   it("of a live step does not use up what is left, and always leaves one more", () => {
@@ -172,10 +201,17 @@ describe("a retry", () => {
     expect(only.step()).toMatchObject({ attempt: 1, maxAttempts: 2 });
   });
 
-  it("keeps the answer and who gave it in the attempt", { tags: ["s3.question-answered"] }, () => {
+  it("keeps the answer and who gave it in the attempt", { tags: ["s3.question-answered", "s4.answer-kept"] }, () => {
     const again = used().and("StepDecided", { status: "queued", reason: "Once more." });
     expect(currentAttempt(again.step())?.decisions).toEqual([
-      { at: momentOf(10), by: "person", status: "queued", reason: "Once more.", question: "attempts-used" },
+      {
+        at: momentOf(10),
+        by: "person",
+        status: "queued",
+        reason: "Once more.",
+        question: "attempts-used",
+        asked: "Step step-01 did not pass in 1 attempt; the last one failed: c1.",
+      },
     ]);
   });
 });
@@ -203,7 +239,7 @@ describe("a decision before the first attempt", () => {
     expect(currentAttempt(stopped.step())?.decisions?.map(({ reason }) => reason)).toEqual(["Anew."]);
   });
 
-  it("is kept when a cancel of the task answers a question", () => {
+  it("is kept when a cancel of the task answers a question", { tags: ["s4.answer-kept", "s4.answer-clears"] }, () => {
     const held = waits().and("StepDecided", { status: "blocked", reason: "Wait." }).and("TaskCancelled");
     expect(held.step().decisions?.map(({ status }) => status)).toEqual(["blocked", "cancelled"]);
   });
@@ -222,7 +258,7 @@ describe("accepting a step", () => {
     expect(accepted.notices).toEqual([{ kind: "step-passed", stepId: "step-01", by: "person" }, { kind: "task-done" }]);
   });
 
-  it("is possible when an earlier attempt was reported done", () => {
+  it("is possible when an earlier attempt was reported done", { tags: ["s4.choices", "s4.step-from-blocked"] }, () => {
     const failedOnce = history().start().fail("step-01");
     const lost = [0, 1, 2].reduce<History>(
       (one) => one.launch("step-01", "builder").endRun("step-01", "builder"),

@@ -23,7 +23,7 @@ function lose(start: History, role: "builder" | "qa", times: number, end: "lost"
 const endsOf = (one: History) => (currentAttempt(one.step())?.runs ?? []).map((run) => [run.role, run.launch, run.end]);
 
 describe("a run that is lost", () => {
-  it("is launched again with the next launch number and a new session", () => {
+  it("is launched again with the next launch number and a new session", { tags: ["s4.lost-relaunched"] }, () => {
     const lost = lose(history().start(), "builder", 1);
     expect(lost.step()).toMatchObject({ status: "building", builder: { status: "lost" }, attempt: 1 });
     expect(lost.last.effects).toEqual([{ type: "PlanRun", stepId: "step-01", role: "builder" }]);
@@ -35,32 +35,36 @@ describe("a run that is lost", () => {
     });
   });
 
-  it("blocks the step when it is one more than maxLostRuns besides the first", () => {
-    const twice = lose(history().start(), "builder", 2);
-    expect(twice.step().status).toBe("building");
-    const blocked = lose(twice, "builder", 1);
-    expect(endsOf(blocked)).toEqual([
-      ["builder", 1, "lost"],
-      ["builder", 2, "lost"],
-      ["builder", 3, "lost"],
-    ]);
-    expect(blocked.step()).toMatchObject({
-      status: "blocked",
-      question: {
-        kind: "runs-lost",
-        text: "3 runs of the builder for step step-01 ended without a report.",
-        choices: ["retry with a note", "skip", "cancel the task"],
-      },
-    });
-    expect(blocked.notices).toEqual([{ kind: "question", stepId: "step-01", question: blocked.step().question }]);
-  });
+  it(
+    "blocks the step when it is one more than maxLostRuns besides the first",
+    { tags: ["s4.lost-count", "s4.choices"] },
+    () => {
+      const twice = lose(history().start(), "builder", 2);
+      expect(twice.step().status).toBe("building");
+      const blocked = lose(twice, "builder", 1);
+      expect(endsOf(blocked)).toEqual([
+        ["builder", 1, "lost"],
+        ["builder", 2, "lost"],
+        ["builder", 3, "lost"],
+      ]);
+      expect(blocked.step()).toMatchObject({
+        status: "blocked",
+        question: {
+          kind: "runs-lost",
+          text: "3 runs of the builder for step step-01 ended without a report.",
+          choices: ["retry with a note", "skip", "cancel the task"],
+        },
+      });
+      expect(blocked.notices).toEqual([{ kind: "question", stepId: "step-01", question: blocked.step().question }]);
+    },
+  );
 
-  it("blocks at once when maxLostRuns is 0", () => {
+  it("blocks at once when maxLostRuns is 0", { tags: ["s4.lost-count"] }, () => {
     const blocked = history().start().launch("step-01", "builder").endRun("step-01", "builder", { maxLostRuns: 0 });
     expect(blocked.step().question?.kind).toBe("runs-lost");
   });
 
-  it("of QA counts apart from the builder's", () => {
+  it("of QA counts apart from the builder's", { tags: ["s4.lost-count"] }, () => {
     const built = lose(history().start(), "builder", 2).build("step-01");
     const twice = lose(built, "qa", 2);
     expect(twice.step()).toMatchObject({ status: "reviewing", qa: { status: "lost" } });
@@ -73,23 +77,27 @@ describe("a run that is lost", () => {
     });
   });
 
-  it("counts anew in the next attempt", () => {
+  it("counts anew in the next attempt", { tags: ["s4.lost-count"] }, () => {
     const second = lose(history().start(), "builder", 2).fail("step-01");
     expect(lose(second, "builder", 2).step()).toMatchObject({ status: "building", attempt: 2 });
   });
 
-  it("does not count when its gateway took it down", () => {
+  it("does not count when its gateway took it down", { tags: ["s4.lost-by-gateway"] }, () => {
     const often = lose(history().start(), "builder", 7, "gateway");
     expect(often.step()).toMatchObject({ status: "building", builder: { status: "lost" } });
     expect(lose(often, "builder", 2).step().status).toBe("building");
     expect(lose(often, "builder", 3).step().status).toBe("blocked");
   });
 
-  it("is lost too when the host calls its end a report or a stop that we never saw", () => {
-    const running = history().start().launch("step-01", "builder");
-    for (const end of ["reported", "stopped", "lost"] as const)
-      expect(endsOf(running.endRun("step-01", "builder", { end }))).toEqual([["builder", 1, "lost"]]);
-  });
+  it(
+    "is lost too when the host calls its end a report or a stop that we never saw",
+    { tags: ["s4.lost-silent-end"] },
+    () => {
+      const running = history().start().launch("step-01", "builder");
+      for (const end of ["reported", "stopped", "lost"] as const)
+        expect(endsOf(running.endRun("step-01", "builder", { end }))).toEqual([["builder", 1, "lost"]]);
+    },
+  );
 
   it("can be lost before its launch was confirmed", () => {
     const planned = history().start().and("RunPlanned");
@@ -133,7 +141,7 @@ describe("a run's end", () => {
     expect(openRuns(passed.step())).toEqual([]);
   });
 
-  it("keeps the next step waiting for the tree until it is seen", () => {
+  it("keeps the next step waiting for the tree until it is seen", { tags: ["s4.report-then-end"] }, () => {
     const two = history({ steps: [aWantedStep(), aWantedStep()] })
       .start()
       .build("step-01")
@@ -205,7 +213,7 @@ describe("a fenced run", () => {
   const stopped = () =>
     history().start().launch("step-01", "builder").and("StepDecided", { status: "queued", by: "orchestrator" });
 
-  it("is to be stopped, and its report is refused", () => {
+  it("is to be stopped, and its report is refused", { tags: ["s4.fenced-and-stopped"] }, () => {
     const runId = "task-1/step-01/1/builder/1";
     expect(stopped().step()).toMatchObject({ status: "queued", builder: { status: "stopped" } });
     expect(stopped().last.effects).toEqual([
@@ -220,13 +228,17 @@ describe("a fenced run", () => {
     expect(stopped().decide("BuilderReported", { runId })).toMatchObject({ ok: false, code: "run-not-current" });
   });
 
-  it("keeps the next attempt waiting until its end is seen; then the end is stopped and counts as no loss", () => {
-    expect(stopped().decide("RunPlanned")).toMatchObject({ code: "nothing-to-do" });
-    const ended = stopped().endRun("step-01", "builder", { end: "lost", maxLostRuns: 0 });
-    expect(endsOf(ended)).toEqual([["builder", 1, "stopped"]]);
-    expect(ended.last.effects).toEqual([{ type: "PlanRun", stepId: "step-01", role: "builder" }]);
-    expect(ended.launch("step-01", "builder").runOf("step-01", "builder")).toBe("task-1/step-01/2/builder/1");
-  });
+  it(
+    "keeps the next attempt waiting until its end is seen; then the end is stopped and counts as no loss",
+    { tags: ["s4.fenced-and-stopped", "s4.attempt-counts"] },
+    () => {
+      expect(stopped().decide("RunPlanned")).toMatchObject({ code: "nothing-to-do" });
+      const ended = stopped().endRun("step-01", "builder", { end: "lost", maxLostRuns: 0 });
+      expect(endsOf(ended)).toEqual([["builder", 1, "stopped"]]);
+      expect(ended.last.effects).toEqual([{ type: "PlanRun", stepId: "step-01", role: "builder" }]);
+      expect(ended.launch("step-01", "builder").runOf("step-01", "builder")).toBe("task-1/step-01/2/builder/1");
+    },
+  );
 
   it("is not confirmed any more when it was fenced between intent and launch", () => {
     const fenced = history().start().and("RunPlanned").and("StepDecided", { status: "blocked" });
@@ -236,7 +248,7 @@ describe("a fenced run", () => {
     expect(fenced.last.effects.at(-1)).toMatchObject({ type: "StopRun" });
   });
 
-  it("stays to be stopped in a cancelled task, until its end is seen", () => {
+  it("stays to be stopped in a cancelled task, until its end is seen", { tags: ["s4.fenced-and-stopped"] }, () => {
     const cancelled = history().start().launch("step-01", "builder").and("TaskCancelled");
     expect(recover(cancelled.state, { parallelSteps: 1 })).toMatchObject([{ type: "StopRun" }]);
     const ended = cancelled.endRun("step-01", "builder", { end: "stopped" });
@@ -271,7 +283,7 @@ describe("a report of a run that is not the current one", () => {
     ],
     ["of a task that is done", () => history().start().pass("step-01")],
     ["that never was", () => history().start()],
-  ])("is refused for a run %s", (_words, make) => {
+  ])("is refused for a run %s", { tags: ["s4.report-not-current"] }, (_words, make) => {
     const decision = make().decide("BuilderReported", { runId: first });
     expect(decision).toEqual({
       ok: false,
@@ -302,7 +314,7 @@ describe("a report of a run that is not the current one", () => {
     });
   });
 
-  it("is archived with the attempt it belongs to, without any other effect", () => {
+  it("is archived with the attempt it belongs to, without any other effect", { tags: ["s4.late-archived"] }, () => {
     const replaced = history().start().fail("step-01").launch("step-01", "builder");
     const kept = replaced.and("LateReportArchived", { runId: first, report: '{"summary":"late"}' });
     expect(kept.step().attempts[0]?.late).toEqual([
@@ -313,7 +325,7 @@ describe("a report of a run that is not the current one", () => {
     expect(kept.notices).toEqual([]);
   });
 
-  it("is archived three times a run at most", () => {
+  it("is archived three times a run at most", { tags: ["s4.late-archived"] }, () => {
     const late = (one: History) => one.and("LateReportArchived", { runId: first });
     const thrice = late(late(late(history().start().build("step-01"))));
     expect(thrice.decide("LateReportArchived", { runId: first })).toMatchObject({ ok: false, code: "nothing-to-do" });
@@ -323,9 +335,34 @@ describe("a report of a run that is not the current one", () => {
     });
   });
 
-  it("is archived in a cancelled task as well", () => {
+  it("is archived in a cancelled task as well", { tags: ["s4.late-archived"] }, () => {
     const cancelled = history().start().launch("step-01", "builder").and("TaskCancelled");
     expect(cancelled.and("LateReportArchived", { runId: first }).step().attempts[0]?.late).toHaveLength(1);
+  });
+
+  it("is not archived while its run is the current one", { tags: ["s4.current-not-archived"] }, () => {
+    const planned = history().start().and("RunPlanned");
+    const running = planned.and("RunLaunched", { runId: first });
+    const refusal = {
+      ok: false,
+      code: "nothing-to-do",
+      reason: `Run ${first} is the current one; its report is still to come.`,
+      accepts: [],
+    };
+    for (const one of [planned, running, running.and("TaskPaused")])
+      expect(one.decide("LateReportArchived", { runId: first })).toEqual(refusal);
+    const reported = running.and("BuilderReported", { runId: first });
+    expect(reported.decide("LateReportArchived", { runId: first })).toMatchObject({ ok: true });
+    const reviewing = history().start().build("step-01").launch("step-01", "qa");
+    const runId = reviewing.runOf("step-01", "qa");
+    expect(reviewing.decide("LateReportArchived", { runId, role: "qa" })).toMatchObject({ code: "nothing-to-do" });
+  });
+
+  it("is not archived as one of the other role", () => {
+    const built = history().start().build("step-01");
+    expect(built.decide("LateReportArchived", { runId: first, role: "qa" })).toMatchObject({
+      code: "run-not-current",
+    });
   });
 
   it("is not archived for a run that never was", () => {

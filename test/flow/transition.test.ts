@@ -1,9 +1,18 @@
 /** The way of a step from queued to passed: DESIGN section 4, the first list. */
 import { describe, expect, it } from "vitest";
 import { transition } from "../../src/flow/transition.ts";
-import { currentAttempt } from "../../src/flow/ready.ts";
-import { parseStep, formatDocument } from "../../src/schema/documents.ts";
-import { aCheck, aCheckResult, anEvent, aWantedStep, history, judgementsOf, momentOf } from "../support/histories.ts";
+import { currentAttempt, edgesOf, isMet, ready } from "../../src/flow/ready.ts";
+import { parseStep, formatDocument, type CheckResult, type StepStatus } from "../../src/schema/documents.ts";
+import {
+  aCheck,
+  aCheckResult,
+  anEvent,
+  aWantedStep,
+  history,
+  judgementsOf,
+  momentOf,
+  type History,
+} from "../support/histories.ts";
 
 const home = { taskId: "task-1", projectId: "project-1" };
 
@@ -78,7 +87,7 @@ describe("a task that is created", () => {
 });
 
 describe("the way of a step", () => {
-  it("goes from queued over building, checking and reviewing to passed", () => {
+  it("goes from queued over building, checking and reviewing to passed", { tags: ["s4.step-way"] }, () => {
     const queued = history({ steps: [aWantedStep({ checks: [aCheck] })] }).start();
     const building = queued.launch("step-01", "builder");
     const checking = building
@@ -93,7 +102,7 @@ describe("the way of a step", () => {
     expect(passed.last.effects).toEqual([{ type: "TellPerson", notice: { kind: "task-done" } }]);
   });
 
-  it("asks at each place for exactly what is due", () => {
+  it("asks at each place for exactly what is due", { tags: ["s4.step-way", "s4.checks-then-qa"] }, () => {
     const queued = history({ steps: [aWantedStep({ checks: [aCheck] })] }).start();
     expect(queued.last.effects).toEqual([{ type: "PlanRun", stepId: "step-01", role: "builder" }]);
 
@@ -119,27 +128,27 @@ describe("the way of a step", () => {
     expect(checked.last.effects).toEqual([{ type: "PlanRun", stepId: "step-01", role: "qa" }]);
   });
 
-  it("goes without checks straight to QA", () => {
+  it("goes without checks straight to QA", { tags: ["s4.step-way"] }, () => {
     const built = history().start().build("step-01");
     expect(built.step().status).toBe("reviewing");
     expect(built.step().attempts[0]).not.toHaveProperty("checks");
     expect(built.last.effects).toEqual([{ type: "PlanRun", stepId: "step-01", role: "qa" }]);
   });
 
-  it("starts the next step when the step before it has passed", () => {
+  it("starts the next step when the step before it has passed", { tags: ["s4.ready", "s4.default-dependency"] }, () => {
     const two = history({ steps: [aWantedStep(), aWantedStep()] }).start();
     expect(two.decide("RunPlanned", { stepId: "step-02" })).toMatchObject({ ok: false, code: "nothing-to-do" });
     expect(two.pass("step-01").last.effects).toEqual([{ type: "PlanRun", stepId: "step-02", role: "builder" }]);
   });
 
-  it("starts the next step when the step before it was skipped", () => {
+  it("starts the next step when the step before it was skipped", { tags: ["s4.ready"] }, () => {
     const two = history({ steps: [aWantedStep(), aWantedStep()] })
       .start()
       .and("StepDecided", { status: "skipped" });
     expect(two.last.effects).toEqual([{ type: "PlanRun", stepId: "step-02", role: "builder" }]);
   });
 
-  it("needs every step in dependsOn passed or skipped", () => {
+  it("needs every step in dependsOn passed or skipped", { tags: ["s4.ready"] }, () => {
     const steps = [
       aWantedStep({ id: "a" }),
       aWantedStep({ id: "b", dependsOn: [] }),
@@ -148,6 +157,44 @@ describe("the way of a step", () => {
     const one = history({ steps }).start().pass("a");
     expect(one.decide("RunPlanned", { stepId: "c" })).toMatchObject({ ok: false, code: "nothing-to-do" });
     expect(one.pass("b").last.effects).toEqual([{ type: "PlanRun", stepId: "c", role: "builder" }]);
+  });
+});
+
+describe("an edge between steps", () => {
+  const two = history({ steps: [aWantedStep(), aWantedStep()] }).state.steps;
+  const withFirst = (status: StepStatus) => two.map((step, at) => (at === 0 ? { ...step, status } : step));
+  const ids = (status: StepStatus) => ready(withFirst(status)).map((step) => step.id);
+
+  it("names a step and what of it is enough", { tags: ["s4.ready-edges"] }, () => {
+    expect(two.map(edgesOf)).toEqual([[], [{ from: "step-01", on: ["passed", "skipped"] }]]);
+  });
+
+  it.each<[StepStatus, readonly string[]]>([
+    ["queued", ["step-01"]],
+    ["building", []],
+    ["checking", []],
+    ["reviewing", []],
+    ["blocked", []],
+    ["cancelled", []],
+    ["passed", ["step-02"]],
+    ["skipped", ["step-02"]],
+  ])(
+    "is met or not when the step is %s: ready are %j",
+    { tags: ["s4.ready", "s4.ready-edges"] },
+    (status, expected) => {
+      expect(ids(status)).toEqual(expected);
+      expect(isMet({ dependsOn: ["step-01"] }, withFirst(status))).toBe(expected.includes("step-02"));
+    },
+  );
+
+  it("to a step that is not there is not met; without edges all is met", { tags: ["s4.ready"] }, () => {
+    expect(isMet({ dependsOn: ["nowhere"] }, two)).toBe(false);
+    expect(isMet({ dependsOn: [] }, two)).toBe(true);
+  });
+
+  it("is asked for ready steps in the order of their index", () => {
+    const side = history({ steps: [1, 2, 3].map(() => aWantedStep({ dependsOn: [] })) }).state.steps;
+    expect(ready(side.toReversed()).map((step) => step.id)).toEqual(["step-01", "step-02", "step-03"]);
   });
 });
 
@@ -169,22 +216,26 @@ describe("a builder's report", () => {
     expect(currentAttempt(ended.step())?.tree).toEqual({ before: "tree-0", built: "tree-1", judged: null });
   });
 
-  it("closes the run: neither checks nor QA start before the host says that it ended", () => {
-    const steps = [aWantedStep({ checks: [aCheck] })];
-    const running = history({ steps }).start().launch("step-01", "builder");
-    const reported = running.and("BuilderReported", { runId: running.runOf("step-01", "builder") });
-    expect(reported.step().builder.status).toBe("reported");
-    expect(reported.decide("ChecksFinished", { results: [aCheckResult()] })).toMatchObject({
-      ok: false,
-      code: "nothing-to-do",
-    });
-    expect(reported.decide("RunPlanned", { role: "qa" })).toMatchObject({ ok: false, code: "nothing-to-do" });
+  it(
+    "closes the run: neither checks nor QA start before the host says that it ended",
+    { tags: ["s4.report-then-end"] },
+    () => {
+      const steps = [aWantedStep({ checks: [aCheck] })];
+      const running = history({ steps }).start().launch("step-01", "builder");
+      const reported = running.and("BuilderReported", { runId: running.runOf("step-01", "builder") });
+      expect(reported.step().builder.status).toBe("reported");
+      expect(reported.decide("ChecksFinished", { results: [aCheckResult()] })).toMatchObject({
+        ok: false,
+        code: "nothing-to-do",
+      });
+      expect(reported.decide("RunPlanned", { role: "qa" })).toMatchObject({ ok: false, code: "nothing-to-do" });
 
-    const plain = history().start().launch("step-01", "builder");
-    const reviewing = plain.and("BuilderReported", { runId: plain.runOf("step-01", "builder") });
-    expect(reviewing.step().status).toBe("reviewing");
-    expect(reviewing.decide("RunPlanned", { role: "qa" })).toMatchObject({ ok: false, code: "nothing-to-do" });
-  });
+      const plain = history().start().launch("step-01", "builder");
+      const reviewing = plain.and("BuilderReported", { runId: plain.runOf("step-01", "builder") });
+      expect(reviewing.step().status).toBe("reviewing");
+      expect(reviewing.decide("RunPlanned", { role: "qa" })).toMatchObject({ ok: false, code: "nothing-to-do" });
+    },
+  );
 
   it("may come before the launch was confirmed", () => {
     const planned = history().start().and("RunPlanned");
@@ -230,23 +281,33 @@ describe("a builder's report", () => {
 });
 
 describe("a step with checks", () => {
-  it("is given back to the builder when one fails: the attempt counts, and no QA run is spent", () => {
-    const failing = aCheckResult({ exitCode: 1, outputTail: "1 failed" });
-    const back = history({ steps: [aWantedStep({ checks: [aCheck] })] })
-      .start()
-      .build("step-01", { checks: [failing] });
-    expect(back.step()).toMatchObject({ status: "queued", attempt: 1, qa: { status: "idle" } });
-    expect(currentAttempt(back.step())?.checks).toEqual([failing]);
-    expect(currentAttempt(back.step())).not.toHaveProperty("qa");
-    expect(back.last.effects).toEqual([
-      {
-        type: "TellPerson",
-        notice: { kind: "step-sent-back", stepId: "step-01", attempt: 1, failedChecks: ["tests"], failedCriteria: [] },
-      },
-      { type: "PlanRun", stepId: "step-01", role: "builder" },
-    ]);
-    expect(back.launch("step-01", "builder").step().attempt).toBe(2);
-  });
+  it(
+    "is given back to the builder when one fails: the attempt counts, and no QA run is spent",
+    { tags: ["s4.failed-check"] },
+    () => {
+      const failing = aCheckResult({ exitCode: 1, outputTail: "1 failed" });
+      const back = history({ steps: [aWantedStep({ checks: [aCheck] })] })
+        .start()
+        .build("step-01", { checks: [failing] });
+      expect(back.step()).toMatchObject({ status: "queued", attempt: 1, qa: { status: "idle" } });
+      expect(currentAttempt(back.step())?.checks).toEqual([failing]);
+      expect(currentAttempt(back.step())).not.toHaveProperty("qa");
+      expect(back.last.effects).toEqual([
+        {
+          type: "TellPerson",
+          notice: {
+            kind: "step-sent-back",
+            stepId: "step-01",
+            attempt: 1,
+            failedChecks: ["tests"],
+            failedCriteria: [],
+          },
+        },
+        { type: "PlanRun", stepId: "step-01", role: "builder" },
+      ]);
+      expect(back.launch("step-01", "builder").step().attempt).toBe(2);
+    },
+  );
 
   it.each([
     ["has no exit code", aCheckResult({ exitCode: null, timedOut: true })],
@@ -256,6 +317,49 @@ describe("a step with checks", () => {
       .start()
       .build("step-01", { checks: [result] });
     expect(back.step().status).toBe("queued");
+  });
+
+  it(
+    "goes on to QA only when every one of its checks passed",
+    { tags: ["s4.checks-then-qa", "s4.failed-check"] },
+    () => {
+      const checks = [aCheck, { ...aCheck, name: "lint" }];
+      const built = (...exitCodes: readonly number[]) =>
+        history({ steps: [aWantedStep({ checks })] })
+          .start()
+          .build("step-01", {
+            checks: checks.map(({ name }, at) => aCheckResult({ name, exitCode: exitCodes[at] ?? 0 })),
+          });
+      expect(built(0, 0).step().status).toBe("reviewing");
+      expect(built(1, 0).step().status).toBe("queued");
+      const second = built(0, 2);
+      expect(second.step().status).toBe("queued");
+      expect(second.notices).toEqual([
+        { kind: "step-sent-back", stepId: "step-01", attempt: 1, failedChecks: ["lint"], failedCriteria: [] },
+      ]);
+    },
+  );
+
+  const lint = { ...aCheck, name: "lint" };
+  it.each<[string, readonly CheckResult[]]>([
+    ["none", []],
+    ["one too few", [aCheckResult()]],
+    ["one too many", [aCheckResult(), aCheckResult({ name: "lint" }), aCheckResult({ name: "more" })]],
+    ["others", [aCheckResult(), aCheckResult({ name: "types" })]],
+    ["another order", [aCheckResult({ name: "lint" }), aCheckResult()]],
+  ])("is not over with %s of its results", { tags: ["s4.all-checks"] }, (_words, results) => {
+    const running = history({ steps: [aWantedStep({ checks: [aCheck, lint] })] })
+      .start()
+      .launch("step-01", "builder");
+    const due = running
+      .and("BuilderReported", { runId: running.runOf("step-01", "builder") })
+      .endRun("step-01", "builder");
+    expect(due.decide("ChecksFinished", { results })).toEqual({
+      ok: false,
+      code: "invalid-parameters",
+      reason: "The results are not those of the checks of step step-01.",
+      accepts: ["one result for each check of the step, in their order"],
+    });
   });
 
   it("refuses results twice, of another attempt and of an unknown step", () => {
@@ -277,15 +381,19 @@ describe("a step with checks", () => {
 describe("QA's verdict", () => {
   const reviewing = () => history().start().build("step-01").launch("step-01", "qa");
 
-  it("is pass when every criterion passes with evidence, and the step is passed by QA", () => {
-    const running = reviewing();
-    const runId = running.runOf("step-01", "qa");
-    const criteria = judgementsOf(running.step());
-    const passed = running.and("QaReported", { runId, criteria });
-    expect(passed.step()).toMatchObject({ status: "passed", passedBy: "qa", qa: { status: "reported" } });
-    expect(currentAttempt(passed.step())?.qa).toEqual({ runId, verdict: "pass", criteria, feedback: "" });
-    expect(passed.notices).toEqual([{ kind: "step-passed", stepId: "step-01", by: "qa" }]);
-  });
+  it(
+    "is pass when every criterion passes with evidence, and the step is passed by QA",
+    { tags: ["s4.verdict-computed", "s4.passed-by-qa"] },
+    () => {
+      const running = reviewing();
+      const runId = running.runOf("step-01", "qa");
+      const criteria = judgementsOf(running.step());
+      const passed = running.and("QaReported", { runId, criteria });
+      expect(passed.step()).toMatchObject({ status: "passed", passedBy: "qa", qa: { status: "reported" } });
+      expect(currentAttempt(passed.step())?.qa).toEqual({ runId, verdict: "pass", criteria, feedback: "" });
+      expect(passed.notices).toEqual([{ kind: "step-passed", stepId: "step-01", by: "qa" }]);
+    },
+  );
 
   it("is told as the end of the task only when the last run has ended: then the cost is whole", () => {
     const running = reviewing();
@@ -297,17 +405,21 @@ describe("QA's verdict", () => {
     expect(passed.endRun("step-01", "qa").notices).toEqual([{ kind: "task-done" }]);
   });
 
-  it("is fail when one criterion fails, and the step goes back with every finding", () => {
-    const running = reviewing();
-    const runId = running.runOf("step-01", "qa");
-    const criteria = judgementsOf(running.step(), ["c2"]);
-    const back = running.and("QaReported", { runId, criteria, feedback: "No test." });
-    expect(back.step()).toMatchObject({ status: "queued", attempt: 1, passedBy: null });
-    expect(currentAttempt(back.step())?.qa).toEqual({ runId, verdict: "fail", criteria, feedback: "No test." });
-    expect(back.notices).toEqual([
-      { kind: "step-sent-back", stepId: "step-01", attempt: 1, failedChecks: [], failedCriteria: ["c2"] },
-    ]);
-  });
+  it(
+    "is fail when one criterion fails, and the step goes back with every finding",
+    { tags: ["s4.verdict-computed", "s4.findings-word-for-word"] },
+    () => {
+      const running = reviewing();
+      const runId = running.runOf("step-01", "qa");
+      const criteria = judgementsOf(running.step(), ["c2"]);
+      const back = running.and("QaReported", { runId, criteria, feedback: "No test." });
+      expect(back.step()).toMatchObject({ status: "queued", attempt: 1, passedBy: null });
+      expect(currentAttempt(back.step())?.qa).toEqual({ runId, verdict: "fail", criteria, feedback: "No test." });
+      expect(back.notices).toEqual([
+        { kind: "step-sent-back", stepId: "step-01", attempt: 1, failedChecks: [], failedCriteria: ["c2"] },
+      ]);
+    },
+  );
 
   it("is kept in the order of the criteria, however QA ordered it", () => {
     const running = reviewing();
@@ -332,16 +444,20 @@ describe("QA's verdict", () => {
       (all: ReturnType<typeof judgementsOf>) => all.map((one) => ({ ...one, evidence: " \n" })),
       "c1 has no evidence; c2 has no evidence.",
     ],
-  ])("is refused when it %s, with what would be accepted", (_words, change, reason) => {
-    const running = reviewing();
-    const decision = running.decide("QaReported", {
-      runId: running.runOf("step-01", "qa"),
-      criteria: change(judgementsOf(running.step())),
-      feedback: "x",
-    });
-    const accepts = ["c1: pass true or false, with evidence", "c2: pass true or false, with evidence"];
-    expect(decision).toEqual({ ok: false, code: "invalid-judgement", reason, accepts });
-  });
+  ])(
+    "is refused when it %s, with what would be accepted",
+    { tags: ["s4.verdict-computed"] },
+    (_words, change, reason) => {
+      const running = reviewing();
+      const decision = running.decide("QaReported", {
+        runId: running.runOf("step-01", "qa"),
+        criteria: change(judgementsOf(running.step())),
+        feedback: "x",
+      });
+      const accepts = ["c1: pass true or false, with evidence", "c2: pass true or false, with evidence"];
+      expect(decision).toEqual({ ok: false, code: "invalid-judgement", reason, accepts });
+    },
+  );
 
   it("is refused without feedback when a criterion fails", () => {
     const running = reviewing();
@@ -356,7 +472,7 @@ describe("QA's verdict", () => {
 
   it(
     "holds for the tree that QA was given: when it differs at the end, the attempt names the files",
-    { tags: ["s7.qa-shell-seen", "s7.tree-changed-after-build"] },
+    { tags: ["s7.qa-shell-seen", "s7.tree-changed-after-build", "s4.tree-at-verdict"] },
     () => {
       const running = reviewing();
       const passed = running
@@ -379,7 +495,32 @@ describe("QA's verdict", () => {
     expect(currentAttempt(again.step())?.tree).toEqual({ before: "tree-0", built: "tree-1", judged: "tree-1" });
   });
 
-  it("says nothing of a change when the tree is the same or is not known", () => {
+  it(
+    "names what a lost run of QA changed only while it is there at the verdict",
+    { tags: ["s4.tree-at-verdict"] },
+    () => {
+      const lost = history()
+        .start()
+        .build("step-01")
+        .launch("step-01", "qa")
+        .endRun("step-01", "qa", { tree: "tree-x", files: ["left-over.txt"] });
+      const marks = (one: History) => currentAttempt(one.step())?.tree;
+      const before = { before: "tree-0", built: "tree-1" };
+      expect(marks(lost)).toEqual({ ...before, judged: "tree-x", changedAfterBuild: ["left-over.txt"] });
+      expect(marks(lost.judge("step-01"))).toEqual({ ...before, judged: "tree-1" });
+      const running = lost.launch("step-01", "qa");
+      const runId = running.runOf("step-01", "qa");
+      const judged = running.and("QaReported", { runId, criteria: judgementsOf(running.step()) });
+      const still = judged.endRun("step-01", "qa", { tree: "tree-y", files: ["left-over.txt", "more.txt"] });
+      expect(marks(still)).toEqual({
+        ...before,
+        judged: "tree-y",
+        changedAfterBuild: ["left-over.txt", "more.txt"],
+      });
+    },
+  );
+
+  it("says nothing of a change when the tree is the same or is not known", { tags: ["s4.tree-at-verdict"] }, () => {
     expect(currentAttempt(history().start().pass("step-01").step())?.tree).not.toHaveProperty("changedAfterBuild");
     const unknown = history().start().build("step-01", { tree: null }).judge("step-01", { tree: null });
     expect(currentAttempt(unknown.step())?.tree).not.toHaveProperty("changedAfterBuild");
@@ -387,15 +528,19 @@ describe("QA's verdict", () => {
 });
 
 describe("attempts", () => {
-  it("are 0 before the first launch and grow by one each time the builder gets the step", () => {
-    const zero = history({ maxAttempts: 5 }).start();
-    const one = zero.fail("step-01", { fails: ["c1"] });
-    const two = one.fail("step-01", { fails: ["c2"] });
-    expect([zero, one, two].map((each) => each.step().attempt)).toEqual([0, 1, 2]);
-    expect(two.step().attempts.map((attempt) => attempt.attempt)).toEqual([1, 2]);
-  });
+  it(
+    "are 0 before the first launch and grow by one each time the builder gets the step",
+    { tags: ["s4.attempt-counts"] },
+    () => {
+      const zero = history({ maxAttempts: 5 }).start();
+      const one = zero.fail("step-01", { fails: ["c1"] });
+      const two = one.fail("step-01", { fails: ["c2"] });
+      expect([zero, one, two].map((each) => each.step().attempt)).toEqual([0, 1, 2]);
+      expect(two.step().attempts.map((attempt) => attempt.attempt)).toEqual([1, 2]);
+    },
+  );
 
-  it("do not grow when a lost run is launched again", () => {
+  it("do not grow when a lost run is launched again", { tags: ["s4.attempt-counts", "s4.lost-relaunched"] }, () => {
     const again = history()
       .start()
       .launch("step-01", "builder")
@@ -404,7 +549,7 @@ describe("attempts", () => {
     expect(again.step().attempt).toBe(1);
   });
 
-  it("that are used up block the step with a question", () => {
+  it("that are used up block the step with a question", { tags: ["s4.attempts-used"] }, () => {
     const blocked = history({ maxAttempts: 2 })
       .start()
       .fail("step-01", { fails: ["c1"] })
@@ -420,7 +565,7 @@ describe("attempts", () => {
     expect(blocked.taskStatus).toBe("blocked");
   });
 
-  it("that are used up by failing checks block the step too", () => {
+  it("that are used up by failing checks block the step too", { tags: ["s4.attempts-used", "s4.failed-check"] }, () => {
     const checks = [aCheckResult({ exitCode: 1 })];
     const blocked = history({ maxAttempts: 1, steps: [aWantedStep({ checks: [aCheck] })] })
       .start()
@@ -437,16 +582,20 @@ describe("two attempts in a row", () => {
       .start()
       .fail("step-01", { fails: ["c1", "c2"], tree: "same" });
 
-  it("that leave the same tree and fail the same criteria block the step: no progress", () => {
-    const blocked = first().fail("step-01", { fails: ["c2", "c1"], tree: "same" });
-    expect(blocked.step()).toMatchObject({
-      status: "blocked",
-      question: {
-        kind: "no-progress",
-        text: "Two attempts of step step-01 in a row left the same work and failed the same: c1, c2.",
-      },
-    });
-  });
+  it(
+    "that leave the same tree and fail the same criteria block the step: no progress",
+    { tags: ["s4.no-progress"] },
+    () => {
+      const blocked = first().fail("step-01", { fails: ["c2", "c1"], tree: "same" });
+      expect(blocked.step()).toMatchObject({
+        status: "blocked",
+        question: {
+          kind: "no-progress",
+          text: "Two attempts of step step-01 in a row left the same work and failed the same: c1, c2.",
+        },
+      });
+    },
+  );
 
   it("that differ only by what QA's commands left behind block the step too", () => {
     const left = history({ maxAttempts: 9 }).start().build("step-01", { tree: "built" });
@@ -458,7 +607,7 @@ describe("two attempts in a row", () => {
   it.each([
     ["another tree", { fails: ["c1", "c2"], tree: "other" }],
     ["other failing criteria", { fails: ["c1"], tree: "same" }],
-  ])("go on with %s", (_words, second) => {
+  ])("go on with %s", { tags: ["s4.no-progress"] }, (_words, second) => {
     expect(first().fail("step-01", second).step()).toMatchObject({ status: "queued", question: null });
   });
 
@@ -467,7 +616,7 @@ describe("two attempts in a row", () => {
     expect(unknown.step().status).toBe("queued");
   });
 
-  it("count only when nothing came between them", () => {
+  it("count only when nothing came between them", { tags: ["s4.no-progress"] }, () => {
     const third = first()
       .fail("step-01", { fails: ["c1"], tree: "same" })
       .fail("step-01", { fails: ["c1", "c2"], tree: "same" });
@@ -493,7 +642,7 @@ describe("a builder that reports blocked", () => {
     });
   };
 
-  it("blocks the step with its question", () => {
+  it("blocks the step with its question", { tags: ["s4.builder-asks", "s4.choices"] }, () => {
     const blocked = asked();
     expect(blocked.step()).toMatchObject({
       status: "blocked",
@@ -507,7 +656,7 @@ describe("a builder that reports blocked", () => {
     expect(blocked.notices).toEqual([{ kind: "question", stepId: "step-01", question: blocked.step().question }]);
   });
 
-  it("uses no allowance: the next attempts are as many as before", () => {
+  it("uses no allowance: the next attempts are as many as before", { tags: ["s4.builder-asks-free"] }, () => {
     const again = asked()
       .endRun("step-01", "builder", { end: "reported" })
       .and("StepDecided", { status: "queued", reason: "Blue.", maxAttempts: 3 });

@@ -104,41 +104,46 @@ describe("the builder's brief", () => {
     },
   );
 
-  it("holds every finding of every earlier attempt word for word", { tags: ["s7.builder-brief-findings"] }, () => {
-    const attempts = [1, 2, 3].map((attempt) =>
-      anAttempt({
-        attempt,
-        checks: [aCheckResult({ exitCode: 3, outputTail: `output ${attempt}\n\tindented` })],
-        qa: aQaReport(["c1", "c2"], {
-          criteria: [
-            { id: "c1", pass: false, evidence: `first evidence ${attempt}` },
-            { id: "c2", pass: false, evidence: `second\nevidence ${attempt}` },
-          ],
-          feedback: `feedback ${attempt}`,
+  it(
+    "holds every finding of every earlier attempt word for word",
+    { tags: ["s7.builder-brief-findings", "s4.findings-word-for-word", "s4.failed-check-output"] },
+    () => {
+      const attempts = [1, 2, 3].map((attempt) =>
+        anAttempt({
+          attempt,
+          checks: [aCheckResult({ exitCode: 3, outputTail: `output ${attempt}\n\tindented` })],
+          qa: aQaReport(["c1", "c2"], {
+            criteria: [
+              { id: "c1", pass: false, evidence: `first evidence ${attempt}` },
+              { id: "c2", pass: false, evidence: `second\nevidence ${attempt}` },
+            ],
+            feedback: `feedback ${attempt}`,
+          }),
+          tree: { before: "0", built: "1", judged: "2", changedAfterBuild: [`left-behind-${attempt}.html`] },
         }),
-        tree: { before: "0", built: "1", judged: "2", changedAfterBuild: [`left-behind-${attempt}.html`] },
-      }),
-    );
-    const brief = renderBuilderBrief(
-      inputFor(aStep({ status: "building", attempts: [...attempts, anAttempt({ attempt: 4 })], maxAttempts: 6 })),
-    );
-    for (const attempt of [1, 2, 3])
-      for (const words of [
-        `output ${attempt}\n\tindented`,
-        `first evidence ${attempt}`,
-        `second\nevidence ${attempt}`,
-        `feedback ${attempt}`,
-        `left-behind-${attempt}.html`,
-      ])
-        expect(brief).toContain(words);
-  });
+      );
+      const brief = renderBuilderBrief(
+        inputFor(aStep({ status: "building", attempts: [...attempts, anAttempt({ attempt: 4 })], maxAttempts: 6 })),
+      );
+      for (const attempt of [1, 2, 3])
+        for (const words of [
+          `output ${attempt}\n\tindented`,
+          `first evidence ${attempt}`,
+          `second\nevidence ${attempt}`,
+          `feedback ${attempt}`,
+          `left-behind-${attempt}.html`,
+        ])
+          expect(brief).toContain(words);
+    },
+  );
 
-  it("puts a person's note first, wherever it is kept", () => {
+  it("puts a person's note first, wherever it is kept", { tags: ["s4.retry-note"] }, () => {
     for (const step of [
       aStep({ status: "building", attempts: [anAttempt({ note: "Mind the gap." })] }),
       aStep({ status: "building", attempts: [anAttempt()], note: "Mind the gap." }),
     ]) {
       const brief = renderBuilderBrief(inputFor(step));
+      expect(brief).toContain("Mind the gap.");
       expect(brief.indexOf("Mind the gap.")).toBeLessThan(brief.indexOf("## Rules"));
     }
   });

@@ -189,6 +189,7 @@ const thirdAccepted: Step = {
           status: "passed",
           reason: "Good enough for now.\nI mend the wording myself.",
           question: "attempts-used",
+          asked: "Step step-03 did not pass in 3 attempts; the last one failed: c1.",
         }),
       ],
     }),
@@ -276,6 +277,16 @@ export const states = {
       text: "Task lay-the-ground-0f0f0f0f, which this task waits for, was cancelled.",
       choices: ["go on without it", "cancel the task"],
     }),
+  }),
+  "dependency-left-out": state([aStep()], {
+    decisions: [
+      aDecision({
+        status: "running",
+        reason: "It works without.",
+        question: "dependency-cancelled",
+        asked: "Task lay-the-ground-0f0f0f0f, which this one waits for, was cancelled.",
+      }),
+    ],
   }),
   paused: state(withReview([firstPassed, secondBuilding, thirdAsks]), { status: "paused", pausedAt: minute(37) }),
 } satisfies Record<string, State>;

@@ -38,7 +38,7 @@ const plain: { readonly [T in EventType]: TaskEventOf<T> } = {
   StepAdded: { type: "StepAdded", v: 1, at, by: "person", step: aWantedStep(), maxAttempts: 3 },
   TaskStarted: { type: "TaskStarted", v: 1, at, dependenciesDone: true },
   TaskPaused: { type: "TaskPaused", v: 1, at, reason: "lunch" },
-  TaskResumed: { type: "TaskResumed", v: 1, at, by: "person", dependenciesDone: true, without: [], reason: "go on" },
+  TaskResumed: { type: "TaskResumed", v: 1, at, by: "person", dependenciesDone: true, reason: "go on" },
   TaskCancelled: { type: "TaskCancelled", v: 1, at, by: "person", reason: "not wanted any more" },
   StepDecided: {
     type: "StepDecided",

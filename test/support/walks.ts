@@ -73,9 +73,7 @@ const anything: fc.Arbitrary<TaskEvent> = fc.oneof(
     .map((any) => anEvent("StepAdded", { by: any.by, step: aWantedStep({ dependsOn: any.dependsOn }) })),
   fc.boolean().map((dependenciesDone) => anEvent("TaskStarted", { dependenciesDone })),
   fc.constant(anEvent("TaskPaused")),
-  fc
-    .record({ by, dependenciesDone: fc.boolean(), without: fc.subarray(["other", "third"]) })
-    .map((any) => anEvent("TaskResumed", any)),
+  fc.record({ by, dependenciesDone: fc.boolean() }).map((any) => anEvent("TaskResumed", any)),
   by.map((who) => anEvent("TaskCancelled", { by: who })),
   fc
     .record({
@@ -216,8 +214,7 @@ function interference(state: TaskState): readonly TaskEvent[] {
   const { task } = state;
   if (task.status === "draft") return [anEvent("TaskStarted"), anEvent("TaskStarted", { dependenciesDone: false })];
   if (task.status === "paused") return [anEvent("TaskResumed", { dependenciesDone: false }), anEvent("TaskResumed")];
-  if (task.question !== null)
-    return [anEvent("TaskResumed", { without: task.dependsOn.slice(0, 1), dependenciesDone: false })];
+  if (task.question !== null) return [anEvent("TaskResumed", { dependenciesDone: false }), anEvent("TaskPaused")];
   const first = state.steps.find((step) => step.status !== "passed" && step.status !== "skipped");
   const held =
     first === undefined ? [] : [anEvent("StepDecided", { stepId: first.id, status: "blocked", by: "orchestrator" })];
@@ -259,7 +256,7 @@ export function friendlyEvent(state: TaskState): TaskEvent | undefined {
   if (task.status === "done" || task.status === "cancelled") return undefined;
   if (task.status === "draft") return anEvent("TaskStarted");
   if (task.status === "paused") return anEvent("TaskResumed", { dependenciesDone: task.question === null });
-  if (task.question !== null) return anEvent("TaskResumed", { without: task.dependsOn, dependenciesDone: true });
+  if (task.question !== null) return anEvent("TaskResumed");
   const asking = state.steps.find((step) => step.question !== null);
   return asking === undefined ? undefined : anEvent("StepDecided", { stepId: asking.id, status: "queued" });
 }

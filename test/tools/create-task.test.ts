@@ -19,7 +19,7 @@ const npm = { checks: { allow: ["npm"] } };
 describe("a created task", () => {
   it(
     "is a draft in one record that names its flow, and its steps end with the acceptance review",
-    { tags: ["s3.task-id", "s3.criterion-ids"] },
+    { tags: ["s3.task-id", "s3.criterion-ids", "s4.acceptance-step", "s4.acceptance-off"] },
     async () => {
       const bench = await setup();
       const answer = await bench.call("create_task", aTask({ steps: [aStep(), aStep({ id: "own" }), aStep()] }));
@@ -66,7 +66,7 @@ describe("a created task", () => {
     expect(await bench.done("create_task", aTask())).toMatchObject({ flowId: null });
   });
 
-  it("has no acceptance review when the configuration wants none", async () => {
+  it("has no acceptance review when the configuration wants none", { tags: ["s4.acceptance-off"] }, async () => {
     const bench = await setup({ config: { acceptanceReview: false } });
     expect(await bench.done("create_task", aTask())).toMatchObject({ stepIds: ["step-01"] });
   });
@@ -212,20 +212,24 @@ describe("create_task is refused", () => {
 });
 
 describe("create_step", () => {
-  it("adds a step before the acceptance review, which waits for it too", async () => {
-    const bench = await setup();
-    const taskId = await bench.started();
-    const answer = await bench.call("create_step", { taskId, ...aStep({ title: "More" }) });
-    expect(answer.details).toStrictEqual({ taskId, stepId: "step-02" });
-    const { steps } = await bench.state(taskId);
-    expect(steps.map((step) => [step.id, step.dependsOn])).toStrictEqual([
-      ["step-01", []],
-      ["step-02", ["step-01"]],
-      ["acceptance", ["step-01", "step-02"]],
-    ]);
-  });
+  it(
+    "adds a step before the acceptance review, which waits for it too",
+    { tags: ["s4.acceptance-whole", "s4.create-step-last"] },
+    async () => {
+      const bench = await setup();
+      const taskId = await bench.started();
+      const answer = await bench.call("create_step", { taskId, ...aStep({ title: "More" }) });
+      expect(answer.details).toStrictEqual({ taskId, stepId: "step-02" });
+      const { steps } = await bench.state(taskId);
+      expect(steps.map((step) => [step.id, step.dependsOn])).toStrictEqual([
+        ["step-01", []],
+        ["step-02", ["step-01"]],
+        ["acceptance", ["step-01", "step-02"]],
+      ]);
+    },
+  );
 
-  it("takes an own id and dependencies", async () => {
+  it("takes an own id and dependencies", { tags: ["s4.create-step-dependencies"] }, async () => {
     const bench = await setup();
     const taskId = await bench.started();
     expect(await bench.done("create_step", { taskId, ...aStep({ id: "extra", dependsOn: [] }) })).toStrictEqual({
@@ -261,27 +265,31 @@ describe("create_step", () => {
     });
   });
 
-  it("is a person's decision when it answers the failed acceptance review", async () => {
-    const bench = await setup();
-    const taskId = await bench.started();
-    await bench.built(taskId);
-    const qa = await bench.launched(taskId, "step-01", "qa");
-    await bench.done(
-      "record_qa_result",
-      { criteria: ["c1", "c2"].map((id) => ({ id, pass: true, evidence: "Seen." })) },
-      qa.caller(),
-    );
-    await bench.ended(taskId, "step-01", "qa");
-    const review = await bench.launched(taskId, "acceptance", "qa");
-    await bench.done(
-      "record_qa_result",
-      { criteria: [{ id: "a1", pass: false, evidence: "No." }], feedback: "It does not work." },
-      review.caller(),
-    );
-    await bench.ended(taskId, "acceptance", "qa");
-    expect((await bench.step(taskId, "acceptance")).question?.kind).toBe("acceptance-failed");
-    expect((await bench.refused("create_step", { taskId, ...aStep() }, wakeUp())).code).toBe("person-required");
-    await bench.done("create_step", { taskId, ...aStep() });
-    expect(await bench.step(taskId, "acceptance")).toMatchObject({ status: "queued", question: null });
-  });
+  it(
+    "is a person's decision when it answers the failed acceptance review",
+    { tags: ["s4.acceptance-add-step"] },
+    async () => {
+      const bench = await setup();
+      const taskId = await bench.started();
+      await bench.built(taskId);
+      const qa = await bench.launched(taskId, "step-01", "qa");
+      await bench.done(
+        "record_qa_result",
+        { criteria: ["c1", "c2"].map((id) => ({ id, pass: true, evidence: "Seen." })) },
+        qa.caller(),
+      );
+      await bench.ended(taskId, "step-01", "qa");
+      const review = await bench.launched(taskId, "acceptance", "qa");
+      await bench.done(
+        "record_qa_result",
+        { criteria: [{ id: "a1", pass: false, evidence: "No." }], feedback: "It does not work." },
+        review.caller(),
+      );
+      await bench.ended(taskId, "acceptance", "qa");
+      expect((await bench.step(taskId, "acceptance")).question?.kind).toBe("acceptance-failed");
+      expect((await bench.refused("create_step", { taskId, ...aStep() }, wakeUp())).code).toBe("person-required");
+      await bench.done("create_step", { taskId, ...aStep() });
+      expect(await bench.step(taskId, "acceptance")).toMatchObject({ status: "queued", question: null });
+    },
+  );
 });

@@ -6,79 +6,140 @@ import { createRecorder } from "../../src/tools/driver-tools.ts";
 import { aBuilderReport, aJudgement, aProject, aStep, aTask, createBench, type Bench } from "../support/bench.ts";
 import { owner, wakeUp } from "../support/callers.ts";
 
+const cancelledWords = (taskId: string) => `Task ${taskId}, which this one waits for, was cancelled.`;
+
+/** A dependency of the task was cancelled, as the driver tells it. */
+async function hearsOfCancel(bench: Bench, taskId: string, cancelled: string): Promise<void> {
+  await bench.done("set_task_status", { taskId: cancelled, status: "cancelled" });
+  const answer = await createRecorder(bench.desk()).record(
+    { projectId: "shop", taskId },
+    { type: "DependencyCancelled", v: 1, at: new Date(0).toISOString(), taskId: cancelled },
+  );
+  if (!answer.ok) throw new Error(answer.reason);
+}
+
 async function aDraft(bench: Bench, fields: Readonly<Record<string, unknown>> = {}): Promise<string> {
   if ((await bench.store.list()).length === 0) await bench.done("create_project", aProject());
   return String((await bench.done("create_task", aTask(fields)))["taskId"]);
 }
 
-/** A task in each of its statuses. */
-const tasks: Readonly<Record<string, (bench: Bench) => Promise<string>>> = {
-  draft: (bench) => aDraft(bench),
-  running: (bench) => bench.started(),
-  async waiting(bench) {
+/** A task in each of its statuses; `undecided` waits for a person's word about a cancelled dependency. */
+const tasks = {
+  draft: (bench: Bench) => aDraft(bench),
+  running: (bench: Bench) => bench.started(),
+  async waiting(bench: Bench) {
     return bench.started({ dependsOn: [await aDraft(bench)] });
   },
-  async blocked(bench) {
+  async undecided(bench: Bench) {
+    const first = await aDraft(bench);
+    const taskId = await bench.started({ dependsOn: [first] });
+    await hearsOfCancel(bench, taskId, first);
+    return taskId;
+  },
+  async blocked(bench: Bench) {
     const taskId = await bench.started();
     await bench.asking(taskId);
     return taskId;
   },
-  async paused(bench) {
+  async paused(bench: Bench) {
     const taskId = await bench.started();
     await bench.done("set_task_status", { taskId, status: "paused" });
     return taskId;
   },
-  async done(bench) {
+  async done(bench: Bench) {
     const taskId = await bench.started();
     for (const stepId of ["step-01", "acceptance"])
       await bench.done("set_step_status", { taskId, stepId, status: "skipped", reason: "Not needed." });
     return taskId;
   },
-  async cancelled(bench) {
+  async cancelled(bench: Bench) {
     const taskId = await bench.started();
     await bench.done("set_task_status", { taskId, status: "cancelled" });
     return taskId;
   },
-};
+} as const;
+type Situation = keyof typeof tasks;
 
-type Outcome = { readonly becomes: string } | { readonly refused: string; readonly accepts?: string };
-const table: readonly (readonly [from: string, call: "start_task" | "running" | "paused" | "cancelled", Outcome])[] = [
-  ["draft", "start_task", { becomes: "running" }],
-  ["running", "start_task", { refused: "already-started" }],
-  ["waiting", "start_task", { refused: "already-started" }],
-  ["blocked", "start_task", { refused: "already-started" }],
-  ["paused", "start_task", { refused: "task-paused", accepts: "set_task_status running" }],
-  ["done", "start_task", { refused: "task-ended" }],
-  ["cancelled", "start_task", { refused: "task-ended" }],
-  ["draft", "running", { refused: "not-started", accepts: "start_task" }],
-  ["running", "running", { refused: "nothing-to-do" }],
-  ["waiting", "running", { refused: "nothing-to-do" }],
-  ["blocked", "running", { refused: "question-open", accepts: "set_step_status for step-01" }],
-  ["paused", "running", { becomes: "running" }],
-  ["done", "running", { refused: "task-ended" }],
-  ["cancelled", "running", { refused: "task-ended" }],
-  ["draft", "paused", { refused: "not-started" }],
-  ["running", "paused", { becomes: "paused" }],
-  ["waiting", "paused", { becomes: "paused" }],
-  ["blocked", "paused", { becomes: "paused" }],
-  ["paused", "paused", { refused: "nothing-to-do" }],
-  ["done", "paused", { refused: "task-ended" }],
-  ["cancelled", "paused", { refused: "task-ended" }],
-  ["draft", "cancelled", { becomes: "cancelled" }],
-  ["running", "cancelled", { becomes: "cancelled" }],
-  ["waiting", "cancelled", { becomes: "cancelled" }],
-  ["blocked", "cancelled", { becomes: "cancelled" }],
-  ["paused", "cancelled", { becomes: "cancelled" }],
-  ["done", "cancelled", { refused: "task-ended" }],
-  ["cancelled", "cancelled", { refused: "task-ended" }],
+type Refused = { readonly refused: string; readonly accepts: readonly string[] };
+type Outcome = { readonly becomes: string } | Refused;
+const no = (refused: string, ...accepts: readonly string[]): Refused => ({ refused, accepts });
+const ended = no("task-ended", "create_task");
+const started = no("already-started", "get_status");
+const notStarted = no("not-started", "start_task");
+const toPaused = { becomes: "paused" };
+const toCancelled = { becomes: "cancelled" };
+
+/** The first table of DESIGN section 4: each call in each status. */
+const table: readonly {
+  readonly call: "start_task" | "running" | "paused" | "cancelled";
+  readonly rule: string;
+  readonly cells: Readonly<Record<Situation, Outcome>>;
+}[] = [
+  {
+    call: "start_task",
+    rule: "s4.start-task",
+    cells: {
+      draft: { becomes: "running" },
+      running: started,
+      waiting: started,
+      undecided: started,
+      blocked: started,
+      paused: no("task-paused", "set_task_status running"),
+      done: ended,
+      cancelled: ended,
+    },
+  },
+  {
+    call: "running",
+    rule: "s4.set-task-running",
+    cells: {
+      draft: notStarted,
+      running: no("nothing-to-do", "get_status"),
+      waiting: no("nothing-to-do", "get_status"),
+      undecided: { becomes: "running" },
+      blocked: no("question-open", "set_step_status"),
+      paused: { becomes: "running" },
+      done: ended,
+      cancelled: ended,
+    },
+  },
+  {
+    call: "paused",
+    rule: "s4.set-task-paused",
+    cells: {
+      draft: notStarted,
+      running: toPaused,
+      waiting: toPaused,
+      undecided: toPaused,
+      blocked: toPaused,
+      paused: no("nothing-to-do", "set_task_status running"),
+      done: ended,
+      cancelled: ended,
+    },
+  },
+  {
+    call: "cancelled",
+    rule: "s4.set-task-cancelled",
+    cells: {
+      draft: toCancelled,
+      running: toCancelled,
+      waiting: toCancelled,
+      undecided: toCancelled,
+      blocked: toCancelled,
+      paused: toCancelled,
+      done: ended,
+      cancelled: ended,
+    },
+  },
 ];
 
-describe("a task", () => {
-  it.each(table)("that is %s answers %s as the table says", async (from, call, outcome) => {
+describe.each(table)("a task that is asked for $call", ({ call, rule, cells }) => {
+  // Object.entries widens to string; the object has exactly these keys.
+  const rows = Object.entries(cells) as readonly (readonly [Situation, Outcome])[];
+  it.each(rows)("and is %s answers %o", { tags: [rule] }, async (from, outcome) => {
     const bench = createBench();
-    const taskId = await tasks[from]?.(bench);
-    if (taskId === undefined) throw new Error(from);
-    expect((await bench.state(taskId)).task.status).toBe(from);
+    const taskId = await tasks[from](bench);
+    expect((await bench.state(taskId)).task.status).toBe(from === "undecided" ? "waiting" : from);
     const [name, parameters] =
       call === "start_task"
         ? (["start_task", { taskId }] as const)
@@ -86,12 +147,40 @@ describe("a task", () => {
     if ("becomes" in outcome) {
       expect((await bench.call(name, parameters)).details).toStrictEqual({ taskId, taskStatus: outcome.becomes });
       expect((await bench.state(taskId)).task.status).toBe(outcome.becomes);
-    } else {
-      const refusal = await bench.refused(name, parameters);
-      expect(refusal.code).toBe(outcome.refused);
-      if (outcome.accepts !== undefined) expect(refusal.accepts).toContain(outcome.accepts);
-    }
+    } else
+      expect(await bench.refused(name, parameters)).toMatchObject({ code: outcome.refused, accepts: outcome.accepts });
   });
+});
+
+describe("a task", () => {
+  it.each([
+    ["a question that is still open", "blocked", "blocked"],
+    ["a dependency that is not done", "waiting", "waiting"],
+    ["a cancelled dependency that nobody decided about", "undecided", "waiting"],
+  ] as const)(
+    "that was paused over %s is then what follows from that",
+    { tags: ["s4.set-task-running"] },
+    async (_words, situation, status) => {
+      const bench = createBench();
+      const taskId = await tasks[situation](bench);
+      await bench.done("set_task_status", { taskId, status: "paused" });
+      expect(await bench.done("set_task_status", { taskId, status: "running" })).toMatchObject({ taskStatus: status });
+    },
+  );
+
+  it.each(["draft", "running", "blocked", "paused"] as const)(
+    "waits for one that is %s, and get_status names it",
+    { tags: ["s4.dependency-waits"] },
+    async (situation) => {
+      const bench = createBench();
+      const first = await tasks[situation](bench);
+      const taskId = await bench.started({ dependsOn: [first] });
+      expect((await bench.state(taskId)).task).toMatchObject({ status: "waiting", question: null });
+      expect((await bench.done("get_status", { taskId }))["waitsFor"]).toStrictEqual([
+        { taskId, kind: "task", id: first },
+      ]);
+    },
+  );
 
   it.each(["start_task", "set_task_status", "set_step_status"] as const)(
     "that does not exist is unknown to %s",
@@ -150,7 +239,7 @@ describe("a task", () => {
 
   it("starts at once when what it waits for is done, and waits else", async () => {
     const bench = createBench();
-    const first = await tasks["done"]?.(bench);
+    const first = await tasks.done(bench);
     const ready = await aDraft(bench, { dependsOn: [first] });
     expect(await bench.done("start_task", { taskId: ready })).toStrictEqual({ taskId: ready, taskStatus: "running" });
     const second = await aDraft(bench);
@@ -159,83 +248,137 @@ describe("a task", () => {
   });
 });
 
-const steps: Readonly<Record<string, (bench: Bench, taskId: string) => Promise<void>>> = {
+/** A step in each place that the table tells apart. */
+const steps = {
   queued: () => Promise.resolve(),
-  async building(bench, taskId) {
+  async building(bench: Bench, taskId: string) {
     await bench.launched(taskId, "step-01", "builder");
   },
-  async checking(bench, taskId) {
+  async checking(bench: Bench, taskId: string) {
     await bench.built(taskId);
   },
-  async reviewing(bench, taskId) {
+  async reviewing(bench: Bench, taskId: string) {
     await bench.built(taskId);
     await bench.launched(taskId, "step-01", "qa");
   },
-  blocked: (bench, taskId) => bench.asking(taskId),
-  async "blocked, never built"(bench, taskId) {
+  blocked: (bench: Bench, taskId: string) => bench.asking(taskId),
+  async "blocked, never built"(bench: Bench, taskId: string) {
     const run = await bench.launched(taskId, "step-01", "builder");
     await bench.done("record_builder_result", aBuilderReport({ outcome: "blocked", question: "Which?" }), run.caller());
     await bench.ended(taskId, "step-01", "builder");
   },
-  async passed(bench, taskId) {
+  async passed(bench: Bench, taskId: string) {
     await bench.built(taskId);
     const run = await bench.launched(taskId, "step-01", "qa");
     await bench.done("record_qa_result", aJudgement(), run.caller());
     await bench.ended(taskId, "step-01", "qa");
   },
-  async skipped(bench, taskId) {
+  async skipped(bench: Bench, taskId: string) {
     await bench.done("set_step_status", { taskId, stepId: "step-01", status: "skipped", reason: "So." });
   },
-};
+} as const;
 
-const stepTable: readonly (readonly [from: string, to: string, outcome: string])[] = [
-  ["queued", "queued", "nothing-to-do"],
-  ["queued", "passed", "not-built"],
-  ["queued", "skipped", "yes"],
-  ["queued", "blocked", "yes"],
-  ...["building", "checking", "reviewing"].flatMap((from) => [
-    [from, "queued", "yes"] as const,
-    [from, "passed", "step-live"] as const,
-    [from, "skipped", "yes"] as const,
-    [from, "blocked", "yes"] as const,
-  ]),
-  ["blocked", "queued", "yes"],
-  ["blocked", "passed", "yes"],
-  ["blocked", "skipped", "yes"],
-  ["blocked", "blocked", "nothing-to-do"],
-  ["blocked, never built", "queued", "yes"],
-  ["blocked, never built", "passed", "not-built"],
-  ...["passed", "skipped"].flatMap((from) =>
-    ["queued", "passed", "skipped", "blocked"].map((to) => [from, to, "step-finished"] as const),
-  ),
+type To = "queued" | "passed" | "skipped" | "blocked";
+type StepOutcome = "yes" | Refused;
+const finished = no("step-finished", "create_step");
+const live: Readonly<Record<To, StepOutcome>> = {
+  queued: "yes",
+  passed: no("step-live", "queued", "skipped", "blocked"),
+  skipped: "yes",
+  blocked: "yes",
+};
+const allFinished = { queued: finished, passed: finished, skipped: finished, blocked: finished };
+
+/** The second table of DESIGN section 4: from each status to each that can be asked for. */
+const stepTable: readonly {
+  readonly from: keyof typeof steps;
+  readonly rule: string;
+  readonly cells: Readonly<Record<To, StepOutcome>>;
+}[] = [
+  {
+    from: "queued",
+    rule: "s4.step-from-queued",
+    cells: {
+      queued: no("nothing-to-do", "get_status"),
+      passed: no("not-built", "skipped", "blocked"),
+      skipped: "yes",
+      blocked: "yes",
+    },
+  },
+  { from: "building", rule: "s4.step-from-live", cells: live },
+  { from: "checking", rule: "s4.step-from-live", cells: live },
+  { from: "reviewing", rule: "s4.step-from-live", cells: live },
+  {
+    from: "blocked",
+    rule: "s4.step-from-blocked",
+    cells: { queued: "yes", passed: "yes", skipped: "yes", blocked: no("nothing-to-do", "get_status") },
+  },
+  {
+    from: "blocked, never built",
+    rule: "s4.step-from-blocked",
+    cells: {
+      queued: "yes",
+      passed: no("not-built", "queued", "skipped"),
+      skipped: "yes",
+      blocked: no("nothing-to-do", "get_status"),
+    },
+  },
+  { from: "passed", rule: "s4.step-from-finished", cells: allFinished },
+  { from: "skipped", rule: "s4.step-from-finished", cells: allFinished },
 ];
 
-describe("a step", () => {
-  const setup = async (from: string) => {
-    const bench = createBench({ config: { checks: { allow: ["npm"] } } });
-    const checks = from === "checking" ? [{ name: "tests", command: ["npm", "test"] }] : [];
-    const taskId = await bench.started({ steps: [aStep({ checks }), aStep({ dependsOn: [] })] });
-    await steps[from]?.(bench, taskId);
-    expect((await bench.step(taskId)).status).toBe(from.split(",")[0]);
-    return { bench, taskId };
-  };
+const setup = async (from: keyof typeof steps) => {
+  const bench = createBench({ config: { checks: { allow: ["npm"] }, maxAttempts: 2 } });
+  const checks = from === "checking" ? [{ name: "tests", command: ["npm", "test"] }] : [];
+  const taskId = await bench.started({ steps: [aStep({ checks }), aStep({ dependsOn: [] })] });
+  await steps[from](bench, taskId);
+  expect((await bench.step(taskId)).status).toBe(from.split(",")[0]);
+  return { bench, taskId };
+};
 
-  it.each(stepTable)("that is %s, set to %s: %s", async (from, to, outcome) => {
+describe.each(stepTable)("a step that is $from", ({ from, rule, cells }) => {
+  // Object.entries widens to string; the object has exactly these keys.
+  const rows = Object.entries(cells) as readonly (readonly [To, StepOutcome])[];
+  it.each(rows)("set to %s: %o", { tags: [rule, "s4.fenced-and-stopped"] }, async (to, outcome) => {
     const { bench, taskId } = await setup(from);
     const parameters = { taskId, stepId: "step-01", status: to, reason: "I say so." };
-    if (outcome !== "yes")
-      return expect(await bench.refused("set_step_status", parameters)).toMatchObject({ code: outcome });
-    const { attempt } = await bench.step(taskId);
+    if (outcome !== "yes") {
+      expect(await bench.refused("set_step_status", parameters)).toMatchObject({
+        code: outcome.refused,
+        accepts: outcome.accepts,
+      });
+      return;
+    }
+    const before = await bench.step(taskId);
     expect(await bench.done("set_step_status", parameters)).toStrictEqual({
       taskId,
       stepId: "step-01",
       stepStatus: to,
-      attempt,
+      attempt: before.attempt,
     });
-    return expect((await bench.step(taskId)).status).toBe(to);
+    const after = await bench.step(taskId);
+    expect(after.status).toBe(to);
+    expect([after.builder.status, after.qa.status]).toStrictEqual(
+      [before.builder.status, before.qa.status].map((status) => (status === "running" ? "stopped" : status)),
+    );
+    if (from.startsWith("blocked") && to === "queued")
+      expect(after).toMatchObject({ maxAttempts: before.attempt + 2, note: "I say so.", question: null });
   });
 
-  it.each([
+  it("is told the same while its task is paused, and leaves it paused", { tags: ["s4.step-keeps-pause"] }, async () => {
+    for (const [to, outcome] of rows) {
+      const { bench, taskId } = await setup(from);
+      await bench.done("set_task_status", { taskId, status: "paused" });
+      const { pausedAt } = (await bench.state(taskId)).task;
+      const answer = await bench.call("set_step_status", { taskId, stepId: "step-01", status: to, reason: "So." });
+      if (outcome !== "yes") expect(answer.details).toMatchObject({ refused: { code: outcome.refused } });
+      expect((await bench.state(taskId)).task).toMatchObject({ status: "paused", pausedAt });
+    }
+  });
+});
+
+describe("a step", () => {
+  it.each<[keyof typeof steps, To, boolean]>([
     ["queued", "skipped", true],
     ["queued", "blocked", false],
     ["building", "queued", false],
@@ -255,13 +398,20 @@ describe("a step", () => {
     await bench.done("set_step_status", parameters, needsPerson ? owner() : wakeUp());
   });
 
-  it("that a person accepts says so, with the reason", async () => {
+  it("that a person accepts says so, with the reason", { tags: ["s4.answer-kept", "s4.answer-clears"] }, async () => {
     const { bench, taskId } = await setup("blocked");
     await bench.done("set_step_status", { taskId, stepId: "step-01", status: "passed", reason: "Good enough." });
     const step = await bench.step(taskId);
     expect(step).toMatchObject({ status: "passed", passedBy: "person", question: null });
-    expect(step.attempts.at(-1)?.decisions).toMatchObject([
-      { by: "person", status: "passed", reason: "Good enough.", question: "attempts-used" },
+    expect(step.attempts.at(-1)?.decisions).toStrictEqual([
+      {
+        at: "2026-01-01T00:00:00.000Z",
+        by: "person",
+        status: "passed",
+        reason: "Good enough.",
+        question: "attempts-used",
+        asked: "Step step-01 did not pass in 2 attempts; the last one failed: c1.",
+      },
     ]);
   });
 
@@ -276,29 +426,36 @@ describe("a step", () => {
     expect(refusal).toMatchObject({ code: "unknown-step", accepts: ["step-01", "step-02", "acceptance"] });
   });
 
-  it("of a draft can only be skipped", async () => {
+  it("of a draft can only be skipped", { tags: ["s4.step-in-draft"] }, async () => {
     const bench = createBench();
     const taskId = await aDraft(bench);
     const set = (status: string) => ({ taskId, stepId: "step-01", status, reason: "So." });
     for (const status of ["queued", "passed", "blocked"])
-      expect((await bench.refused("set_step_status", set(status))).code).toBe("not-started");
+      expect(await bench.refused("set_step_status", set(status))).toMatchObject({
+        code: "not-started",
+        accepts: ["skipped", "start_task"],
+      });
     expect(await bench.done("set_step_status", set("skipped"))).toMatchObject({ stepStatus: "skipped" });
   });
 
-  it("of a task that has ended stays as it is", async () => {
-    const bench = createBench();
-    const taskId = (await tasks["cancelled"]?.(bench)) ?? "";
-    for (const status of ["queued", "passed", "skipped", "blocked"])
-      expect((await bench.refused("set_step_status", { taskId, stepId: "step-01", status, reason: "So." })).code).toBe(
-        "task-ended",
-      );
-  });
+  it.each(["done", "cancelled"] as const)(
+    "of a task that is %s stays as it is",
+    { tags: ["s4.step-in-ended-task"] },
+    async (situation) => {
+      const bench = createBench();
+      const taskId = await tasks[situation](bench);
+      for (const status of ["queued", "passed", "skipped", "blocked"])
+        expect(
+          await bench.refused("set_step_status", { taskId, stepId: "step-01", status, reason: "So." }),
+        ).toMatchObject({ code: "task-ended", accepts: ["create_task"] });
+    },
+  );
 });
 
 describe("a decision about a task", () => {
   it("to cancel it while a question is open is a person's", async () => {
     const bench = createBench();
-    const taskId = (await tasks["blocked"]?.(bench)) ?? "";
+    const taskId = await tasks.blocked(bench);
     expect((await bench.refused("set_task_status", { taskId, status: "cancelled" }, wakeUp())).code).toBe(
       "person-required",
     );
@@ -313,21 +470,58 @@ describe("a decision about a task", () => {
     expect(await bench.done("set_task_status", { taskId, status }, wakeUp())).toMatchObject({ taskStatus: status });
   });
 
-  it("to go on without a cancelled dependency is a person's", async () => {
-    const bench = createBench();
-    const first = await aDraft(bench);
-    const taskId = await bench.started({ dependsOn: [first] });
-    await bench.done("set_task_status", { taskId: first, status: "cancelled" });
-    await createRecorder(bench.desk()).record(
-      { projectId: "shop", taskId },
-      { type: "DependencyCancelled", v: 1, at: new Date(0).toISOString(), taskId: first },
-    );
-    expect((await bench.refused("set_task_status", { taskId, status: "running" }, wakeUp())).code).toBe(
-      "person-required",
-    );
-    expect(await bench.done("set_task_status", { taskId, status: "running", reason: "Without it." })).toMatchObject({
-      taskStatus: "running",
-    });
-    expect((await bench.state(taskId)).task).toMatchObject({ dependsOn: [], question: null });
-  });
+  it(
+    "to go on without a cancelled dependency is a person's, and is kept",
+    { tags: ["s4.answer-kept", "s4.answer-clears"] },
+    async () => {
+      const bench = createBench();
+      const first = await aDraft(bench);
+      const taskId = await bench.started({ dependsOn: [first] });
+      await hearsOfCancel(bench, taskId, first);
+      expect((await bench.refused("set_task_status", { taskId, status: "running" }, wakeUp())).code).toBe(
+        "person-required",
+      );
+      expect(await bench.done("set_task_status", { taskId, status: "running", reason: "Without it." })).toMatchObject({
+        taskStatus: "running",
+      });
+      expect((await bench.state(taskId)).task).toMatchObject({
+        dependsOn: [],
+        question: null,
+        decisions: [
+          {
+            at: "2026-01-01T00:00:00.000Z",
+            by: "person",
+            status: "running",
+            reason: "Without it.",
+            question: "dependency-cancelled",
+            asked: cancelledWords(first),
+          },
+        ],
+      });
+    },
+  );
+
+  it(
+    "to go on without one dependency leaves the others to be waited for",
+    { tags: ["s4.dependency-one-answer"] },
+    async () => {
+      const bench = createBench();
+      const [first, second, third] = [await aDraft(bench), await aDraft(bench), await tasks.done(bench)];
+      const taskId = await bench.started({ dependsOn: [first, second, third] });
+      await hearsOfCancel(bench, taskId, first);
+      // The second is cancelled too before the person answers: nobody was asked about it yet.
+      await bench.done("set_task_status", { taskId: second, status: "cancelled" });
+      const goOn = { taskId, status: "running", reason: "Without it." };
+      expect(await bench.done("set_task_status", goOn)).toMatchObject({ taskStatus: "waiting" });
+      expect((await bench.state(taskId)).task).toMatchObject({ question: null, dependsOn: [second, third] });
+      await createRecorder(bench.desk()).record(
+        { projectId: "shop", taskId },
+        { type: "DependencyCancelled", v: 1, at: new Date(0).toISOString(), taskId: second },
+      );
+      expect(await bench.done("set_task_status", { ...goOn, reason: "Nor that." })).toMatchObject({
+        taskStatus: "running",
+      });
+      expect((await bench.state(taskId)).task.dependsOn).toStrictEqual([third]);
+    },
+  );
 });

@@ -79,42 +79,50 @@ describe("a report", () => {
     }
   });
 
-  it("of a run that was replaced is refused and archived, three times at most, each within its bound", async () => {
-    const bench = createBench();
-    const taskId = await bench.started();
-    const first = await bench.launched(taskId, "step-01", "builder");
-    await bench.ended(taskId, "step-01", "builder", { end: "lost" });
-    await bench.launched(taskId, "step-01", "builder");
-    for (let time = 1; time <= 5; time += 1) {
-      const answer = await bench.call(
-        "record_builder_result",
-        aBuilderReport({ summary: `${time}${"界".repeat(2700)}` }),
-        first.caller(),
-      );
-      expect(answer.details).toMatchObject({ refused: { code: "run-not-current" } });
-    }
-    const step = await bench.step(taskId);
-    const late = step.attempts[0]?.late ?? [];
-    expect(late.map((one) => [one.runId, one.role])).toStrictEqual([1, 2, 3].map(() => [first.runId, "builder"]));
-    for (const { report } of late) expect(Buffer.byteLength(report)).toBeLessThanOrEqual(bounds.noteBytes);
-    expect(step).toMatchObject({ status: "building", builder: { status: "running" } });
-  });
+  it(
+    "of a run that was replaced is refused and archived, three times at most, each within its bound",
+    { tags: ["s4.report-not-current", "s4.late-archived"] },
+    async () => {
+      const bench = createBench();
+      const taskId = await bench.started();
+      const first = await bench.launched(taskId, "step-01", "builder");
+      await bench.ended(taskId, "step-01", "builder", { end: "lost" });
+      await bench.launched(taskId, "step-01", "builder");
+      for (let time = 1; time <= 5; time += 1) {
+        const answer = await bench.call(
+          "record_builder_result",
+          aBuilderReport({ summary: `${time}${"界".repeat(2700)}` }),
+          first.caller(),
+        );
+        expect(answer.details).toMatchObject({ refused: { code: "run-not-current" } });
+      }
+      const step = await bench.step(taskId);
+      const late = step.attempts[0]?.late ?? [];
+      expect(late.map((one) => [one.runId, one.role])).toStrictEqual([1, 2, 3].map(() => [first.runId, "builder"]));
+      for (const { report } of late) expect(Buffer.byteLength(report)).toBeLessThanOrEqual(bounds.noteBytes);
+      expect(step).toMatchObject({ status: "building", builder: { status: "running" } });
+    },
+  );
 
-  it("in a cancelled task is refused and archived", async () => {
-    const bench = createBench();
-    const taskId = await bench.started();
-    const builder = await bench.launched(taskId, "step-01", "builder");
-    await bench.done("set_task_status", { taskId, status: "cancelled" });
-    expect((await bench.call("record_builder_result", aBuilderReport(), builder.caller())).details).toMatchObject({
-      refused: { code: "run-not-current" },
-    });
-    expect(await bench.step(taskId)).toMatchObject({
-      status: "cancelled",
-      attempts: [{ late: [{ runId: builder.runId }] }],
-    });
-  });
+  it(
+    "in a cancelled task is refused and archived",
+    { tags: ["s4.report-not-current", "s4.late-archived"] },
+    async () => {
+      const bench = createBench();
+      const taskId = await bench.started();
+      const builder = await bench.launched(taskId, "step-01", "builder");
+      await bench.done("set_task_status", { taskId, status: "cancelled" });
+      expect((await bench.call("record_builder_result", aBuilderReport(), builder.caller())).details).toMatchObject({
+        refused: { code: "run-not-current" },
+      });
+      expect(await bench.step(taskId)).toMatchObject({
+        status: "cancelled",
+        attempts: [{ late: [{ runId: builder.runId }] }],
+      });
+    },
+  );
 
-  it("in a paused task is accepted", async () => {
+  it("in a paused task is accepted", { tags: ["s4.halted-live-runs"] }, async () => {
     const bench = createBench();
     const taskId = await bench.started();
     const builder = await bench.launched(taskId, "step-01", "builder");
@@ -142,7 +150,7 @@ describe("a builder's report", () => {
     return { bench, taskId, builder: await bench.launched(taskId, "step-01", "builder") };
   };
 
-  it("leads to the step's checks when it has some", async () => {
+  it("leads to the step's checks when it has some", { tags: ["s4.checks-then-qa"] }, async () => {
     const { bench, builder } = await setup({
       steps: [aStep({ checks: [{ name: "tests", command: ["npm", "test"] }] })],
     });
@@ -151,7 +159,7 @@ describe("a builder's report", () => {
     });
   });
 
-  it("of being blocked needs a question, and makes it the step's", async () => {
+  it("of being blocked needs a question, and makes it the step's", { tags: ["s4.builder-asks"] }, async () => {
     const { bench, taskId, builder } = await setup();
     for (const question of [undefined, "", "  "]) {
       const report = aBuilderReport({ outcome: "blocked", ...(question === undefined ? {} : { question }) });
@@ -306,17 +314,21 @@ describe("a judgement", () => {
     });
   });
 
-  it("takes no verdict from the model: it passes exactly when every criterion does", async () => {
-    const { bench, taskId, qa } = await setup();
-    expect((await bench.refused("record_qa_result", { ...aJudgement(), verdict: "fail" }, qa.caller())).code).toBe(
-      "invalid-parameters",
-    );
-    expect(await bench.done("record_qa_result", { criteria: [one("c2"), one("c1")] }, qa.caller())).toMatchObject({
-      stepStatus: "passed",
-    });
-    expect((await bench.step(taskId)).attempts[0]?.qa).toMatchObject({
-      verdict: "pass",
-      criteria: [{ id: "c1" }, { id: "c2" }],
-    });
-  });
+  it(
+    "takes no verdict from the model: it passes exactly when every criterion does",
+    { tags: ["s4.verdict-computed"] },
+    async () => {
+      const { bench, taskId, qa } = await setup();
+      expect((await bench.refused("record_qa_result", { ...aJudgement(), verdict: "fail" }, qa.caller())).code).toBe(
+        "invalid-parameters",
+      );
+      expect(await bench.done("record_qa_result", { criteria: [one("c2"), one("c1")] }, qa.caller())).toMatchObject({
+        stepStatus: "passed",
+      });
+      expect((await bench.step(taskId)).attempts[0]?.qa).toMatchObject({
+        verdict: "pass",
+        criteria: [{ id: "c1" }, { id: "c2" }],
+      });
+    },
+  );
 });
