@@ -19,7 +19,7 @@ const npm = { checks: { allow: ["npm"] } };
 describe("a created task", () => {
   it(
     "is a draft in one record that names its flow, and its steps end with the acceptance review",
-    { tags: ["s3.task-id", "s3.criterion-ids", "s4.acceptance-step", "s4.acceptance-off"] },
+    { tags: ["s3.task-id", "s3.criterion-ids", "s4.acceptance-step", "s4.acceptance-off", "s7.flow-in-record-1"] },
     async () => {
       const bench = await setup();
       const answer = await bench.call("create_task", aTask({ steps: [aStep(), aStep({ id: "own" }), aStep()] }));
@@ -61,7 +61,7 @@ describe("a created task", () => {
     expect(JSON.stringify(await bench.history(stream))).not.toContain("5550001111");
   });
 
-  it("has no flow when OpenClaw cannot make one now", async () => {
+  it("has no flow when OpenClaw cannot make one now", { tags: ["s7.flow-null-then-made"] }, async () => {
     const bench = await setup({ withoutFlows: true });
     expect(await bench.done("create_task", aTask())).toMatchObject({ flowId: null });
   });
