@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { isAtRest, recover } from "../../src/flow/recover.ts";
 import { transition } from "../../src/flow/transition.ts";
-import type { TaskState } from "../../src/schema/documents.ts";
+import { formatDocument, parseStep, type TaskState } from "../../src/schema/documents.ts";
 import { aCheck, anEvent, aWantedStep, history, type History } from "../support/histories.ts";
 
 const side = (count: number) =>
@@ -67,6 +67,25 @@ describe("what is due", () => {
     const strange: TaskState = { ...state, steps: state.steps.map((step) => ({ ...step, kind: "vote" })) };
     expect(recover(strange, { parallelSteps: 1 })).toEqual([]);
     expect(transition(strange, anEvent("RunPlanned"))).toMatchObject({ ok: false, code: "nothing-to-do" });
+  });
+});
+
+describe("a run of a role that we do not know", () => {
+  it("is read and kept, and nothing is done to it or beside it", { tags: ["s4.kinds-open"] }, () => {
+    const one = side(1).launch("step-01", "builder");
+    const steps = one.state.steps.map((step) => ({
+      ...step,
+      kind: "vote",
+      attempts: step.attempts.map((attempt) => ({
+        ...attempt,
+        runs: attempt.runs.map((run) => ({ ...run, role: "referee", runId: "task-1/step-01/1/referee/1" })),
+      })),
+    }));
+    expect(steps.map((step) => parseStep(formatDocument(step)))).toStrictEqual(steps);
+    const strange: TaskState = { ...one.state, steps };
+    expect(recover(strange, { parallelSteps: 2 })).toEqual([]);
+    for (const role of ["builder", "qa"] as const)
+      expect(transition(strange, anEvent("RunPlanned", { role }))).toMatchObject({ code: "nothing-to-do" });
   });
 });
 

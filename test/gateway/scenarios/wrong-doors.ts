@@ -108,31 +108,36 @@ export function wrongDoors(stage: () => Stage): void {
     const unreached = { text: "Wrote and reported already." };
     const lateOf = async (play: Play) => (await play.step("step-01")).attempts[0]?.late ?? [];
 
-    it("changes nothing any more: later reports are refused and three of them archived, every other tool is refused", async () => {
-      stage().cast.play("ReportsAgain", { builder: goesOn });
-      const play = await stage().begin("ReportsAgain");
-      await play.untilTask("done");
-      const results = (play.turnsOf("step-01", "builder").at(-1)?.results ?? []).map((one) => one.text ?? "");
-      expect(results.slice(2).map((text) => /run-not-current|reported and is over/.exec(text)?.[0])).toEqual([
-        "run-not-current",
-        "reported and is over",
-        "run-not-current",
-        "run-not-current",
-        "run-not-current",
-      ]);
-      const { attempts } = await play.step("step-01");
-      expect(attempts[0]?.builder?.summary).toBe("Wrote step-01.txt.");
-      expect(attempts[0]?.builder?.filesObserved).toEqual(["step-01.txt"]);
-      expect((await lateOf(play)).map((late) => [late.role, JSON.parse(late.report)])).toEqual(
-        Array.from({ length: 3 }, () => ["builder", { ...done, summary: "Something else." }]),
-      );
+    const rules = { tags: ["s4.report-closes-tools", "s4.report-not-current", "s4.late-archived"] };
+    it(
+      "changes nothing any more: later reports are refused and three of them archived, every other tool is refused",
+      rules,
+      async () => {
+        stage().cast.play("ReportsAgain", { builder: goesOn });
+        const play = await stage().begin("ReportsAgain");
+        await play.untilTask("done");
+        const results = (play.turnsOf("step-01", "builder").at(-1)?.results ?? []).map((one) => one.text ?? "");
+        expect(results.slice(2).map((text) => /run-not-current|reported and is over/.exec(text)?.[0])).toEqual([
+          "run-not-current",
+          "reported and is over",
+          "run-not-current",
+          "run-not-current",
+          "run-not-current",
+        ]);
+        const { attempts } = await play.step("step-01");
+        expect(attempts[0]?.builder?.summary).toBe("Wrote step-01.txt.");
+        expect(attempts[0]?.builder?.filesObserved).toEqual(["step-01.txt"]);
+        expect((await lateOf(play)).map((late) => [late.role, JSON.parse(late.report)])).toEqual(
+          Array.from({ length: 3 }, () => ["builder", { ...done, summary: "Something else." }]),
+        );
 
-      await play.untilQuiet();
-      const before = await play.journal();
-      const sessionKey = play.turnsOf("step-01", "builder")[0]?.sessionKey ?? "";
-      await stage().say("Report once more.", sessionKey);
-      expect(play.turnsOf("step-01", "builder").at(-1)?.results[0]?.text).toContain("run-not-current");
-      await expectSameJournal(play, before);
-    });
+        await play.untilQuiet();
+        const before = await play.journal();
+        const sessionKey = play.turnsOf("step-01", "builder")[0]?.sessionKey ?? "";
+        await stage().say("Report once more.", sessionKey);
+        expect(play.turnsOf("step-01", "builder").at(-1)?.results[0]?.text).toContain("run-not-current");
+        await expectSameJournal(play, before);
+      },
+    );
   });
 }
