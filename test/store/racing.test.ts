@@ -140,6 +140,32 @@ describe("another writer's record", () => {
     expect((await store.read(task))?.warnings).toEqual([]);
   });
 
+  it(
+    "whose sync failed is never synced again without its bytes being written again first",
+    { tags: ["s6.sync-again"] },
+    async () => {
+      const root = await aRootWithTask();
+      const order: string[] = [];
+      let fails = false;
+      const disk = watchedDisk(({ name, path }, proceed) => {
+        if (name === "writeAt" && path === journalOf(root)) order.push("rewrite");
+        if (name !== "sync") return proceed();
+        order.push("sync");
+        return fails ? Promise.reject(systemError("EIO")) : proceed();
+      });
+      const store = await aFileStore(root, { disk });
+      await store.commit(task, 2, aChange({ task: mine }));
+      commitOfAnother(root, theirs, false);
+      [fails, order.length] = [true, 0];
+      // The document, its page and those of its steps each want the journal durable.
+      await store.read(task);
+      expect(order.length).toBeGreaterThan(4);
+      expect(order[0]).toBe("sync");
+      for (const [at, call] of order.entries())
+        if (at > 0 && call === "sync") expect(order[at - 1], `before sync ${at}`).toBe("rewrite");
+    },
+  );
+
   it("is read from the tail alone", async () => {
     const root = await aRootWithTask();
     const reads: { offset: unknown }[] = [];
