@@ -389,7 +389,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     unexpected: boolean,
   ): Promise<readonly Mending[]> {
     const { stream, projection, journal } = opened;
-    const { seq, documents, removed } = journal.reading;
+    const { seq, documents, removed, changedAt } = journal.reading;
     const mendings: Mending[] = [];
     const shown = tasks === undefined ? {} : { tasks };
     let rendered: ReturnType<RenderPages>;
@@ -408,7 +408,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     const gone = (changed ?? [...removed]).filter((name) => !documents.has(name) && rendered[name] === undefined);
     for (const name of [...Object.keys(rendered), ...gone]) {
       const earlier = () => pagesOfEarlierStates(opened, name, (input) => renderPages({ ...input, ...shown }));
-      mendings.push(...(await projection.settlePage(name, { body: rendered[name], seq, earlier }, unexpected)));
+      const page = { body: rendered[name], seq, since: changedAt.get(name) ?? 0, earlier };
+      mendings.push(...(await projection.settlePage(name, page, unexpected)));
     }
     return mendings;
   }

@@ -67,6 +67,8 @@ export type Reading = {
   readonly documents: Map<DocumentName, string>;
   /** Names of documents that existed and were removed. */
   readonly removed: Set<DocumentName>;
+  /** The `seq` that changed or removed each document last. */
+  readonly changedAt: Map<DocumentName, number>;
 };
 
 /** A journal of which nothing has been read. Pure. */
@@ -81,6 +83,7 @@ export function createReading(stream: Stream): Reading {
     sums: new Set([genesis]),
     documents: new Map(),
     removed: new Set(),
+    changedAt: new Map(),
   };
 }
 
@@ -131,6 +134,7 @@ function takeLine(reading: Reading, line: Buffer, offset: number): JournalRecord
 
 function applyDocuments(reading: Reading, record: JournalRecord): void {
   for (const [name, text] of Object.entries(record.docs)) {
+    reading.changedAt.set(name, record.seq);
     if (text === null) {
       reading.documents.delete(name);
       reading.removed.add(name);

@@ -109,7 +109,8 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
     for (const [name, body] of Object.entries(rendered)) {
       requireDocumentName(stream, name);
       const before = readPage(pages.get(name) ?? "");
-      if (before?.body !== withFinalNewline(body)) pages.set(name, framePage(stream, records.length, body));
+      if (before?.body !== withFinalNewline(body) || changed?.includes(name) === true)
+        pages.set(name, framePage(stream, records.length, body));
     }
     for (const name of pages.keys()) if (!documents.has(name) && rendered[name] === undefined) pages.delete(name);
   }

@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from "node:util";
 import { codeOf, isErrorWith, lookAt, pause, type Disk, type Found } from "./disk.ts";
 import { hashOf } from "./journal.ts";
 import { fileOf } from "./layout.ts";
-import { framePage, isTornPage, readPage, withFinalNewline, withoutTrailingZeros } from "./pages.ts";
+import { framePage, isTornPage, readPage, withFinalNewline, withoutTrailingZeros, type PageParts } from "./pages.ts";
 import type { DocumentName, Stream } from "./store.ts";
 
 /**
@@ -34,17 +34,18 @@ export type Truth = {
   makeDurable(): Promise<void>;
 };
 
-/** A page as it must be. `earlier`: full texts that it may have had lately, to know the remains of an interrupted writing. */
+/** A page as it must be. `since`: the last change of its document, which it must name or a later one. `earlier`: full texts that it may have had lately, to know the remains of an interrupted writing. */
 export type PageWanted = {
   readonly body: string | undefined;
   readonly seq: number;
+  readonly since: number;
   readonly earlier: () => readonly string[];
 };
 
 export type Projection = {
   /** Makes a document's file what the journal says. `unexpected`: a missing file is worth a word. Never throws. */
   settleDocument(name: DocumentName, unexpected: boolean): Promise<readonly Mending[]>;
-  /** Makes a page's body what was rendered (undefined: no page). Leaves a page with that body alone. Never throws. */
+  /** Makes a page what was rendered (undefined: no page). Leaves one with that body that names a change since. Never throws. */
   settlePage(name: DocumentName, page: PageWanted, unexpected: boolean): Promise<readonly Mending[]>;
   /** Names of documents whose file could not be written yet. */
   readonly staleDocuments: ReadonlySet<DocumentName>;
@@ -142,12 +143,14 @@ export function createProjection(
   ): Promise<void> {
     const path = join(directory, file);
     const wanted = page.body === undefined ? undefined : framePage(stream, page.seq, page.body);
-    const { found, state, body } = await lookAtPage(path, wanted, page);
+    const { found, state, parts } = await lookAtPage(path, wanted, page);
     if (state === "missing" && wanted === undefined) return;
-    if (state === "whole" && page.body !== undefined && body === withFinalNewline(page.body)) return;
+    const isSame = page.body !== undefined && parts?.body === withFinalNewline(page.body);
+    if (isSame && parts.seq >= page.since) return;
     if (state === "edited") mendings.push(keptAside(file, found));
     else if (state === "torn") mendings.push(mended(file, "was torn"));
-    else if (unexpected) mendings.push(mended(file, state === "missing" ? "was missing" : "showed an older state"));
+    else if (unexpected && !isSame)
+      mendings.push(mended(file, state === "missing" ? "was missing" : "showed an older state"));
     await truth.makeDurable();
     if (wanted === undefined) removeFile(path);
     else writeInPlace(path, Buffer.from(wanted));
@@ -160,7 +163,7 @@ export function createProjection(
       if (found.kind === "missing") return { found, state: "missing" };
       if (found.kind === "file") {
         const parts = readPage(Buffer.from(found.bytes).toString("utf8"));
-        if (parts !== undefined) return { found, state: "whole", body: parts.body };
+        if (parts !== undefined) return { found, state: "whole", parts };
         if (isTornPage(found.bytes, wanted === undefined ? earlier() : [wanted, ...earlier()]))
           return { found, state: "torn" };
       }
@@ -238,7 +241,7 @@ export function createProjection(
 type PageFound = {
   readonly found: Found;
   readonly state: "missing" | "whole" | "torn" | "edited";
-  readonly body?: string;
+  readonly parts?: PageParts;
 };
 
 function mended(file: string, what: string): Mending {

@@ -47,7 +47,8 @@ export const files = {
     "No file that version control sees holds the key of a chat's session: documents and records hold a hash of it.",
   "s3.page-last-line":
     "The last line of every page says that it is generated, from which stream and which change of it, and the sha256 of what is above it.",
-  "s3.task-pages": "task.md and the page of a changed step show each change once its commit is answered.",
+  "s3.task-pages":
+    "task.md and a step's page are written with each commit that changes their document or what they show, and name it.",
   "s3.project-page-when":
     "project.md is written when the project or the status of one of its tasks changes, and not for other changes of a task.",
   "s3.project-page-tasks":
