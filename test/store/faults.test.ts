@@ -274,6 +274,20 @@ describe("a sync", () => {
     }
   });
 
+  it("that failed twice is made good also when others appended behind it", { tags: ["s6.sync-again"] }, async () => {
+    const { root, store, faults } = await setup();
+    await commitNow(store, task, { task: newText });
+    const start = statSync(pathOf(root, task, "journal.jsonl")).size;
+    faults.behave = failingSync("all").behave;
+    const long = taskText({ rev: 4, title: "x".repeat(3 * 1024 * 1024) });
+    await expect(store.commit(task, 3, aChange({ task: long }))).rejects.toMatchObject({ code: "outcome-unknown" });
+    await commitNow(await aFileStore(root), task, { task: taskText({ rev: 5 }) });
+    const { behave, rewritten } = failingSync([]);
+    faults.behave = behave;
+    await commitNow(store, task, { task: taskText({ rev: 6 }) });
+    expect(rewritten[0]?.offset).toBe(start);
+  });
+
   it("that failed in an earlier process is made good before the first change of the next", async () => {
     const { root, store, faults } = await setup();
     faults.behave = failingSync("all").behave;
