@@ -178,6 +178,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       const after = reached.get(name) ?? 0;
       try {
         const glance = await glanceAt(stream);
+        // An older copy of the journal was restored: what follows in it is news.
+        if (glance !== undefined && glance.seq < after) reached.set(name, glance.seq);
         if (glance === undefined || glance.seq <= after) continue;
         const fresh = await history(stream, after);
         records.push(...fresh.map((record) => ({ stream, record })));

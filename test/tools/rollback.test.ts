@@ -202,6 +202,23 @@ describe("going on from an older journal", () => {
   });
 });
 
+describe("readers that follow a journal which was rolled back", () => {
+  it("are given what follows in it as news", { tags: ["s7.other-gateways-commits-followed"] }, async () => {
+    const { bench, copy, restore, stream, taskId } = await setup();
+    copy("older");
+    await bench.done("set_task_status", { taskId, status: "paused" });
+    const { cursor } = await bench.store.changes();
+    restore("older");
+    const back = await bench.store.changes(cursor);
+    expect(back.records).toStrictEqual([]);
+    await bench.done("create_step", { taskId, title: "More", goal: "More.", passCriteria: ["More."] });
+    const { records } = await bench.store.changes(back.cursor);
+    expect(records.map(({ stream: where, record }) => [where, record.event.type])).toStrictEqual([
+      [stream, "StepAdded"],
+    ]);
+  });
+});
+
 describe("a flow record that cannot be read now", () => {
   it(
     "keeps nobody from changing the task, and the driver from driving it",
