@@ -8,7 +8,7 @@ import { connect, mainSession, type Client } from "../../harness/client.ts";
 import { newHome, startGateway, type Gateway } from "../../harness/gateway.ts";
 import type { JsonObject } from "../../harness/json.ts";
 import { startModel, type ScriptedModel, type Turn } from "../../harness/model.ts";
-import { runOpenclaw } from "../../harness/openclaw.ts";
+import { runOpenclaw, type HomePaths } from "../../harness/openclaw.ts";
 import { until } from "../../harness/wait.ts";
 import { isLive, openRuns } from "../../src/flow/ready.ts";
 import { sessionKeyOf } from "../../src/flow/run-identity.ts";
@@ -80,11 +80,24 @@ export const aStep = (over: JsonObject = {}): JsonObject => ({
   ...over,
 });
 
-/** Starts gateway and model in a copy of the template home. */
-export async function openStage(template: string, pluginConfig: JsonObject, extra: JsonObject = {}): Promise<Stage> {
+/**
+ * Starts gateway and model in a copy of the template home. Without `pluginConfig` the plugin has no configuration at all.
+ * `root` says where projects are kept when that is not the one agent's workspace.
+ */
+export async function openStage(
+  template: string,
+  pluginConfig?: JsonObject,
+  extra: JsonObject = {},
+  root: (paths: HomePaths) => string = (paths) => paths.workspace,
+): Promise<Stage> {
   const cast = createCast();
   const model = await startModel((turn) => cast.script(turn));
-  const gateway = await startGateway({ home: await newHome(template), modelUrl: model.url, pluginConfig, extra });
+  const gateway = await startGateway({
+    home: await newHome(template),
+    modelUrl: model.url,
+    ...(pluginConfig === undefined ? {} : { pluginConfig }),
+    extra,
+  });
   let known: { readonly pid: number; readonly client: Promise<Client> } | undefined;
 
   const client: Stage["client"] = () => {
@@ -109,7 +122,7 @@ export async function openStage(template: string, pluginConfig: JsonObject, extr
     };
     return idIn(await say(call("create_task", args), sessionKey), /Task ([a-z0-9-]+) is a draft/);
   };
-  const at: Stage["at"] = (projectId, taskId) => playAt(gateway, model, projectId, taskId, client);
+  const at: Stage["at"] = (projectId, taskId) => playAt(gateway, root(gateway.paths), model, projectId, taskId, client);
   return {
     gateway,
     model,
@@ -140,12 +153,13 @@ function idIn(text: string, pattern: RegExp): string {
 
 function playAt(
   gateway: Gateway,
+  root: string,
   model: ScriptedModel,
   projectId: string,
   taskId: string,
   client: () => Promise<Client>,
 ): Play {
-  const project = path.join(gateway.paths.workspace, "projects", projectId);
+  const project = path.join(root, "projects", projectId);
   const folder = path.join(project, "tasks", taskId);
   const read = async <T>(name: string): Promise<T> => JSON.parse(await readFile(path.join(folder, name), "utf8")) as T;
   const task = () => read<Task>("task.json");
@@ -168,8 +182,9 @@ function playAt(
     page: (name = "task") => readFile(path.join(folder, `${name}.md`), "utf8"),
     journal: () => readFile(path.join(folder, "journal.jsonl"), "utf8"),
     turnsOf(stepId, role, attempt = 1, launch = 1) {
-      const sessionKey = sessionKeyOf("main", { taskId, stepId, attempt, role, launch });
-      return model.turns.all().flatMap(({ turn }) => (turn.sessionKey === sessionKey ? [turn] : []));
+      // Whichever agent plays the role.
+      const session = sessionKeyOf("", { taskId, stepId, attempt, role, launch }).replace("agent:", "");
+      return model.turns.all().flatMap(({ turn }) => (turn.sessionKey?.endsWith(session) === true ? [turn] : []));
     },
     async untilTask(status, limitMs = 60_000) {
       return until(
