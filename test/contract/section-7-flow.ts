@@ -8,6 +8,9 @@ export const taskFlow = {
   "s6.lease-of-the-dead-taken-over": "The lease of a gateway that died is taken over by another one within seconds.",
   "s6.lease-lost-stops-driving":
     "A gateway whose lease was taken away stops driving, and nothing of the lease throws from a timer.",
+  "s7.code-launches-runs":
+    "After start_task code launches every run; no model turn of the orchestrator lies between two runs, and it hears of each result.",
+  "s7.driver-resumes": "When the gateway has started, every unfinished task is read and goes on by itself.",
   "s7.roles-default": "With no configuration builder and QA are subagent sessions of the orchestrator's own agent.",
   "s7.roles-own-agents": "With an agent configured for a role, its runs are sessions of that agent.",
   "s7.roles-different-sessions": "Builder and QA of a step are always different sessions.",

@@ -76,7 +76,7 @@ export function cancel(stage: () => Stage): void {
       expect(await setTask(play, "running")).toContain("task-ended");
     });
 
-    it("by `openclaw tasks flow cancel`: the same", async () => {
+    it("by `openclaw tasks flow cancel`: the same", { tags: ["s7.flow-cancel-obeyed"] }, async () => {
       const scene = await holdBuilder("CancelledInFlows");
       const { flowId } = await scene.play.task();
       await runOpenclaw(stage().gateway.paths.home, ["tasks", "flow", "cancel", flowId ?? ""]);

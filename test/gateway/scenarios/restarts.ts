@@ -92,22 +92,26 @@ export function restarts(stage: () => Stage): void {
         await play.untilTold(words);
     };
 
-    it("while a builder runs, ends what that left behind, launches it once more in a new session and goes on by itself", async () => {
-      stage().cast.play("KilledBuilder", { builder: runsCommands });
-      const play = await stage().begin("KilledBuilder");
-      await until("the commands run", async () => (await linesOf(play, "shells.log")).length === 3);
-      await restart(play);
-      await expectRuns(play, [
-        "step-01 builder 1.1 gateway",
-        "step-01 builder 1.2 reported",
-        "step-01 qa 1.1 reported",
-        "acceptance qa 1.1 reported",
-      ]);
-      expect(await linesOf(play, "effects.log")).toEqual(["step-01 attempt 1 launch 2"]);
-      expect((await linesOf(play, "shells.log")).filter(isAlive)).toEqual([]);
-      await expectTold(play);
-      await until("the flow to have ended", async () => (await play.flow()).status === "succeeded");
-    });
+    it(
+      "while a builder runs, ends what that left behind, launches it once more in a new session and goes on by itself",
+      { tags: ["s7.driver-resumes"] },
+      async () => {
+        stage().cast.play("KilledBuilder", { builder: runsCommands });
+        const play = await stage().begin("KilledBuilder");
+        await until("the commands run", async () => (await linesOf(play, "shells.log")).length === 3);
+        await restart(play);
+        await expectRuns(play, [
+          "step-01 builder 1.1 gateway",
+          "step-01 builder 1.2 reported",
+          "step-01 qa 1.1 reported",
+          "acceptance qa 1.1 reported",
+        ]);
+        expect(await linesOf(play, "effects.log")).toEqual(["step-01 attempt 1 launch 2"]);
+        expect((await linesOf(play, "shells.log")).filter(isAlive)).toEqual([]);
+        await expectTold(play);
+        await until("the flow to have ended", async () => (await play.flow()).status === "succeeded");
+      },
+    );
 
     it("while QA runs, asks QA once more and leaves the builder's work as it is", async () => {
       const held = gate();
