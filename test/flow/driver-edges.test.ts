@@ -745,7 +745,7 @@ describe("a flow record", () => {
 describe("the tree that QA was given", () => {
   it(
     "is compared with the one at its verdict, and what QA changed is named",
-    { tags: ["s4.tree-at-verdict"] },
+    { tags: ["s4.tree-at-verdict", "s7.qa-shell-seen", "s7.tree-files-observed"] },
     async () => {
       const changes: Play = async (run) => {
         run.write("QA was here");

@@ -15,19 +15,26 @@ export type Cast = {
   play(word: string, players: Players): void;
   /** What the orchestrator does in wake-up turns of a chat, beside telling the person. */
   onWake(sessionKey: string, act: ((turn: Turn) => Answer | undefined) | undefined): void;
+  /** What a subagent does that others started, with the word in its first message. */
+  playStranger(word: string, act: (turn: Turn) => Answer): void;
   script(turn: Turn): Promise<Answer>;
 };
 
 export function createCast(): Cast {
   const players = new Map<string, Players>();
   const wakes = new Map<string, (turn: Turn) => Answer | undefined>();
+  const strangers = new Map<string, (turn: Turn) => Answer>();
   return {
     play: (word, given) => void players.set(word, { ...players.get(word), ...given }),
     onWake: (sessionKey, act) => (act === undefined ? void wakes.delete(sessionKey) : void wakes.set(sessionKey, act)),
+    playStranger: (word, act) => void strangers.set(word, act),
     async script(turn) {
       if (turn.role === "orchestrator") return orchestrate(turn, wakes.get(turn.sessionKey ?? ""));
       const place = placeOfSession(turn.sessionKey ?? "");
-      if (place === undefined) return { text: "Nobody gave me a part." };
+      if (place === undefined) {
+        const known = [...strangers].find(([one]) => turn.brief.includes(one));
+        return known?.[1](turn) ?? { text: "Nobody gave me a part." };
+      }
       const word = [...players.keys()].find((one) => turn.brief.includes(one));
       const act = word === undefined ? undefined : players.get(word)?.[place.role];
       const scene = { turn, place, repo: repoIn(turn.brief) };

@@ -8,7 +8,7 @@ import { connect, mainSession, type Client } from "../../harness/client.ts";
 import { newHome, startGateway, type Gateway } from "../../harness/gateway.ts";
 import type { JsonObject } from "../../harness/json.ts";
 import { startModel, type ScriptedModel, type Turn } from "../../harness/model.ts";
-import { runOpenclaw, type HomePaths } from "../../harness/openclaw.ts";
+import { pathsOf, runOpenclaw, type HomePaths } from "../../harness/openclaw.ts";
 import { until } from "../../harness/wait.ts";
 import { isLive, openRuns } from "../../src/flow/ready.ts";
 import { sessionKeyOf } from "../../src/flow/run-identity.ts";
@@ -82,21 +82,25 @@ export const aStep = (over: JsonObject = {}): JsonObject => ({
 
 /**
  * Starts gateway and model in a copy of the template home. Without `pluginConfig` the plugin has no configuration at all.
- * `root` says where projects are kept when that is not the one agent's workspace.
+ * `root` says where projects are kept when that is not the one agent's workspace, `env` what the gateway has in its
+ * environment beside the usual.
  */
 export async function openStage(
   template: string,
   pluginConfig?: JsonObject,
   extra: JsonObject = {},
   root: (paths: HomePaths) => string = (paths) => paths.workspace,
+  env: (paths: HomePaths) => Readonly<Record<string, string>> = () => ({}),
 ): Promise<Stage> {
   const cast = createCast();
   const model = await startModel((turn) => cast.script(turn));
+  const home = await newHome(template);
   const gateway = await startGateway({
-    home: await newHome(template),
+    home,
     modelUrl: model.url,
     ...(pluginConfig === undefined ? {} : { pluginConfig }),
     extra,
+    env: env(pathsOf(home)),
   });
   let known: { readonly pid: number; readonly client: Promise<Client> } | undefined;
 

@@ -1,7 +1,6 @@
 /** How a check is started and what becomes of it, with a host that only notes what it is asked to run. */
 import { existsSync } from "node:fs";
-import { chmod, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { buildersAreUnconfined, createCheckRunner, tailOf } from "../../src/host/check-runner.ts";
@@ -138,13 +137,14 @@ describe("a check", () => {
 
   it("leaves no temporary folder behind when it cannot be started", { tags: ["s7.checks-environment"] }, async () => {
     const { run, answers } = await setup();
-    const folders = async () => (await readdir(tmpdir())).filter((name) => name.startsWith("check-"));
-    const before = await folders();
-    answers(() => {
+    let folder = "";
+    answers(({ options }) => {
+      folder = options.baseEnv["TMPDIR"] ?? "";
       throw new Error("spawn ENOENT");
     });
     expect(await run()).toMatchObject({ exitCode: null, outputTail: expect.stringContaining("spawn ENOENT") });
-    expect((await folders()).filter((name) => !before.includes(name))).toStrictEqual([]);
+    expect(folder).not.toBe("");
+    expect(existsSync(folder)).toBe(false);
   });
 
   it(

@@ -1,5 +1,6 @@
 /** Which paths lead into kept state, on real files: every way in that the host's file tools would take. */
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -135,6 +136,14 @@ describe("the guard", { tags: ["s7.guard-paths"] }, () => {
     const from = (...cwds: readonly string[]) => findStatePath(["project.json"], cwds, [root]);
     expect(await from(repo, root)).toBeUndefined();
     expect(await from(repo, shop)).toBe("project.json");
+  });
+});
+
+describe("the README", () => {
+  it("says what the guard is not", { tags: ["s7.guard-no-proof"] }, async () => {
+    const readme = (await readFile(path.join(import.meta.dirname, "../../README.md"), "utf8")).replace(/\s+/g, " ");
+    expect(readme).toContain("A builder's shell can write anywhere your user can.");
+    expect(readme).toContain("They find damage and do not prove who wrote");
   });
 });
 

@@ -1,0 +1,188 @@
+import { existsSync, readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { describe, expect, it } from "vitest";
+import { gate } from "../../../harness/model.ts";
+import { until } from "../../../harness/wait.ts";
+import { bounds } from "../../../src/schema/bounds.ts";
+import { criteriaOf, judge, oneByOne, report, type Act } from "../cast.ts";
+import { aStep, type Stage } from "../stage.ts";
+
+const node = (name: string, program: string, timeoutSeconds = 120) => ({
+  name,
+  command: ["node", "-e", program],
+  timeoutSeconds,
+});
+const printsEnvironment = `
+  console.log(JSON.stringify({ ...process.env, there: require("node:fs").existsSync(process.env.TMPDIR ?? "") }));
+`;
+const printsMuch = `process.stdout.write("x".repeat(50000) + "THE END");`;
+const changesFiles = `
+  const fs = require("node:fs");
+  fs.writeFileSync("report.html", "made by a check");
+  fs.rmSync("extra.txt", { force: true });
+`;
+/** Hangs in the first attempt, with a child in its group and one that left it. */
+const hangs = `
+  const fs = require("node:fs");
+  const { spawn } = require("node:child_process");
+  if (fs.existsSync("slow.txt")) {
+    const stays = ["-e", "setInterval(() => {}, 1000)"];
+    const inGroup = spawn(process.execPath, stays, { stdio: "ignore" });
+    const apart = spawn(process.execPath, stays, { stdio: "ignore", detached: true });
+    fs.writeFileSync("pids.json", JSON.stringify([process.pid, inGroup.pid, apart.pid]));
+    console.log("hanging");
+    setInterval(() => {}, 1000);
+  }
+`;
+
+const limitMs = 180_000;
+
+/** True while the process runs; one that ended and was not collected yet does not. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+export function checkFacts(stage: () => Stage): void {
+  describe("checks on the real gateway", () => {
+    it(
+      "see a bare environment, are bounded in time and output, use no program of the repository, and are watched",
+      {
+        tags: [
+          "s7.checks-environment",
+          "s7.checks-output",
+          "s7.checks-time-limit",
+          "s7.checks-on-path",
+          "s7.checks-program-recorded",
+          "s7.checks-no-shell",
+          "s7.tree-changed-after-build",
+        ],
+      },
+      async () => {
+        const checks = [
+          node("environment", printsEnvironment),
+          node("much", printsMuch),
+          node("changes", changesFiles),
+          node("words", `console.log(process.argv.slice(1).join("|"));`),
+          node("hangs", hangs, 10),
+        ].map((check) =>
+          check.name === "words" ? { ...check, command: [...check.command, "a b", "$HOME", ";ls"] } : check,
+        );
+        const builder: Act = (scene) => {
+          if (scene.place.attempt > 1)
+            return oneByOne(
+              { calls: [{ name: "exec", args: { command: "rm slow.txt; echo gone" } }] },
+              report({ outcome: "done", summary: "Quick now.", filesChanged: [], filesDeleted: ["slow.txt"] }),
+            )(scene);
+          const plant =
+            "printf '#!/bin/sh\\necho planted\\n' > node; chmod 755 node; echo 1 > slow.txt; echo 1 > extra.txt; echo ok";
+          return oneByOne(
+            { calls: [{ name: "exec", args: { command: plant } }] },
+            report({ outcome: "done", summary: "Slow.", filesChanged: ["node", "slow.txt", "extra.txt"] }),
+          )(scene);
+        };
+        stage().cast.play("CheckFacts", { builder });
+        const play = await stage().begin("CheckFacts", { steps: [aStep({ checks })] });
+        expect(play.projectId).toBe("project-checkfacts");
+        await play.untilTask("done", limitMs);
+        const { attempts } = await play.step("step-01");
+        const [first, second] = attempts;
+        const program = path.join(path.dirname(process.execPath), "node");
+        expect(first?.checks?.map((one) => [one.name, one.exitCode, one.timedOut, one.program])).toEqual([
+          ["environment", 0, false, program],
+          ["much", 0, false, program],
+          ["changes", 0, false, program],
+          ["words", 0, false, program],
+          ["hangs", null, true, program],
+        ]);
+        expect(second?.checks?.map((one) => one.exitCode)).toEqual([0, 0, 0, 0, 0]);
+        const [seen, much, , words, hung] = first?.checks ?? [];
+        const environment = JSON.parse(seen?.outputTail ?? "") as Readonly<Record<string, unknown>>;
+        expect(Object.keys(environment).toSorted()).toEqual(["HOME", "LANG", "PATH", "TMPDIR", "there"]);
+        expect(environment).toMatchObject({ HOME: stage().gateway.paths.home, there: true });
+        expect(existsSync(String(environment["TMPDIR"]))).toBe(false);
+        expect(Buffer.byteLength(much?.outputTail ?? "")).toBe(bounds.outputTailBytes);
+        expect(much?.outputTail.endsWith("xTHE END")).toBe(true);
+        expect(words?.outputTail).toBe("a b|$HOME|;ls\n");
+        expect(hung?.outputTail).toBe("hanging\n");
+        const pids = JSON.parse(await readFile(path.join(play.repo, "pids.json"), "utf8")) as readonly number[];
+        expect(pids).toHaveLength(3);
+        await until("everything that the check started to be gone", () => !pids.some(isRunning));
+      },
+    );
+
+    it("that change files are named to QA", { tags: ["s7.tree-changed-after-build"] }, async () => {
+      stage().cast.play("CheckChanges", {
+        builder: oneByOne(
+          { calls: [{ name: "write", args: { path: "extra.txt", content: "1\n" } }] },
+          report({ outcome: "done", summary: "Written.", filesChanged: ["extra.txt"] }),
+        ),
+        qa: ({ turn }) =>
+          turn.results.length > 0
+            ? { text: "Judged." }
+            : judge({ criteria: criteriaOf(turn.brief).map((id) => ({ id, pass: true, evidence: "I looked." })) }),
+      });
+      const play = await stage().begin("CheckChanges", { steps: [aStep({ checks: [node("changes", changesFiles)] })] });
+      await play.untilTask("done", limitMs);
+      await play.untilQuiet();
+      expect(play.turnsOf("step-01", "qa")[0]?.brief).toMatch(
+        /changed after the builder's run.*\n\n```text\nextra\.txt\nreport\.html\n```/,
+      );
+      const [attempt] = (await play.step("step-01")).attempts;
+      expect(attempt?.tree.changedAfterBuild).toEqual(["extra.txt", "report.html"]);
+    });
+
+    it(
+      "are refused, and not run, while builders are confined",
+      { tags: ["s7.checks-confined", "s7.checks-unconfined-created", "s7.checks-unconfined-run"] },
+      async () => {
+        const [held, heldAgain] = [gate(), gate()];
+        stage().cast.play("CheckConfined", {
+          builder: oneByOne(
+            async ({ turn, place }) => {
+              await (place.attempt === 1 ? held : heldAgain).hold(turn);
+              return { calls: [{ name: "write", args: { path: "x.txt", content: `${place.attempt}\n` } }] };
+            },
+            report({ outcome: "done", summary: "Written.", filesChanged: ["x.txt"] }),
+          ),
+        });
+        const chat = "agent:main:confined";
+        const steps = [aStep({ checks: [node("any", "console.log(1)")] })];
+        const play = await stage().begin("CheckConfined", { steps }, chat);
+        await held.reached;
+        const wish = {
+          projectId: play.projectId,
+          title: "Task Refused",
+          spec: "None.",
+          acceptanceCriteria: ["It holds."],
+          steps,
+        };
+        const client = await stage().client();
+        await stage().gateway.configure({ tools: { exec: { mode: "ask" } } });
+        const untilRefused = (refused: boolean) =>
+          until(
+            "the configuration to count",
+            async () => {
+              const { text } = await client.invokeTool("create_task", wish, { sessionKey: chat });
+              return refused === (text.includes("checks-unconfined") && text.includes("checks.allowUnconfined"));
+            },
+            { limitMs, everyMs: 1_000 },
+          );
+        await untilRefused(true);
+        held.open();
+        await heldAgain.reached;
+        const [attempt] = (await play.step("step-01")).attempts;
+        expect(attempt?.checks).toMatchObject([{ name: "any", exitCode: null, program: null }]);
+        expect(attempt?.checks?.[0]?.outputTail).toContain("checks-unconfined");
+        await stage().gateway.configure({ tools: { exec: { mode: "full" } } });
+        await untilRefused(false);
+        heldAgain.open();
+        expect((await play.untilStep("step-01", "passed", limitMs)).attempts[1]?.checks?.[0]?.exitCode).toBe(0);
+      },
+    );
+  });
+}
