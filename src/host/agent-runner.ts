@@ -82,8 +82,7 @@ export function createAgentRunner(host: Host, settings: () => Settings, root: st
 
     async usage(sessionKey) {
       try {
-        const { messages } = await runtime.subagent.getSessionMessages({ sessionKey, limit: 1000 });
-        return sumOfMessages(messages);
+        return sumOfMessages(await host.messagesOf(sessionKey));
       } catch (error) {
         host.log.warn(`usage of ${sessionKey} is not known: ${error instanceof Error ? error.message : String(error)}`);
         return null;
@@ -99,8 +98,8 @@ export function agentOf(sessionKey: string): string {
   return sessionKey.split(":")[1] ?? "main";
 }
 
-/** Tokens and cost of a session: input counts what was read from the cache too. */
-function sumOfMessages(messages: readonly unknown[]): Usage {
+/** Tokens and cost of a session: input counts what was read from the cache too. Pure. */
+export function sumOfMessages(messages: readonly unknown[]): Usage {
   const sum = { inputTokens: 0, outputTokens: 0, costUsd: 0 };
   for (const message of messages) {
     const usage = field(message, "usage");

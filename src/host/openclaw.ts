@@ -20,6 +20,8 @@ export type Host = {
   cwdOf(agentId: string, sessionKey: string | undefined): string | undefined;
   /** Every configured agent; the default one where none is named. */
   agentIds(): readonly string[];
+  /** Every message of a session, the first ones of a long session too; none when there is no such session. */
+  messagesOf(sessionKey: string): Promise<readonly unknown[]>;
 };
 
 const pluginId = "project-orchestrator";
@@ -60,6 +62,18 @@ export function createHost(api: Api): Host {
     problems: () => read().problems,
     defaultAgentId,
     agentIds: () => [...new Set([defaultAgentId(), ...Object.keys(config().agents?.entries ?? {})])],
+    async messagesOf(sessionKey) {
+      const agentId = sessionKey.split(":")[1] ?? "main";
+      const { session } = api.runtime.agent;
+      const storePath = session.resolveStorePath(config().session?.store, { agentId });
+      const entry = session.getSessionEntry({ agentId, sessionKey, storePath });
+      if (entry === undefined) return [];
+      // `subagent.getSessionMessages` ends at the last 1,000 messages or 8 MB. Loaded here, so that a host without this
+      // reader costs the measurement and not the plugin.
+      const { loadTranscriptEventsSync } = await import("openclaw/plugin-sdk/session-store-runtime");
+      const events = loadTranscriptEventsSync({ agentId, sessionKey, sessionId: entry.sessionId, storePath });
+      return events.flatMap((event) => (isMessage(event) ? [event.message] : []));
+    },
     workspaceOf(agentId) {
       try {
         return api.runtime.agent.resolveAgentWorkspaceDir(config(), agentId);
@@ -76,4 +90,11 @@ export function createHost(api: Api): Host {
       }
     },
   };
+}
+
+/** An entry of a session's transcript that is a message; others mark a compaction, a change of model and the like. */
+function isMessage(event: unknown): event is { readonly message: unknown } {
+  return (
+    typeof event === "object" && event !== null && "type" in event && event.type === "message" && "message" in event
+  );
 }

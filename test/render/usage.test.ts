@@ -14,7 +14,7 @@ import { anAttempt, aRun, aStep } from "../support/builders.ts";
 const used = (costUsd: number) => ({ inputTokens: 10, outputTokens: 1, costUsd });
 
 describe("sums of usage", () => {
-  it("add up runs, and count those without a measurement", () => {
+  it("add up runs, and count those without a measurement", { tags: ["s7.usage-unknown"] }, () => {
     expect(sumUsage([aRun({ usage: used(0.1) }), aRun({ usage: used(0.2) }), aRun({ usage: null })])).toStrictEqual({
       inputTokens: 20,
       outputTokens: 2,
@@ -41,7 +41,7 @@ describe("sums of usage", () => {
 });
 
 describe("numbers in words", () => {
-  it("say tokens and cost, and what they lack", () => {
+  it("say tokens and cost, and what they lack", { tags: ["s7.usage-unknown"] }, () => {
     expect(usageWords(sumUsage([aRun()]))).toBe("12,345 tokens in, 678 out, $0.0421");
     expect(usageWords(sumUsage([aRun(), aRun({ usage: null })]))).toBe(
       "12,345 tokens in, 678 out, $0.0421 (not counting 1 run without a measurement)",
@@ -51,7 +51,7 @@ describe("numbers in words", () => {
     expect(numberWords(1_234_567)).toBe("1,234,567");
   });
 
-  it("say times", () => {
+  it("say times", { tags: ["s7.time-shown"] }, () => {
     expect([0, 999, 1_000, 61_000, 3_600_000, 3_660_000, 49 * 3_600_000].map(durationWords)).toStrictEqual([
       "0 ms",
       "999 ms",
