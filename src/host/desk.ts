@@ -6,7 +6,7 @@ import type { Desk } from "../tools/desk.ts";
 import { buildersAreUnconfined } from "./check-runner.ts";
 import { createFlow, readFlow } from "./flow-records.ts";
 import type { Host } from "./openclaw.ts";
-import { shared, type OpenRoot } from "./shared.ts";
+import { activityOf, shared, type OpenRoot } from "./shared.ts";
 
 /**
  * `agentId` is the agent of the caller, in whose sessions builders work unless the configuration names another;
@@ -33,12 +33,7 @@ export function createDesk(
     committed: (stream) => shared().onCommit?.(root, stream),
     live: {
       waitsFor: (stream) => open.driver?.waitsFor(stream) ?? [],
-      activity(runId) {
-        const signs = shared().signs.get(runId);
-        return signs === undefined
-          ? undefined
-          : { lastEventAt: new Date(signs.lastEventAt).toISOString(), tool: signs.tool };
-      },
+      activity: activityOf,
       remarks: () => [
         ...(open.remark === undefined ? [] : [open.remark]),
         ...elsewhere,

@@ -52,7 +52,7 @@ export function createDriving(host: Host, stateDir: string): Driving {
   const ending = new AbortController();
   const attended = new Map<string, Promise<void>>();
   const unsubscribe = host.api.runtime.events.onAgentEvent((event) => {
-    noteSign(event.runId, event.sessionKey, event.ts);
+    noteSign(event.runId, event.sessionKey, event.ts, event.stream);
     if (event.stream === "lifecycle") noteTurnEnd(event.runId, event.data);
   });
   let begun = false;

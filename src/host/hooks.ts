@@ -44,24 +44,31 @@ export function registerHooks(api: Api, host: Host): void {
       if (runId === undefined) shared().runOfToolCall.delete(keyOfToolCall(sessionKey, callId));
       else remember(shared().runOfToolCall, keyOfToolCall(sessionKey, callId), runId);
     }
-    noteSign(runId, sessionKey, Date.now(), event.toolName);
+    const toolCall = callId ?? event.toolName;
+    noteSign(runId, sessionKey, Date.now(), "tool call", { callId: toolCall, begins: event.toolName });
     const reason =
       (await refuseInRun(event, sessionKey, runId)) ?? (await refuseStatePath(host, event, sessionKey, ctx.agentId));
     if (reason === undefined) return undefined;
+    noteSign(runId, sessionKey, Date.now(), "refused tool call", { callId: toolCall });
     if (sessionKey !== undefined && placeOfSession(sessionKey) !== undefined) noteRefusal(runId);
     return { block: true, blockReason: reason };
   });
 
   api.on("after_tool_call", (event, ctx) => {
-    noteSign(event.runId ?? ctx.runId, ctx.sessionKey, Date.now(), null);
+    const callId = event.toolCallId ?? ctx.toolCallId ?? event.toolName;
+    noteSign(event.runId ?? ctx.runId, ctx.sessionKey, Date.now(), "tool result", { callId });
     const pid = backgroundPid(event.toolName, event.result);
     if (pid === undefined || ctx.sessionKey === undefined || placeOfSession(ctx.sessionKey) === undefined) return;
     const { leftovers } = shared();
     remember(leftovers, ctx.sessionKey, (leftovers.get(ctx.sessionKey) ?? new Set()).add(pid));
   });
 
-  api.on("model_call_started", (event, ctx) => noteSign(event.runId, event.sessionKey ?? ctx.sessionKey, Date.now()));
-  api.on("model_call_ended", (event, ctx) => noteSign(event.runId, event.sessionKey ?? ctx.sessionKey, Date.now()));
+  api.on("model_call_started", (event, ctx) =>
+    noteSign(event.runId, event.sessionKey ?? ctx.sessionKey, Date.now(), "model call"),
+  );
+  api.on("model_call_ended", (event, ctx) =>
+    noteSign(event.runId, event.sessionKey ?? ctx.sessionKey, Date.now(), "model answer"),
+  );
 
   api.on("resolve_exec_env", (event, ctx) => {
     const sessionKey = event.sessionKey ?? ctx.sessionKey;

@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { thisProcess } from "../files/launcher.ts";
 import type { Driver } from "../flow/driver.ts";
+import type { Activity } from "../schema/details.ts";
 import type { Launcher } from "../schema/events.ts";
 import type { Store, Stream } from "../store/store.ts";
 import { createAnswerMemory, type AnswerMemory } from "../tools/desk.ts";
@@ -14,7 +15,14 @@ import { placeOfSession } from "../flow/run-identity.ts";
 export type OpenRoot = { readonly root: string; readonly store: Store; driver?: Driver; remark?: string };
 
 /** What was seen of a run since this process started. */
-export type RunSigns = { lastEventAt: number; tool: string | null; refusals: number };
+export type RunSigns = {
+  lastEventAt: number;
+  /** What happened last, in a word or two of ours or the host's name of the stream it came from. */
+  lastEvent: string;
+  /** The tools that it uses now, by tool call id, the first one first. */
+  readonly tools: Map<string, { readonly name: string; readonly since: number }>;
+  refusals: number;
+};
 
 export type Shared = {
   readonly launcher: Launcher;
@@ -64,26 +72,48 @@ export function remember<K, V>(map: Map<K, V>, entryKey: K, value: V, most = 200
   }
 }
 
+/** What a sign of life says of a tool: a call of it began, or one is over. */
+export type ToolSign = { readonly callId: string; readonly begins?: string };
+
 /** Notes a sign of life of one of our runs; others are passed over. */
 export function noteSign(
   runId: string | undefined,
   sessionKey: string | undefined,
   at: number,
-  tool?: string | null,
+  event: string,
+  tool?: ToolSign,
 ): void {
   if (runId === undefined || sessionKey === undefined || placeOfSession(sessionKey) === undefined) return;
-  const { signs } = shared();
-  const known = signs.get(runId) ?? { lastEventAt: at, tool: null, refusals: 0 };
-  known.lastEventAt = Math.max(known.lastEventAt, at);
-  if (tool !== undefined) known.tool = tool;
-  remember(signs, runId, known);
+  const signs = signsOf(runId, at);
+  // The host's own events come a little later than the hooks; what is known stays.
+  if (at >= signs.lastEventAt) Object.assign(signs, { lastEventAt: at, lastEvent: event });
+  if (tool?.begins !== undefined) signs.tools.set(tool.callId, { name: tool.begins, since: at });
+  else if (tool !== undefined) signs.tools.delete(tool.callId);
 }
 
 /** Counts a refusal to a run; the driver stops a run that had too many. */
 export function noteRefusal(runId: string | undefined): void {
-  if (runId === undefined) return;
+  if (runId !== undefined) signsOf(runId, Date.now()).refusals += 1;
+}
+
+/** What a live run does, for whoever asks: its last event and the tool that it has used for longest. */
+export function activityOf(runId: string): Activity | undefined {
+  const signs = shared().signs.get(runId);
+  if (signs === undefined) return undefined;
+  const { lastEvent, lastEventAt } = signs;
+  const [tool] = signs.tools.values();
+  const moment = (at: number) => new Date(at).toISOString();
+  return {
+    lastEvent,
+    lastEventAt: moment(lastEventAt),
+    tool: tool?.name ?? null,
+    since: moment(tool?.since ?? lastEventAt),
+  };
+}
+
+function signsOf(runId: string, at: number): RunSigns {
   const { signs } = shared();
-  const known = signs.get(runId) ?? { lastEventAt: Date.now(), tool: null, refusals: 0 };
-  known.refusals += 1;
+  const known = signs.get(runId) ?? { lastEventAt: at, lastEvent: "first seen", tools: new Map(), refusals: 0 };
   remember(signs, runId, known);
+  return known;
 }

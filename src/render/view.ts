@@ -432,6 +432,7 @@ function viewAttempt(attempt: Attempt) {
     })),
     decisions: (attempt.decisions ?? []).map((one) => viewDecision(one)),
     runs: attempt.runs.map(viewRun),
+    usage: attempt.runs.length < 2 ? null : usageWords(sumUsage(attempt.runs)),
   };
 }
 

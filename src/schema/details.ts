@@ -70,6 +70,18 @@ export const StepSummary = object({
   passedBy: Type.Union([Type.Literal("qa"), Type.Literal("person"), Type.Null()]),
 });
 
+/** What a live run does now. `since`: when the tool began, or when the last event was where no tool runs. */
+export const Activity = object({
+  lastEvent: text(),
+  lastEventAt: text(),
+  tool: Type.Union([text(), Type.Null()]),
+  since: text(),
+});
+export type Activity = Immutable<Static<typeof Activity>>;
+
+/** Milliseconds; of what still goes on, until now. */
+const durationMs = count;
+
 export const StatusDetails = object({
   projects: Type.Array(ProjectSummary),
   project: Type.Optional(
@@ -96,7 +108,19 @@ export const StatusDetails = object({
         }),
       ),
       steps: Type.Array(StepSummary),
+      /** The runs that have not ended. */
+      liveRuns: Type.Array(
+        object({
+          stepId: text(),
+          runId: text(),
+          role: text(),
+          durationMs: durationMs(),
+          activity: Type.Optional(Activity),
+        }),
+      ),
       usage: Usage,
+      /** From its start to its end, or to now. */
+      durationMs: durationMs(),
       warnings: Type.Array(text()),
       pagePath: text(),
     }),
@@ -114,6 +138,7 @@ export const StatusDetails = object({
         }),
       ),
       checks: Type.Array(object({ name: text(), exitCode: Type.Union([Type.Integer(), Type.Null()]) })),
+      /** Those of the latest attempt. */
       runs: Type.Array(
         object({
           runId: text(),
@@ -121,9 +146,13 @@ export const StatusDetails = object({
           startedAt: text(),
           endedAt: Type.Union([text(), Type.Null()]),
           end: Type.Union([text(), Type.Null()]),
-          activity: Type.Optional(object({ lastEventAt: text(), tool: Type.Union([text(), Type.Null()]) })),
+          durationMs: durationMs(),
+          /** Null until it has ended, or when the host could not say. */
+          usage: Type.Union([Usage, Type.Null()]),
+          activity: Type.Optional(Activity),
         }),
       ),
+      attempts: Type.Array(object({ attempt: count(), usage: Usage, durationMs: durationMs() })),
       usage: Usage,
       pagePath: text(),
     }),

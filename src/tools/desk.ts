@@ -4,7 +4,7 @@
  */
 import type { Refusal } from "../errors.ts";
 import type { Settings } from "../schema/config.ts";
-import type { WaitsFor } from "../schema/details.ts";
+import type { Activity, WaitsFor } from "../schema/details.ts";
 import type { Effect } from "../schema/effects.ts";
 import type { Store, Stream } from "../store/store.ts";
 
@@ -58,7 +58,7 @@ export type Desk = {
 
 export type LiveView = {
   waitsFor(stream: Stream): readonly WaitsFor[];
-  activity(runId: string): { readonly lastEventAt: string; readonly tool: string | null } | undefined;
+  activity(runId: string): Activity | undefined;
   /** Sentences about the root as a whole that a person should know, e.g. that another gateway drives it. */
   remarks(): readonly string[];
 };

@@ -4,11 +4,12 @@
  */
 import { refuse, type ErrorCode, type Refusal } from "../errors.ts";
 import { currentAttempt, isFinished, openRuns } from "../flow/ready.ts";
-import type { StatusDetails, WaitsFor } from "../schema/details.ts";
-import type { Project, Step, TaskState, Usage } from "../schema/documents.ts";
+import type { Activity, StatusDetails, WaitsFor } from "../schema/details.ts";
+import type { Project, Run, Step, TaskState, Usage } from "../schema/documents.ts";
 import { GetStatusParameters } from "../schema/parameters.ts";
 import { quoteText } from "../render/quote.ts";
 import { runsOf, sumUsage } from "../render/usage.ts";
+import { durationWords, roleWord } from "../render/words.ts";
 import { nameOfStream, type Finding, type Snapshot, type Stream } from "../store/store.ts";
 import type { Desk } from "./desk.ts";
 import { fitStatus } from "./fit-status.ts";
@@ -189,7 +190,9 @@ async function viewTask(
           choices: [...question.choices],
         })),
         steps: state.steps.map((one) => summarizeStep(desk, stream, one)),
+        liveRuns: state.steps.flatMap((one) => openRuns(one).map((run) => describeLive(desk, one, run))),
         usage: usageOf(state.steps),
+        durationMs: task.startedAt === null ? 0 : span(desk, task.startedAt, isEnded(state) ? task.updatedAt : null),
         warnings: [
           ...warningsOf(snapshot),
           ...(rollback === undefined ? [] : [readOnlyWords(refuseRollback(rollback))]),
@@ -207,7 +210,7 @@ async function viewTask(
 // ---- parts
 
 /** What the runs of the steps used, without the counts of runs that the sum carries along. */
-function usageOf(steps: readonly Step[]): Usage {
+function usageOf(steps: readonly Pick<Step, "attempts">[]): Usage {
   const { inputTokens, outputTokens, costUsd } = sumUsage(runsOf(steps));
   return { inputTokens, outputTokens, costUsd };
 }
@@ -338,13 +341,54 @@ function describeStep(desk: Desk, stream: Stream, step: Step) {
       evidence: judged.has(id) ? quote(judged.get(id)?.evidence ?? "", pagePath) : null,
     })),
     checks: (attempt?.checks ?? []).map(({ name, exitCode }) => ({ name: quote(name, pagePath), exitCode })),
-    runs: (attempt?.runs ?? []).map(({ runId, role, startedAt, endedAt, end }) => {
-      const activity = endedAt === null ? desk.live.activity(runId) : undefined;
-      return { runId, role, startedAt, endedAt, end, ...(activity === undefined ? {} : { activity }) };
-    }),
+    runs: (attempt?.runs ?? []).map((run) => describeRun(desk, run)),
+    attempts: step.attempts.map((one) => ({
+      attempt: one.attempt,
+      usage: usageOf([{ attempts: [one] }]),
+      durationMs: one.runs.length === 0 ? 0 : span(desk, one.runs[0]?.startedAt ?? "", lastEnd(one.runs)),
+    })),
     usage: usageOf([step]),
     pagePath,
   };
+}
+
+function describeRun(desk: Desk, run: Run) {
+  const { runId, role, startedAt, endedAt, end, usage } = run;
+  return {
+    runId,
+    role,
+    startedAt,
+    endedAt,
+    end,
+    durationMs: span(desk, startedAt, endedAt),
+    usage,
+    ...doingOf(desk, run),
+  };
+}
+
+function describeLive(desk: Desk, step: Step, run: Run) {
+  const { runId, role, startedAt } = run;
+  return { stepId: step.id, runId, role, durationMs: span(desk, startedAt, null), ...doingOf(desk, run) };
+}
+
+function doingOf(desk: Desk, { runId, endedAt }: Run): { readonly activity?: Activity } {
+  const activity = endedAt === null ? desk.live.activity(runId) : undefined;
+  if (activity === undefined) return {};
+  // Names of tools come from other plugins and servers, too; one that is no plain word is not repeated.
+  const isPlain = activity.tool === null || /^[\w.-]{1,64}$/.test(activity.tool);
+  return { activity: isPlain ? activity : { ...activity, tool: "another tool" } };
+}
+
+/** When the last of the runs ended; null while one goes on. */
+function lastEnd(runs: readonly Run[]): string | null {
+  const ends = runs.flatMap((run) => (run.endedAt === null ? [] : [run.endedAt]));
+  return ends.length < runs.length ? null : (ends.toSorted().at(-1) ?? null);
+}
+
+/** Milliseconds between two moments, or until now. */
+function span(desk: Desk, from: string, to: string | null): number {
+  const until = to === null ? desk.now().getTime() : Date.parse(to);
+  return Math.max(0, until - Date.parse(from)) || 0;
 }
 
 function nextOfTask(
@@ -454,8 +498,10 @@ function inWords(details: StatusDetails): string {
     Object.entries(tasks)
       .map(([status, count]) => `${count} ${status}`)
       .join(", ") || "no tasks";
-  const tokens = (usage: { readonly inputTokens: number; readonly outputTokens: number; readonly costUsd: number }) =>
+  const tokens = (usage: Usage) =>
     `${usage.inputTokens} tokens in, ${usage.outputTokens} out, $${usage.costUsd.toFixed(4)}`;
+  const doing = ({ tool, since, lastEvent, lastEventAt }: Activity) =>
+    `${tool === null ? "" : `uses ${tool} since ${since}; `}last event: ${lastEvent} at ${lastEventAt}`;
   const lines = [
     ...projects.flatMap((one) => [
       `${projectWords(one)}: ${counts(one.tasks)}.${stateWords(one)}`,
@@ -474,10 +520,14 @@ function inWords(details: StatusDetails): string {
     ...(task === undefined
       ? []
       : [
-          `Task ${task.taskId} (${task.title}) of project ${task.projectId}: ${task.taskStatus}, ${task.stepsFinished} of ${task.stepsTotal} steps finished; ${tokens(task.usage)}. Page: ${task.pagePath}`,
+          `Task ${task.taskId} (${task.title}) of project ${task.projectId}: ${task.taskStatus}, ${task.stepsFinished} of ${task.stepsTotal} steps finished; ${tokens(task.usage)}${task.durationMs === 0 ? "" : `; ${durationWords(task.durationMs)}`}. Page: ${task.pagePath}`,
           ...task.steps.map(
             (one) =>
               `- Step ${one.stepId} (${one.title}): ${one.stepStatus}, attempt ${one.attempt} of ${one.maxAttempts}${one.passedBy === "person" ? ", accepted by a person, not by QA" : ""}.`,
+          ),
+          ...task.liveRuns.map(
+            (one) =>
+              `- Live for ${durationWords(one.durationMs)}: the ${roleWord(one.role)} of ${one.stepId}${one.activity === undefined ? "" : `; ${doing(one.activity)}`}.`,
           ),
           ...task.questions.map(
             (one) =>
@@ -494,9 +544,12 @@ function inWords(details: StatusDetails): string {
               `- ${one.id} ${one.pass === null ? "not judged" : one.pass ? "pass" : "fail"}: ${one.text}${one.evidence === null ? "" : ` Evidence: ${one.evidence}`}`,
           ),
           ...step.checks.map((one) => `- check ${one.name}: exit code ${one.exitCode ?? "none"}`),
+          ...step.attempts.map(
+            (one) => `- attempt ${one.attempt}: ${tokens(one.usage)}; ${durationWords(one.durationMs)}`,
+          ),
           ...step.runs.map(
             (one) =>
-              `- run ${one.runId}: ${one.end ?? "live"}${one.activity === undefined ? "" : `, last sign of life ${one.activity.lastEventAt}${one.activity.tool === null ? "" : ` (${one.activity.tool})`}`}`,
+              `- run ${one.runId}: ${one.end ?? "live"}, ${durationWords(one.durationMs)}${one.usage === null ? "" : `, ${tokens(one.usage)}`}${one.activity === undefined ? "" : `; ${doing(one.activity)}`}`,
           ),
         ]),
     ...waitsFor.map(
