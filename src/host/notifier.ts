@@ -1,10 +1,10 @@
 /**
  * Telling the person. What is to be said is read off the journal; a wake-up turn of the chat carries it (the host asks
- * this plugin for a contribution to that turn's prompt), and only when the model has answered a call with it does it count
- * as told. A turn that is aborted, a gateway that dies: the text stays and the chat is woken again.
+ * this plugin for a contribution to that turn's prompt), and only when that turn has come to its end, its last model call
+ * answered, does it count as told. A turn that is aborted, a gateway that dies: the text stays and the chat is woken again.
  *
- * Modes of a text: pending (kept, the chat is woken), carried (in the prompt of a running turn), told (the turn's model
- * call was completed; the sidecar remembers how far the task's journal has been told).
+ * Modes of a text: pending (kept, the chat is woken), carried (in the prompt of a running turn), told (that turn has
+ * ended well; the sidecar remembers how far the task's journal has been told).
  */
 import { EventEmitter, once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
@@ -20,18 +20,18 @@ import { remember } from "./shared.ts";
 type Pending = { readonly text: string; told(): void };
 /** How far a task's journal was read, and the records whose texts are not told yet. */
 type Reading = { place: Place; readonly untold: number[] };
-/** What the prompt of a turn carries; `inCall` once the model was asked with it. */
+/** What the prompt of a turn carries, and how its latest model call stands: some models' calls the host does not show. */
 type Carried = {
   readonly sessionKey: string;
   readonly texts: readonly Pending[];
-  readonly since: number;
-  inCall: boolean;
+  since: number;
+  call: "unseen" | "open" | "answered" | "failed";
 };
 type Outbox = {
   readonly pending: Map<string, Set<Pending>>;
   /** By the host's run id. */
   readonly carried: Map<string, Carried>;
-  /** Emits the key of a chat when the model's answer to what a turn carried has come, or will not come. */
+  /** Emits the key of a chat when a turn that carried texts is over, and whether it told them. */
   readonly answers: EventEmitter;
 };
 
@@ -59,43 +59,49 @@ export function registerNoticeHooks(api: Api): void {
     let length = 0;
     const texts = waiting.filter((one, at) => (length += one.text.length) <= mostCharacters || at === 0);
     if (context.runId !== undefined)
-      remember(outbox().carried, context.runId, { sessionKey, texts, since: Date.now(), inCall: false });
+      remember(outbox().carried, context.runId, { sessionKey, texts, since: Date.now(), call: "unseen" });
     return { appendContext: [heading, ...texts.map((one) => `- ${one.text}`)].join("\n") };
   });
 
-  api.on("model_call_started", (event) => {
-    const carried = outbox().carried.get(event.runId);
-    if (carried !== undefined) carried.inCall = true;
-  });
-
-  api.on("model_call_ended", (event) => endTurn(event.runId, event.outcome === "completed"));
+  const noteCall = (runId: string, call: Carried["call"]) => {
+    const carried = outbox().carried.get(runId);
+    if (carried !== undefined) Object.assign(carried, { call, since: Date.now() });
+  };
+  api.on("model_call_started", (event) => noteCall(event.runId, "open"));
+  api.on("model_call_ended", (event) => noteCall(event.runId, event.outcome === "completed" ? "answered" : "failed"));
 }
 
 /**
- * The end of a turn as the host's events tell it, for models whose calls the hooks do not see (command-line backends).
- * A turn that a hook has ended already is not known any more.
+ * The end of a turn as the host's events tell it. A model may call tools before it speaks, and the host may ask it again
+ * after an error, so no single call is the receipt.
  */
 export function noteTurnEnd(runId: string, data: Readonly<Record<string, unknown>>): void {
-  if (data["phase"] === "end") endTurn(runId, data["aborted"] !== true);
+  const call = outbox().carried.get(runId)?.call;
+  if (data["phase"] === "end") endTurn(runId, data["aborted"] !== true && (call === "answered" || call === "unseen"));
   else if (data["phase"] === "error") endTurn(runId, false);
 }
 
-function endTurn(runId: string, answered: boolean): void {
+function endTurn(runId: string, told: boolean): void {
   const { carried, pending, answers } = outbox();
   const ended = carried.get(runId);
   if (ended === undefined) return;
   carried.delete(runId);
   const waiting = pending.get(ended.sessionKey);
-  if (answered) for (const text of ended.texts) if (waiting?.delete(text) === true) text.told();
+  if (told) for (const text of ended.texts) if (waiting?.delete(text) === true) text.told();
   if (waiting?.size === 0) pending.delete(ended.sessionKey);
-  answers.emit(ended.sessionKey, answered);
+  answers.emit(ended.sessionKey, told);
 }
 
 /** True while a turn of the chat has its texts and the model is still at it: waking the chat then would make an empty turn. */
 function isBeingTold(sessionKey: string): boolean {
-  return [...outbox().carried.values()].some(
-    (one) => one.sessionKey === sessionKey && Date.now() - one.since < (one.inCall ? longestPauseMs : againMs),
-  );
+  for (const [runId, { sessionKey: chat, since, call }] of outbox().carried) {
+    if (chat !== sessionKey) continue;
+    const isAtIt = call === "open" || call === "answered";
+    if (Date.now() - since < (isAtIt ? longestPauseMs : againMs)) return true;
+    // Its end was not seen. What the model has answered is not said again for that.
+    if (call === "answered") endTurn(runId, true);
+  }
+  return false;
 }
 
 /** The notifier for the tasks of one store. `signal` ends its waiting; `collectMs` is how long it gathers before the first wake. */
@@ -141,7 +147,9 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
 
   async function wakeOnce(sessionKey: string): Promise<boolean> {
     try {
-      if (!isBeingTold(sessionKey)) wake(sessionKey);
+      const isAtIt = isBeingTold(sessionKey);
+      if (!outbox().pending.has(sessionKey)) return true;
+      if (!isAtIt) wake(sessionKey);
     } catch (error) {
       host.log.warn(`the chat could not be woken: ${error instanceof Error ? error.message : String(error)}`);
       return false;
