@@ -21,8 +21,12 @@ export async function rememberOwner(store: Store, stream: Stream, caller: Caller
   await store.writeSidecar(stream, "chats", { flowOwner: chat, told: chat });
 }
 
-/** Remembers who starts the task: that chat is told from now on. */
+/**
+ * Remembers who starts the task or lets it go on: that chat is told from now on. A turn that nobody's message began
+ * changes nothing, because a scheduled one may be of a session that nobody reads.
+ */
 export async function rememberStarter(store: Store, stream: Stream, caller: Caller): Promise<void> {
+  if (!caller.hasSender && caller.senderIsOwner !== true) return;
   const chat = { sessionKey: caller.sessionKey, agentId: caller.agentId };
   const known = await readChats(store, stream);
   await store.writeSidecar(stream, "chats", { flowOwner: known?.flowOwner ?? chat, told: chat });

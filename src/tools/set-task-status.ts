@@ -3,6 +3,7 @@ import { SetTaskStatusParameters } from "../schema/parameters.ts";
 import type { TaskEvent } from "../schema/events.ts";
 import { assertNever } from "../errors.ts";
 import { askedDependency } from "../flow/transition.ts";
+import { rememberStarter } from "./chat-of-task.ts";
 import { refuseRollback, type Rollback } from "./rollback.ts";
 import { areDependenciesDone, unknownTask } from "./start-task.ts";
 import { actorOf, changeTask, decidedBy, defineTool, findTask } from "./tool.ts";
@@ -41,6 +42,7 @@ export const setTaskStatus = defineTool({
             return assertNever(status);
         }
       },
+      ...(status === "running" ? { afterCommit: () => rememberStarter(desk.store, stream, caller) } : {}),
     });
     if (!changed.ok) return changed;
     const taskStatus = changed.state.task.status;
