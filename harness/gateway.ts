@@ -20,8 +20,8 @@ import { copyHome } from "./package.ts";
 import { until, within } from "./wait.ts";
 
 export interface ConfigOptions {
-  /** `baseUrl` of the scripted model. */
-  readonly modelUrl: string;
+  /** `baseUrl` of the scripted model; without it `extra` names another one. */
+  readonly modelUrl?: string;
   readonly pluginId?: string;
   /** `plugins.entries.<pluginId>.config`. */
   readonly pluginConfig?: JsonObject;
@@ -135,29 +135,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   };
 }
 
-/** The host's configuration for a home: loopback only, the scripted model, our plugin and no other. Pure. */
+/** The host's configuration for a home: loopback only, the scripted model if there is one, our plugin and no other. Pure. */
 export function gatewayConfig(paths: HomePaths, port: number, token: string, options: ConfigOptions): JsonObject {
   const pluginId = options.pluginId ?? "project-orchestrator";
   const base: JsonObject = {
     gateway: { mode: "local", port, bind: "loopback", auth: { mode: "token", token } },
-    models: {
-      providers: {
-        scripted: {
-          baseUrl: options.modelUrl,
-          apiKey: "scripted",
-          api: "openai-completions",
-          models: [
-            {
-              id: "model",
-              name: "Scripted model",
-              contextWindow: 128_000,
-              maxTokens: 8_192,
-              cost: { input: 3, output: 15, cacheRead: 0.3, cacheWrite: 3.75 },
-            },
-          ],
-        },
-      },
-    },
+    ...(options.modelUrl === undefined
+      ? {}
+      : { models: { providers: { scripted: scriptedProvider(options.modelUrl) } } }),
     agents: options.agents === "roles" ? roleAgents(paths) : { defaults: agentDefaults(paths) },
     plugins: {
       allow: [pluginId],
@@ -168,6 +153,23 @@ export function gatewayConfig(paths: HomePaths, port: number, token: string, opt
     },
   };
   return mergeJson(base, options.extra ?? {});
+}
+
+function scriptedProvider(baseUrl: string): JsonObject {
+  return {
+    baseUrl,
+    apiKey: "scripted",
+    api: "openai-completions",
+    models: [
+      {
+        id: "model",
+        name: "Scripted model",
+        contextWindow: 128_000,
+        maxTokens: 8_192,
+        cost: { input: 3, output: 15, cacheRead: 0.3, cacheWrite: 3.75 },
+      },
+    ],
+  };
 }
 
 /** No heartbeat by the clock: a turn that nobody asked for would be a turn that no test expects. */

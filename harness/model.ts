@@ -52,6 +52,8 @@ export interface Turn {
   readonly messages: readonly ChatMessage[];
   /** Everything of the request that is text, for "did it see that?". */
   readonly wholeText: string;
+  /** The request's `authorization` header. */
+  readonly authorization: string | undefined;
 }
 
 export interface Usage {
@@ -138,7 +140,7 @@ export async function startModel(script: Script, options: { readonly port?: numb
     }
     const body = parseRequest(await readText(request));
     const entry: OpenEntry = {
-      turn: readTurn(body, journal.length),
+      turn: readTurn(body, journal.length, request.headers.authorization),
       outcome: "open",
       answer: undefined,
       failure: undefined,
@@ -238,7 +240,7 @@ export function gate(): Gate {
 
 // --- reading a request
 
-function readTurn(body: ChatCompletionRequest, index: number): Turn {
+function readTurn(body: ChatCompletionRequest, index: number, authorization: string | undefined): Turn {
   const offered = (body.tools ?? []).map((tool) => tool.function);
   const tools = offered.map((tool) => tool.name);
   const messages = body.messages.filter((message) => message.role !== "system");
@@ -261,6 +263,7 @@ function readTurn(body: ChatCompletionRequest, index: number): Turn {
     results: readResults(messages.slice(last === undefined ? 0 : messages.indexOf(last) + 1)),
     messages,
     wholeText: body.messages.map(contentOf).join("\n"),
+    authorization,
   };
 }
 

@@ -1,6 +1,6 @@
 // `npm start`: a person chats with the orchestrator of a real OpenClaw gateway until a small program is built. The plugin is
-// packed and installed as its users would do it; the model is scripted (examples/fairshare/agents.ts), and everything that
-// it does is done for real. Ends with 0 only when the task is done and the program's own tests pass.
+// packed and installed as its users would do it; the model is scripted (examples/fairshare/agents.ts) unless --model names
+// one, and everything that it does is done for real. Ends with 0 only when the task is done and the program's tests pass.
 
 import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
@@ -19,6 +19,7 @@ import { copyHome, installPlugin, packPlugin } from "../harness/package.ts";
 import { messageOf, until } from "../harness/wait.ts";
 import { runsOf, sumUsage } from "../src/render/usage.ts";
 import { countWords, durationWords, usageWords } from "../src/render/words.ts";
+import { readOwnModel, type OwnModel } from "./demo/own-model.ts";
 import { createProgress, type Progress, type TaskOnDisk } from "./demo/progress.ts";
 import { createTerminal, type Terminal } from "./demo/terminal.ts";
 
@@ -26,14 +27,18 @@ const help = `npm start -- [options]
 
   --keep             leave the gateway's home and the project where they are, and say where
   --repaired         the builder makes no mistake; everything else is the same, QA above all
+  --model P/M        a model of your own, for instance openai/gpt-5.2, with your key from the environment (OPENAI_API_KEY);
+                     it costs what your provider takes for some hundred thousand tokens, and takes its time
+  --base-url URL     with --model: the OpenAI-compatible endpoint of a provider that does not come with OpenClaw
   --installed HOME   take a copy of a home in which the plugin is installed, instead of packing and installing it
   --help             this text
 `;
 
-/** It takes about a minute; a machine that needs longer than this does not get there. */
-const limitMs = 5 * 60_000;
+/** It takes about a minute; a machine that needs longer than this does not get there. A real model thinks. */
+const limits = { scriptedMs: 5 * 60_000, ownMs: 120 * 60_000 };
 
 interface Options {
+  readonly own: OwnModel | undefined;
   readonly keep: boolean;
   readonly repaired: boolean;
   readonly installed: string | undefined;
@@ -42,7 +47,9 @@ interface Options {
 interface World {
   readonly terminal: Terminal;
   readonly progress: Progress;
-  readonly model: ScriptedModel;
+  /** Undefined with a model of the person's own. */
+  readonly scripted: ScriptedModel | undefined;
+  readonly limitMs: number;
   readonly gateway: Gateway;
   readonly client: Client;
 }
@@ -55,6 +62,8 @@ async function main(): Promise<number> {
     options: {
       keep: { type: "boolean" },
       repaired: { type: "boolean" },
+      model: { type: "string" },
+      "base-url": { type: "string" },
       installed: { type: "string" },
       help: { type: "boolean" },
     },
@@ -67,7 +76,8 @@ async function main(): Promise<number> {
   const terminal = createTerminal();
   const ends: Ends = [];
   try {
-    await Promise.race([demonstrate(terminal, { keep, repaired, installed }, ends), untilSignal()]);
+    const own = readWish(values.model, values["base-url"], repaired);
+    await Promise.race([demonstrate(terminal, { keep, repaired, installed, own }, ends), untilSignal()]);
     return 0;
   } catch (error) {
     terminal.line("✖ failed", messageOf(error), "red");
@@ -81,6 +91,12 @@ async function main(): Promise<number> {
   }
 }
 
+function readWish(model: string | undefined, baseUrl: string | undefined, repaired: boolean): OwnModel | undefined {
+  if (model !== undefined && repaired) throw new Error("--repaired is for the scripted model, not for --model");
+  if (model === undefined && baseUrl !== undefined) throw new Error("--base-url wants --model with it");
+  return model === undefined ? undefined : readOwnModel({ model, baseUrl }, process.env);
+}
+
 async function demonstrate(terminal: Terminal, options: Options, ends: Ends): Promise<void> {
   const world = await openWorld(terminal, options, ends);
   const done = await Promise.race([converse(world), watchOver(world)]);
@@ -88,7 +104,8 @@ async function demonstrate(terminal: Terminal, options: Options, ends: Ends): Pr
 }
 
 /** Everything that the demonstration needs. */
-async function openWorld(terminal: Terminal, { keep, repaired, installed }: Options, ends: Ends): Promise<World> {
+async function openWorld(terminal: Terminal, options: Options, ends: Ends): Promise<World> {
+  const { keep, repaired, installed, own } = options;
   const settingUp = (text: string): void => {
     terminal.line("set-up", text, "dim");
     terminal.waiting(text);
@@ -111,30 +128,36 @@ async function openWorld(terminal: Terminal, { keep, repaired, installed }: Opti
   }
 
   const progress = createProgress(terminal, join(home, "workspace", "projects"));
+  const scripted = own === undefined ? await startScripted(progress, repaired) : undefined;
+  if (scripted !== undefined) ends.push(() => scripted.stop());
+
+  settingUp(`starting an OpenClaw gateway${own === undefined ? "" : ` with ${own.name}`}`);
+  const gateway = await startGateway({
+    home,
+    pluginConfig: { checks: { allow: ["node"] } },
+    keep,
+    ...(scripted === undefined ? {} : { modelUrl: scripted.url }),
+    ...(own === undefined ? {} : { extra: own.config, env: own.env }),
+  });
+  ends.push(() => gateway.dispose());
+  const client = await gateway.connect();
+  const limitMs = own === undefined ? limits.scriptedMs : limits.ownMs;
+  return { terminal, progress, scripted, limitMs, gateway, client };
+}
+
+function startScripted(progress: Progress, repaired: boolean): Promise<ScriptedModel> {
   const agents = createAgents({ repaired });
-  const model = await startModel(async (turn) => {
+  return startModel(async (turn) => {
     const answer = await agents(turn);
     await progress.acted(turn, answer);
     return answer;
   });
-  ends.push(() => model.stop());
-
-  settingUp("starting an OpenClaw gateway");
-  const gateway = await startGateway({
-    home,
-    modelUrl: model.url,
-    pluginConfig: { checks: { allow: ["node"] } },
-    keep,
-  });
-  ends.push(() => gateway.dispose());
-  const client = await gateway.connect();
-  return { terminal, progress, model, gateway, client };
 }
 
 // --- the chat
 
 /** The conversation, from the first message to the answer that it is done; returns the task as it is then. */
-async function converse({ terminal, progress, client }: World): Promise<TaskOnDisk> {
+async function converse({ terminal, progress, scripted, limitMs, client }: World): Promise<TaskOnDisk> {
   let heard: readonly string[] = [];
   let hearing: Promise<readonly string[]> = Promise.resolve(heard);
   const hearNow = async (): Promise<readonly string[]> => {
@@ -150,7 +173,7 @@ async function converse({ terminal, progress, client }: World): Promise<TaskOnDi
     terminal.line("you", more.length === 0 ? text : `${String(first)}\n(${countWords(more.length, "line")})`, "bold");
     terminal.waiting("the orchestrator thinks");
     const before = (await hear()).length;
-    const reply = await client.chat(text);
+    const reply = await client.chat(text, { limitMs });
     if (reply.state !== "final")
       throw new Error(`the orchestrator did not answer: ${reply.state} ${reply.error ?? ""}`);
     await until("the answer to be in the chat", async () => (await hear()).length > before);
@@ -160,6 +183,7 @@ async function converse({ terminal, progress, client }: World): Promise<TaskOnDi
   await say(person.project);
   await say(person.task);
   await say(person.start);
+  const saidAtStart = (await hear()).length;
   terminal.waiting("builder and QA are at work");
   // The host sends no message for a turn that nobody's message began; it says that there was one.
   const stopListening = client.on(({ event }) => {
@@ -171,7 +195,9 @@ async function converse({ terminal, progress, client }: World): Promise<TaskOnDi
     throw new Error(`the task is ${ended.task.status}: ${question?.text ?? "no question is open"}`);
   terminal.plain("");
   await until("the orchestrator to say that it is done", async () =>
-    (await hear()).some((text) => text.includes("The task is done.")),
+    scripted === undefined
+      ? (await hear()).length > saidAtStart
+      : (await hear()).some((text) => text.includes("The task is done.")),
   );
   stopListening();
   await say(person.end);
@@ -187,12 +213,12 @@ function findEnded(found: TaskOnDisk | undefined): TaskOnDisk | undefined {
 // --- what can go wrong
 
 /** Never returns; throws when the gateway is gone, when an agent's script has failed, or when it takes too long. */
-async function watchOver({ terminal, gateway, model }: World): Promise<never> {
+async function watchOver({ terminal, gateway, scripted, limitMs }: World): Promise<never> {
   const endOfLog = async (): Promise<string> =>
     `the end of the gateway's log:\n${(await gateway.logs()).slice(-2_000)}`;
   for (;;) {
     await pause(250);
-    const [failure] = model.failures();
+    const [failure] = scripted?.failures() ?? [];
     if (failure !== undefined) throw failure;
     if (!isAlive(gateway.pid))
       throw new Error(`the gateway (pid ${String(gateway.pid)}) ended by itself; ${await endOfLog()}`);

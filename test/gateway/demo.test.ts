@@ -1,13 +1,17 @@
 /** `npm start`, as a person runs it: the demonstration ends well and shows what the product is for. */
 import { execFile } from "node:child_process";
+import { readdir, readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, inject, it } from "vitest";
+import { describe, expect, inject, it, onTestFinished } from "vitest";
+import { createAgents } from "../../examples/fairshare/agents.ts";
+import { startModel } from "../../harness/model.ts";
 import { repoRoot } from "../../harness/openclaw.ts";
+
+const script = path.join(repoRoot, "scripts", "demo.ts");
 
 describe("the demonstration", () => {
   it("goes from the specification through a failure that QA found to a program whose own tests pass", async () => {
-    const script = path.join(repoRoot, "scripts", "demo.ts");
     // It rejects when the exit code is not 0, with everything that was printed.
     const { stdout } = await promisify(execFile)(process.execPath, [script, "--installed", inject("template")], {
       cwd: repoRoot,
@@ -25,5 +29,35 @@ describe("the demonstration", () => {
     });
     expect(places, "in this order").toEqual(places.toSorted((one, other) => one - other));
     expect(stdout).toMatch(/\| QA \| [5-9] \| [\d,]+ tokens in, [\d,]+ out, \$0\.\d\d \|/);
+  });
+
+  it("goes the whole way with a model of the person's own, whose key stands in no file and in no output", async () => {
+    const key = "sk-of-the-person-0123456789";
+    const model = await startModel(createAgents({ repaired: false }));
+    onTestFinished(() => model.stop());
+    const { stdout, stderr } = await promisify(execFile)(
+      process.execPath,
+      [script, "--installed", inject("template"), "--keep", "--model", "my-lab/big-one", "--base-url", model.url],
+      { cwd: repoRoot, maxBuffer: 16 * 1024 * 1024, env: { ...process.env, MY_LAB_API_KEY: key } },
+    );
+    const [, kept = ""] = /kept +(\S+)/.exec(stdout) ?? [];
+    expect(kept).toContain("orchestrator-demo-");
+    onTestFinished(() => rm(kept, { recursive: true, force: true }));
+    expect(stdout).toMatch(/starting an OpenClaw gateway with my-lab\/big-one/);
+    expect(stdout).toMatch(/Step 2 of 4: .+ \(attempt 2 of 3\)/);
+    expect(stdout).toMatch(/✔ done/);
+
+    const turns = model.turns.all();
+    expect(turns.length).toBeGreaterThan(20);
+    expect(new Set(turns.map(({ turn }) => turn.authorization))).toEqual(new Set([`Bearer ${key}`]));
+    expect(turns.some(({ turn }) => turn.wholeText.includes(key))).toBe(false);
+    expect(`${stdout}${stderr}`).not.toContain(key);
+    const files = (await readdir(kept, { recursive: true, withFileTypes: true })).filter((one) => one.isFile());
+    expect(files.some((one) => one.name === "openclaw.json")).toBe(true);
+    expect(files.some((one) => one.name === "gateway.log")).toBe(true);
+    for (const one of files) {
+      const file = path.join(one.parentPath, one.name);
+      expect((await readFile(file)).includes(key), file).toBe(false);
+    }
   });
 });
