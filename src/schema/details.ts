@@ -152,6 +152,7 @@ export const StatusDetails = object({
           activity: Type.Optional(Activity),
         }),
       ),
+      /** The latest first. */
       attempts: Type.Array(object({ attempt: count(), usage: Usage, durationMs: durationMs() })),
       usage: Usage,
       pagePath: text(),

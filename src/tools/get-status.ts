@@ -342,7 +342,7 @@ function describeStep(desk: Desk, stream: Stream, step: Step) {
     })),
     checks: (attempt?.checks ?? []).map(({ name, exitCode }) => ({ name: quote(name, pagePath), exitCode })),
     runs: (attempt?.runs ?? []).map((run) => describeRun(desk, run)),
-    attempts: step.attempts.map((one) => ({
+    attempts: step.attempts.toReversed().map((one) => ({
       attempt: one.attempt,
       usage: usageOf([{ attempts: [one] }]),
       durationMs: one.runs.length === 0 ? 0 : span(desk, one.runs[0]?.startedAt ?? "", lastEnd(one.runs)),
