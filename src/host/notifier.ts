@@ -13,11 +13,17 @@ import { renderNotice } from "../render/notices.ts";
 import { parseProject } from "../schema/documents.ts";
 import { nameOfStream, type Store, type Stream } from "../store/store.ts";
 import { readChats } from "../tools/chat-of-task.ts";
+import { stateOf } from "../tools/tool.ts";
 import { beginning, isWanted, readNotices, type Place } from "../tools/outbox.ts";
 import type { Api, Host } from "./openclaw.ts";
 import { remember } from "./shared.ts";
 
-type Pending = { readonly text: string; told(): void };
+/** One notice as it is said, and the question that it asks. */
+type Pending = {
+  readonly text: string;
+  readonly asks?: { readonly stream: string; readonly id: string };
+  told(): void;
+};
 /** How far a task's journal was read, and the records whose texts are not told yet. */
 type Reading = { place: Place; readonly untold: number[] };
 /** What the prompt of a turn carries, and how its latest model call stands: some models' calls the host does not show. */
@@ -175,7 +181,12 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
     const known = places.get(name) ?? (await startingPlace(stream));
     places.set(name, known);
     const { place, notices } = readNotices(known.place, await store.history(stream, known.place.seq));
-    const wanted = notices.filter((one) => isWanted(one.notice, host.settings().notify));
+    const open = openQuestions(place);
+    dropAnswered(name, open);
+    const wanted = notices.filter(
+      ({ notice }) =>
+        isWanted(notice, host.settings().notify) && (notice.kind !== "question" || open.has(notice.question.id)),
+    );
     const chats = wanted.length === 0 ? undefined : await readChats(store, stream);
     if (chats === undefined) {
       known.place = place;
@@ -186,6 +197,7 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
     const taskPage = store.locate(stream, "task", "page");
     const queued = wanted.map(({ seq, notice, state: { task, steps } }): Pending & { readonly seq: number } => ({
       seq,
+      ...(notice.kind === "question" ? { asks: { stream: name, id: notice.question.id } } : {}),
       text: renderNotice({ project, task, steps, notice, taskPage }),
       told() {
         known.untold.splice(known.untold.indexOf(seq), 1);
@@ -204,6 +216,21 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
       waiting.add(one);
     }
     void tell(sessionKey);
+  }
+
+  /** What is answered before a turn has carried it is not asked any more. */
+  function dropAnswered(stream: string, open: ReadonlySet<string>): void {
+    const { pending, answers } = outbox();
+    for (const [sessionKey, waiting] of pending) {
+      for (const one of waiting)
+        if (one.asks?.stream === stream && !open.has(one.asks.id)) {
+          waiting.delete(one);
+          one.told();
+        }
+      if (waiting.size > 0) continue;
+      pending.delete(sessionKey);
+      answers.emit(sessionKey, true);
+    }
   }
 
   async function startingPlace(stream: Stream): Promise<Reading> {
@@ -232,4 +259,10 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
       if (stream.taskId !== undefined) inOrder(stream, () => readOn(stream)); // A project has nothing to tell.
     },
   };
+}
+
+function openQuestions(place: Place): ReadonlySet<string> {
+  if (place.documents["task"] === undefined) return new Set();
+  const { task, steps } = stateOf(place);
+  return new Set([task, ...steps].flatMap(({ question }) => (question === null ? [] : [question.id])));
 }

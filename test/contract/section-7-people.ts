@@ -6,7 +6,7 @@ export const people = {
   "s7.told-sent-back":
     "The chat is told of each step that goes back to its builder, with the criteria or checks that failed.",
   "s7.told-question":
-    "The chat is told of each question with its text, its choices and the tool that carries each of them out.",
+    "The chat is told of each question with its text, its choices and the tool that carries each of them out, unless it was answered before a turn could tell it.",
   "s7.told-done":
     "The chat is told that a task is done once its last run has ended, with the last summary and the tokens and cost of all runs.",
   "s7.told-where": "The chat whose person last started the task, or let it go on, is told; no other chat is.",
