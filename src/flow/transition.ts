@@ -454,9 +454,11 @@ function refuseDecision(state: TaskState, step: Step, { status }: TaskEventOf<"S
   if (step.status === "blocked" && isAcceptable(step, state.steps)) return undefined;
   return refuse(
     "not-built",
-    step.kind === "review"
-      ? `QA has not judged the whole that step ${step.id} is about.`
-      : `Nothing was ever reported done for step ${step.id}.`,
+    step.status !== "blocked"
+      ? `Step ${step.id} is ${step.status}: its next attempt has nothing to accept yet.`
+      : step.kind === "review"
+        ? `QA has not judged the whole that step ${step.id} is about.`
+        : `Nothing was ever reported done for step ${step.id}.`,
     step.status === "blocked" ? ["queued", "skipped"] : ["skipped", "blocked"],
   );
 }

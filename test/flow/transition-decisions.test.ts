@@ -16,6 +16,7 @@ const asks = () => {
 /** A step in each place that the table tells apart. */
 const steps = {
   queued: withCheck,
+  "queued, sent back": () => withCheck().fail("step-01"),
   "building, intended": () => withCheck().and("RunPlanned"),
   "building, running": () => withCheck().launch("step-01", "builder"),
   "building, run lost": () => withCheck().launch("step-01", "builder").endRun("step-01", "builder"),
@@ -37,8 +38,14 @@ type Answers = Readonly<Record<To, Outcome>>;
 const stop = "fenced and stopped";
 const no = (code: string, reason: string, ...accepts: readonly string[]): No => ({ code, reason, accepts });
 const same = (status: StepStatus) => no("nothing-to-do", `Step step-01 is ${status} already.`, "get_status");
-const notBuilt = (...accepts: readonly string[]) =>
-  no("not-built", "Nothing was ever reported done for step step-01.", ...accepts);
+const notBuilt = no("not-built", "Nothing was ever reported done for step step-01.", "queued", "skipped");
+const notYet = no(
+  "not-built",
+  "Step step-01 is queued: its next attempt has nothing to accept yet.",
+  "skipped",
+  "blocked",
+);
+const queued: Answers = { queued: same("queued"), passed: notYet, skipped: "yes", blocked: "yes" };
 const finished = (status: StepStatus): Answers => {
   const refusal = no("step-finished", `Step step-01 is ${status}.`, "create_step");
   return { queued: refusal, passed: refusal, skipped: refusal, blocked: refusal };
@@ -49,10 +56,8 @@ const live = (status: StepStatus, yes: "yes" | typeof stop): Answers => {
 };
 const blocked = (passed: Outcome): Answers => ({ queued: "yes", passed, skipped: "yes", blocked: same("blocked") });
 const table: { readonly [P in Place]: readonly [rule: string, Answers] } = {
-  queued: [
-    "s4.step-from-queued",
-    { queued: same("queued"), passed: notBuilt("skipped", "blocked"), skipped: "yes", blocked: "yes" },
-  ],
+  queued: ["s4.step-from-queued", queued],
+  "queued, sent back": ["s4.step-from-queued", queued],
   "building, intended": ["s4.step-from-live", live("building", stop)],
   "building, running": ["s4.step-from-live", live("building", stop)],
   "building, run lost": ["s4.step-from-live", live("building", "yes")],
@@ -60,7 +65,7 @@ const table: { readonly [P in Place]: readonly [rule: string, Answers] } = {
   checking: ["s4.step-from-live", live("checking", "yes")],
   reviewing: ["s4.step-from-live", live("reviewing", "yes")],
   "reviewing, running": ["s4.step-from-live", live("reviewing", stop)],
-  "blocked, never built": ["s4.step-from-blocked", blocked(notBuilt("queued", "skipped"))],
+  "blocked, never built": ["s4.step-from-blocked", blocked(notBuilt)],
   "blocked, built": ["s4.step-from-blocked", blocked("yes")],
   passed: ["s4.step-from-finished", finished("passed")],
   skipped: ["s4.step-from-finished", finished("skipped")],
@@ -165,6 +170,17 @@ describe("a retry", () => {
       expect(running.step().attempts[0]).not.toHaveProperty("note");
     },
   );
+
+  it("gets them beside those that were used", { tags: ["s4.retry-allowance"] }, () => {
+    const twice = history({ maxAttempts: 2 })
+      .start()
+      .fail("step-01", { fails: ["c1"] })
+      .fail("step-01", { fails: ["c2"] });
+    expect(twice.and("StepDecided", { status: "queued", maxAttempts: 3 }).step()).toMatchObject({
+      attempt: 2,
+      maxAttempts: 5,
+    });
+  });
 
   it("before the next launch adds its reason to the one that waits there", { tags: ["s4.retry-note"] }, () => {
     const retry = (one: History, reason: string) => one.and("StepDecided", { status: "queued", reason });
