@@ -5,7 +5,7 @@ import { formatDocument } from "../schema/documents.ts";
 import { CreateProjectParameters } from "../schema/parameters.ts";
 import type { ProjectEvent } from "../schema/events.ts";
 import { slugOf } from "./slug.ts";
-import { actorOf, defineTool, originOf, type Answer } from "./tool.ts";
+import { actorOf, defineTool, isSameCall, originOf, withWarnings, type Answer } from "./tool.ts";
 
 export const createProject = defineTool({
   name: "create_project",
@@ -19,7 +19,7 @@ export const createProject = defineTool({
     const taken = await desk.store.read(stream);
     if (taken !== undefined) {
       const first = (await desk.store.history(stream, 0))[0];
-      if (first?.callId !== callId)
+      if (first === undefined || !isSameCall(desk, first, callId))
         return refuse("id-taken", `A project with the id ${projectId} exists already.`, [
           "another name",
           `the project ${projectId} as it is`,
@@ -53,7 +53,7 @@ export const createProject = defineTool({
     if (committed.kind === "conflict")
       return refuse("id-taken", `A project with the id ${projectId} was made just now.`, ["another name"]);
     desk.committed(stream, []);
-    return answer(projectId, desk.store.locate(stream, "project", "document"), place);
+    return withWarnings(answer(projectId, desk.store.locate(stream, "project", "document"), place), committed.warnings);
   },
 });
 

@@ -1,9 +1,8 @@
 /** create_step: one more step for a task that has not ended, before its acceptance review. */
-import { refuse } from "../errors.ts";
+import type { TaskEvent } from "../schema/events.ts";
 import { CreateStepParameters } from "../schema/parameters.ts";
 import { asWanted, refuseChecks } from "./create-task.ts";
-import { actorOf, changeTask, decidedBy, defineTool, findTask } from "./tool.ts";
-import { unknownTask } from "./start-task.ts";
+import { changeTaskById, decidedBy, defineTool } from "./tool.ts";
 
 export const createStep = defineTool({
   name: "create_step",
@@ -11,27 +10,21 @@ export const createStep = defineTool({
   description: "Add a step at the end of a task that has not ended.",
   audience: "orchestrator",
   parameters: CreateStepParameters,
-  async run({ taskId, ...step }, { desk, caller, tool, callId }) {
+  async run({ taskId, ...step }, call) {
+    const { desk, caller } = call;
     const refused = refuseChecks(desk, step.checks ?? []);
     if (refused !== undefined) return refused;
-    const stream = await findTask(desk, taskId);
-    if (stream === undefined) return unknownTask(taskId);
-    const changed = await changeTask(desk, stream, {
-      tool,
-      callId,
-      actor: actorOf(caller),
-      toEvent: () => ({
-        type: "StepAdded",
-        v: 1,
-        at: desk.now().toISOString(),
-        by: decidedBy(caller),
-        step: asWanted(step),
-        maxAttempts: desk.settings.maxAttempts,
-      }),
+    const toEvent = (): TaskEvent => ({
+      type: "StepAdded",
+      v: 1,
+      at: desk.now().toISOString(),
+      by: decidedBy(caller),
+      step: asWanted(step),
+      maxAttempts: desk.settings.maxAttempts,
     });
-    if (!changed.ok) return changed;
-    const added = changed.state.steps.findLast((one) => one.kind === "work");
-    if (added === undefined) return refuse("bug", "The added step is not there.");
-    return { text: `Step ${added.id} is added to task ${taskId}.`, details: { taskId, stepId: added.id } };
+    return changeTaskById(call, taskId, { toEvent }, ({ state }) => {
+      const stepId = state.steps.findLast((one) => one.kind === "work")?.id ?? "";
+      return { text: `Step ${stepId} is added to task ${taskId}.`, details: { taskId, stepId } };
+    });
   },
 });

@@ -14,12 +14,15 @@ import {
   changeTask,
   defineTool,
   isId,
+  isSameCall,
   originOf,
   readProject,
   readStateAt,
   readTask,
   rollbackOf,
+  withWarnings,
   type Answer,
+  type Call,
   type ReadTask,
 } from "./tool.ts";
 
@@ -32,6 +35,10 @@ export const createTask = defineTool({
   async run(parameters, { desk, caller, tool, callId }) {
     const found = await readProject(desk, parameters.projectId);
     if (!found.ok) return found;
+    const taskId = `${slugOf(parameters.title, "task")}-${callId.slice(0, 8)}`;
+    const stream = { projectId: parameters.projectId, taskId };
+    const made = await answerMade({ desk, caller, tool, callId }, stream);
+    if (made !== undefined) return made;
     if (found.snapshot.readOnly !== undefined)
       return refuse(found.snapshot.readOnly.code, found.snapshot.readOnly.reason);
     const refused =
@@ -42,17 +49,6 @@ export const createTask = defineTool({
       (await refuseDependencies(desk, parameters)) ??
       (await refuseInRolledBack(desk, parameters.projectId));
     if (refused !== undefined) return refused;
-    const taskId = `${slugOf(parameters.title, "task")}-${callId.slice(0, 8)}`;
-    const stream = { projectId: parameters.projectId, taskId };
-    const made = (await desk.store.history(stream, 0))[0];
-    if (made !== undefined) {
-      if (made.callId !== callId)
-        return refuse("id-taken", `A task with the id ${taskId} exists already.`, ["another title"]);
-      const doubt = (await desk.store.read(stream))?.doubt;
-      if (doubt !== undefined) return refuse("outcome-unknown", doubt);
-      if ((await readChats(desk.store, stream)) === undefined) await rememberOwner(desk.store, stream, caller);
-      return answer({ stream, state: await readStateAt(desk, stream, 1) }, desk);
-    }
     const draft: TaskEventOf<"TaskCreated"> = {
       type: "TaskCreated",
       v: 1,
@@ -89,9 +85,24 @@ export const createTask = defineTool({
       afterCommit: () => rememberOwner(desk.store, stream, caller),
     });
     if (!changed.ok) return changed;
-    return answer({ stream, state: changed.state }, desk);
+    return withWarnings(answer({ stream, state: changed.state }, desk), changed.warnings);
   },
 });
+
+/** The answer for a task that is there already: that of the call that made it, when this is the same call. */
+async function answerMade(
+  { desk, caller, callId }: Call,
+  stream: ReadTask["stream"],
+): Promise<Answer | Refusal | undefined> {
+  const made = (await desk.store.history(stream, 0))[0];
+  if (made === undefined) return undefined;
+  if (!isSameCall(desk, made, callId))
+    return refuse("id-taken", `A task with the id ${stream.taskId} exists already.`, ["another title"]);
+  const doubt = (await desk.store.read(stream))?.doubt;
+  if (doubt !== undefined) return refuse("outcome-unknown", doubt);
+  if ((await readChats(desk.store, stream)) === undefined) await rememberOwner(desk.store, stream, caller);
+  return answer({ stream, state: await readStateAt(desk, stream, 1) }, desk);
+}
 
 function answer({ stream, state }: Pick<ReadTask, "stream" | "state">, desk: Desk): Answer {
   const stepIds = state.steps.map((step) => step.id);

@@ -71,8 +71,11 @@ export type AnswerMemory = {
   once<T>(callId: string, run: () => Promise<T>, isKept: (answer: T) => boolean): Promise<T>;
 };
 
+/** For how long a call that is made again is the same call. */
+export const sameCallMs = 10 * 60_000;
+
 /** Makes an empty memory that forgets an answer `keepMs` after it was given. */
-export function createAnswerMemory(now: () => number, keepMs = 10 * 60_000): AnswerMemory {
+export function createAnswerMemory(now: () => number, keepMs = sameCallMs): AnswerMemory {
   const kept = new Map<string, { readonly at: number; readonly answer: Promise<unknown> }>();
   return {
     once<T>(callId: string, run: () => Promise<T>, isKept: (answer: T) => boolean): Promise<T> {

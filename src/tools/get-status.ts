@@ -23,7 +23,6 @@ import {
   type Next,
 } from "./next.ts";
 import { refuseRollback, type Rollback } from "./rollback.ts";
-import { unknownTask } from "./start-task.ts";
 import {
   defineTool,
   describeFailure,
@@ -31,6 +30,8 @@ import {
   readProject,
   readTask,
   rollbackOf,
+  unknownProject,
+  unknownTask,
   type ReadTask,
   type UnreadableTask,
 } from "./tool.ts";
@@ -443,11 +444,6 @@ const warningsOf = (snapshot: Snapshot) => [
 ];
 const readOnlyWords = ({ code, reason }: { readonly code: string; readonly reason: string }) =>
   `read-only (${code}): ${reason}`;
-
-const unknownProject = (projectId: string) =>
-  refuse("unknown-project", `There is no project ${JSON.stringify(projectId.slice(0, 80))}.`, [
-    "a project id that get_status lists",
-  ]);
 
 /** Text of others as a quotation; of one that is cut, the page has the rest. */
 function quote(text: string, pagePath: string): string {

@@ -1,7 +1,7 @@
 /** set_step_status: a decision about one step; the answer to its open question when there is one. */
 import { SetStepStatusParameters } from "../schema/parameters.ts";
-import { unknownTask } from "./start-task.ts";
-import { actorOf, changeTask, decidedBy, defineTool, findTask } from "./tool.ts";
+import type { TaskEvent } from "../schema/events.ts";
+import { changeTaskById, decidedBy, defineTool, type Answer } from "./tool.ts";
 
 export const setStepStatus = defineTool({
   name: "set_step_status",
@@ -9,25 +9,19 @@ export const setStepStatus = defineTool({
   description: "Carry out the person's decision about a step, or answer its open question.",
   audience: "orchestrator",
   parameters: SetStepStatusParameters,
-  async run({ taskId, stepId, status, reason }, { desk, caller, tool, callId }) {
-    const stream = await findTask(desk, taskId);
-    if (stream === undefined) return unknownTask(taskId);
-    const changed = await changeTask(desk, stream, {
-      tool,
-      callId,
-      actor: actorOf(caller),
-      toEvent: () => ({
-        type: "StepDecided",
-        v: 1,
-        at: desk.now().toISOString(),
-        stepId,
-        status,
-        reason,
-        by: decidedBy(caller),
-        maxAttempts: desk.settings.maxAttempts,
-      }),
+  run({ taskId, stepId, status, reason }, call) {
+    const { desk, caller } = call;
+    const toEvent = (): TaskEvent => ({
+      type: "StepDecided",
+      v: 1,
+      at: desk.now().toISOString(),
+      stepId,
+      status,
+      reason,
+      by: decidedBy(caller),
+      maxAttempts: desk.settings.maxAttempts,
     });
-    return changed.ok ? answerStep(changed.state, stepId) : changed;
+    return changeTaskById(call, taskId, { toEvent }, ({ state }) => answerStep(state, stepId));
   },
 });
 
@@ -35,7 +29,7 @@ export const setStepStatus = defineTool({
 export function answerStep(
   state: { readonly task: { readonly id: string }; readonly steps: readonly StepLike[] },
   stepId: string,
-) {
+): Answer {
   const step = state.steps.find((one) => one.id === stepId);
   const stepStatus = step?.status ?? "queued";
   const attempt = step?.attempt ?? 0;

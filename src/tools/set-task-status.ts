@@ -1,12 +1,14 @@
 /** set_task_status: pause, go on, cancel. */
 import { SetTaskStatusParameters } from "../schema/parameters.ts";
+import type { TaskState } from "../schema/documents.ts";
 import type { TaskEvent } from "../schema/events.ts";
 import { assertNever } from "../errors.ts";
 import { askedDependency } from "../flow/transition.ts";
 import { rememberStarter } from "./chat-of-task.ts";
+import type { Stream } from "../store/store.ts";
 import { refuseRollback, type Rollback } from "./rollback.ts";
-import { areDependenciesDone, unknownTask } from "./start-task.ts";
-import { actorOf, changeTask, decidedBy, defineTool, findTask } from "./tool.ts";
+import { areDependenciesDone } from "./start-task.ts";
+import { changeTaskById, decidedBy, defineTool, type Changed } from "./tool.ts";
 
 export const setTaskStatus = defineTool({
   name: "set_task_status",
@@ -14,19 +16,15 @@ export const setTaskStatus = defineTool({
   description: "Pause a task, let it go on, or cancel it for good.",
   audience: "orchestrator",
   parameters: SetTaskStatusParameters,
-  async run({ taskId, status, reason = "" }, { desk, caller, tool, callId }) {
-    const stream = await findTask(desk, taskId);
-    if (stream === undefined) return unknownTask(taskId);
+  run({ taskId, status, reason = "" }, call) {
+    const { desk, caller } = call;
     const by = decidedBy(caller);
-    const changed = await changeTask(desk, stream, {
-      tool,
-      callId,
-      actor: actorOf(caller),
-      onRollback: (rollback) =>
+    const request = {
+      onRollback: (rollback: Rollback) =>
         status === "running" && by === "person" && reason.trim() !== ""
           ? goOn(rollback, desk.now(), reason)
           : refuseRollback(rollback),
-      async toEvent(state): Promise<TaskEvent> {
+      async toEvent(state: TaskState | undefined): Promise<TaskEvent> {
         const at = desk.now().toISOString();
         switch (status) {
           case "running": {
@@ -42,15 +40,16 @@ export const setTaskStatus = defineTool({
             return assertNever(status);
         }
       },
-      ...(status === "running" ? { afterCommit: () => rememberStarter(desk.store, stream, caller) } : {}),
+      ...(status === "running" ? { afterCommit: (stream: Stream) => rememberStarter(desk.store, stream, caller) } : {}),
+    };
+    return changeTaskById(call, taskId, request, ({ state, event }: Changed) => {
+      const taskStatus = state.task.status;
+      const text =
+        event.type === "RollbackAccepted"
+          ? `Task ${taskId} goes on from the older state that was restored; there it is ${taskStatus}.`
+          : `Task ${taskId} is now ${taskStatus}.`;
+      return { text, details: { taskId, taskStatus } };
     });
-    if (!changed.ok) return changed;
-    const taskStatus = changed.state.task.status;
-    const text =
-      changed.event.type === "RollbackAccepted"
-        ? `Task ${taskId} goes on from the older state that was restored; there it is ${taskStatus}.`
-        : `Task ${taskId} is now ${taskStatus}.`;
-    return { text, details: { taskId, taskStatus } };
   },
 });
 

@@ -1,10 +1,9 @@
 /** start_task: lets the driver begin. */
-import { refuse, type Refusal } from "../errors.ts";
 import { StartTaskParameters } from "../schema/parameters.ts";
 import type { TaskState } from "../schema/documents.ts";
 import { rememberStarter } from "./chat-of-task.ts";
 import type { Desk } from "./desk.ts";
-import { actorOf, changeTask, defineTool, findTask, readTask } from "./tool.ts";
+import { changeTaskById, defineTool, readTask } from "./tool.ts";
 
 export const startTask = defineTool({
   name: "start_task",
@@ -12,36 +11,31 @@ export const startTask = defineTool({
   description: "Start a draft task. Builder and QA runs follow by themselves; this chat is told how it goes.",
   audience: "orchestrator",
   parameters: StartTaskParameters,
-  async run({ taskId }, { desk, caller, tool, callId }) {
-    const stream = await findTask(desk, taskId);
-    if (stream === undefined) return unknownTask(taskId);
-    const changed = await changeTask(desk, stream, {
-      tool,
-      callId,
-      actor: actorOf(caller),
-      toEvent: async (state) => ({
-        type: "TaskStarted",
-        v: 1,
-        at: desk.now().toISOString(),
-        dependenciesDone: await areDependenciesDone(desk, state),
-      }),
-      afterCommit: () => rememberStarter(desk.store, stream, caller),
-    });
-    if (!changed.ok) return changed;
-    const taskStatus = changed.state.task.status;
-    const follows =
-      taskStatus === "waiting"
-        ? "It waits for the tasks it depends on."
-        : "The first builder starts by itself; you will be told of each result.";
-    return { text: `Task ${taskId} is ${taskStatus}. ${follows}`, details: { taskId, taskStatus } };
+  run({ taskId }, call) {
+    const { desk, caller } = call;
+    return changeTaskById(
+      call,
+      taskId,
+      {
+        toEvent: async (state) => ({
+          type: "TaskStarted",
+          v: 1,
+          at: desk.now().toISOString(),
+          dependenciesDone: await areDependenciesDone(desk, state),
+        }),
+        afterCommit: (stream) => rememberStarter(desk.store, stream, caller),
+      },
+      ({ state }) => {
+        const taskStatus = state.task.status;
+        const follows =
+          taskStatus === "waiting"
+            ? "It waits for the tasks it depends on."
+            : "The first builder starts by itself; you will be told of each result.";
+        return { text: `Task ${taskId} is ${taskStatus}. ${follows}`, details: { taskId, taskStatus } };
+      },
+    );
   },
 });
-
-export function unknownTask(taskId: string): Refusal {
-  return refuse("unknown-task", `There is no task ${JSON.stringify(taskId.slice(0, 80))}.`, [
-    "a task id that get_status lists",
-  ]);
-}
 
 /**
  * True when every task that this one waits for is done, `without` apart; one that cannot be read is not done. Done never

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { TSchema } from "@sinclair/typebox";
-import { OrchestratorError, refuse, type ErrorCode, type Refusal } from "../errors.ts";
+import { OrchestratorError, errorTable, refuse, type ErrorCode, type Refusal } from "../errors.ts";
 import { placeOfSession } from "../flow/run-identity.ts";
 import { changedDocuments, transition } from "../flow/transition.ts";
 import type { Settings } from "../schema/config.ts";
@@ -13,7 +13,7 @@ import type { Effect } from "../schema/effects.ts";
 import type { TaskEvent } from "../schema/events.ts";
 import { parseParameters, type ParametersOf } from "../schema/parameters.ts";
 import type { Actor, Snapshot, Stream } from "../store/store.ts";
-import type { Caller, Desk } from "./desk.ts";
+import { sameCallMs, type Caller, type Desk } from "./desk.ts";
 import { findRollback, refuseRollback, type Rollback } from "./rollback.ts";
 
 export type Audience = "orchestrator" | "builder" | "qa";
@@ -85,16 +85,23 @@ export async function callTool<T extends TSchema>(
 /** How long a refusal's reason may be; a caller's own words (an unknown field's name) can stand in it. */
 const reasonCharacters = 4000;
 
-/** A refusal as the model and programs get it. Pure. */
-export function asAnswer({ code, reason: given, accepts }: Refusal): Answer {
+/** A refusal as the model and programs get it; one that names nothing of its own accepts what helps with its code. Pure. */
+export function asAnswer({ code, reason: given, accepts: own }: Refusal): Answer {
   const reason = given.length > reasonCharacters ? `${given.slice(0, reasonCharacters)}…` : given;
-  const accepted = accepts.length === 0 ? "" : `\nAccepted would be: ${accepts.join("; ")}.`;
-  return { text: `Refused (${code}): ${reason}${accepted}`, details: { refused: { code, reason, accepts } } };
+  const accepts = own.length > 0 ? own : [errorTable[code].remedy.replace(/\.$/, "")];
+  return {
+    text: `Refused (${code}): ${reason}\nAccepted would be: ${accepts.join("; ")}.`,
+    details: { refused: { code, reason, accepts } },
+  };
 }
 
-/** The same session, run, tool call, tool and parameters give the same id. Pure. */
+/** The same session, run, tool call, tool and parameters (in whatever order) give the same id. Pure. */
 function callIdOf(caller: Caller, tool: string, raw: unknown): string {
-  return hash(JSON.stringify([caller.sessionKey, caller.runId ?? "", caller.toolCallId, tool, raw]));
+  const ordered = (_key: string, value: unknown) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1)))
+      : value;
+  return hash(JSON.stringify([caller.sessionKey, caller.runId ?? "", caller.toolCallId, tool, raw ?? {}], ordered));
 }
 
 /** Hash of a text as hex. Pure. */
@@ -125,12 +132,21 @@ export async function readProject(
 ): Promise<{ readonly ok: true; readonly project: Project; readonly snapshot: Snapshot } | Refusal> {
   const snapshot = isId(projectId) ? await desk.store.read({ projectId }) : undefined;
   const text = snapshot?.documents["project"];
-  if (snapshot === undefined || text === undefined)
-    return refuse("unknown-project", `There is no project ${JSON.stringify(projectId.slice(0, 80))}.`, [
-      "a project id that get_status lists",
-    ]);
+  if (snapshot === undefined || text === undefined) return unknownProject(projectId);
   if (snapshot.readOnly?.code === "newer-schema") return refuse("newer-schema", snapshot.readOnly.reason);
   return { ok: true, project: parseProject(text), snapshot };
+}
+
+export function unknownProject(projectId: string): Refusal {
+  return refuse("unknown-project", `There is no project ${JSON.stringify(projectId.slice(0, 80))}.`, [
+    "a project id that get_status lists",
+  ]);
+}
+
+export function unknownTask(taskId: string): Refusal {
+  return refuse("unknown-task", `There is no task ${JSON.stringify(taskId.slice(0, 80))}.`, [
+    "a task id that get_status lists",
+  ]);
 }
 
 /**
@@ -236,10 +252,31 @@ export type ChangeRequest = {
    * What is kept beside the stream because of this change, e.g. which chat to tell. Called after the commit, before the
    * driver hears of it, and again when the same call is repeated; a failure is a warning.
    */
-  afterCommit?(): Promise<void>;
+  afterCommit?(stream: Stream): Promise<void>;
   /** What the call makes of a journal that was rolled back; without it the call is refused then. */
   onRollback?(rollback: Rollback): TaskEvent | Refusal;
 };
+
+/**
+ * The way of a tool that changes the task with an id that the caller gave; what could not be written yet is said in its
+ * answer.
+ */
+export async function changeTaskById(
+  { desk, caller, tool, callId }: Call,
+  taskId: string,
+  request: Pick<ChangeRequest, "toEvent" | "afterCommit" | "onRollback">,
+  toAnswer: (changed: Changed) => Answer,
+): Promise<Answer | Refusal> {
+  const stream = await findTask(desk, taskId);
+  if (stream === undefined) return unknownTask(taskId);
+  const changed = await changeTask(desk, stream, { tool, callId, actor: actorOf(caller), ...request });
+  return changed.ok ? withWarnings(toAnswer(changed), changed.warnings) : changed;
+}
+
+/** The answer of a change that is made, with what could not follow it yet. Pure. */
+export function withWarnings({ text, details }: Answer, warnings: readonly string[]): Answer {
+  return { text: [text, ...warnings.map((warning) => `Warning: ${warning}`)].join("\n"), details };
+}
 
 const mostRounds = 40;
 
@@ -252,7 +289,7 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
     if (snapshot?.readOnly?.code === "newer-schema") return refuse(snapshot.readOnly.code, snapshot.readOnly.reason);
     const repeated = snapshot === undefined ? undefined : await findRepeated(desk, stream, snapshot, request.callId);
     if (repeated !== undefined && snapshot?.doubt !== undefined) return refuse("outcome-unknown", snapshot.doubt);
-    if (repeated !== undefined) return { ...repeated, warnings: await tryAfter(() => request.afterCommit?.()) };
+    if (repeated !== undefined) return { ...repeated, warnings: await tryAfter(() => request.afterCommit?.(stream)) };
     if (snapshot?.readOnly !== undefined) return refuse(snapshot.readOnly.code, snapshot.readOnly.reason);
     const before = snapshot === undefined ? undefined : stateOf(snapshot);
     const rollback = snapshot === undefined ? undefined : await rollbackOf(desk, snapshot);
@@ -274,7 +311,7 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
     if (answer.kind === "conflict") continue;
     const counted = before?.task.status !== decision.next.task.status;
     const failed = [
-      ...(await tryAfter(() => request.afterCommit?.())),
+      ...(await tryAfter(() => request.afterCommit?.(stream))),
       ...(await tryAfter(() => (counted ? desk.store.refreshPages({ projectId: stream.projectId }) : undefined))),
     ];
     desk.committed(stream, decision.effects);
@@ -314,6 +351,15 @@ async function tryAfter(work: () => Promise<void> | undefined): Promise<readonly
   }
 }
 
+/** True when this very call made the record: the same id, and not longer ago than answers are kept. */
+export function isSameCall(
+  desk: Pick<Desk, "now">,
+  record: { readonly callId: string; readonly at: string },
+  callId: string,
+): boolean {
+  return record.callId === callId && Date.parse(record.at) >= desk.now().getTime() - sameCallMs;
+}
+
 /** A change that this very call has committed before, e.g. before a restart: it is answered as it was then, not made again. */
 async function findRepeated(
   desk: Desk,
@@ -323,8 +369,7 @@ async function findRepeated(
 ): Promise<Changed | undefined> {
   if (callId === "") return undefined;
   const recent = await desk.store.history(stream, Math.max(0, snapshot.seq - 100));
-  const oldest = desk.now().getTime() - 10 * 60_000;
-  const record = recent.find((one) => one.callId === callId && Date.parse(one.at) >= oldest);
+  const record = recent.find((one) => isSameCall(desk, one, callId));
   if (record === undefined) return undefined;
   // A task's stream holds task events only.
   return {

@@ -26,10 +26,16 @@ describe("a tool that fails", () => {
     },
   );
 
-  it("for a known reason is answered with it", async () => {
-    const { details } = await callThatFails(new OrchestratorError("not-committed", "The disk is full."));
-    expect(details).toStrictEqual({ refused: { code: "not-committed", reason: "The disk is full.", accepts: [] } });
-  });
+  it(
+    "for a known reason is answered with it, and with what helps",
+    { tags: ["s5.refusal-returned", "s5.refusal-says-all"] },
+    async () => {
+      const { text, details } = await callThatFails(new OrchestratorError("not-committed", "The disk is full."));
+      const accepts = ["Free disk space or mend the permission that the message names, then call again"];
+      expect(details).toStrictEqual({ refused: { code: "not-committed", reason: "The disk is full.", accepts } });
+      expect(text).toBe(`Refused (not-committed): The disk is full.\nAccepted would be: ${accepts[0]}.`);
+    },
+  );
 });
 
 describe("the words for a failure", () => {

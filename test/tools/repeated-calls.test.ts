@@ -126,7 +126,7 @@ async function setup(name: ToolName, store?: Store) {
 }
 
 describe("the same call twice", () => {
-  it.each(names)("of %s has one effect and the same answer", async (name) => {
+  it.each(names)("of %s has one effect and the same answer", { tags: ["s5.same-call"] }, async (name) => {
     const { bench, call } = await setup(name);
     const first = await call();
     expect(first.details).not.toHaveProperty("refused");
@@ -135,21 +135,29 @@ describe("the same call twice", () => {
     expect(await bench.everything()).toBe(after);
   });
 
-  it.each(names)("of %s at the same time has one effect and the same answer", async (name) => {
-    const { call } = await setup(name);
-    const [first, second] = await Promise.all([call(), call()]);
-    expect(first.details).not.toHaveProperty("refused");
-    expect(second).toStrictEqual(first);
-  });
+  it.each(names)(
+    "of %s at the same time has one effect and the same answer",
+    { tags: ["s5.same-call"] },
+    async (name) => {
+      const { call } = await setup(name);
+      const [first, second] = await Promise.all([call(), call()]);
+      expect(first.details).not.toHaveProperty("refused");
+      expect(second).toStrictEqual(first);
+    },
+  );
 
-  it.each(names)("of %s has one effect and the same answer after a restart", async (name) => {
-    const { bench, call } = await setup(name);
-    const first = await call();
-    const after = await bench.everything();
-    bench.restart();
-    expect(await call()).toStrictEqual(first);
-    expect(await bench.everything()).toBe(after);
-  });
+  it.each(names)(
+    "of %s has one effect and the same answer after a restart",
+    { tags: ["s5.same-call"] },
+    async (name) => {
+      const { bench, call } = await setup(name);
+      const first = await call();
+      const after = await bench.everything();
+      bench.restart();
+      expect(await call()).toStrictEqual(first);
+      expect(await bench.everything()).toBe(after);
+    },
+  );
 
   it.each(names)("of %s is answered as the first time although things have moved on before a restart", async (name) => {
     const { bench, call, meanwhile } = await setup(name);
@@ -170,7 +178,25 @@ describe("the same call twice", () => {
     expect(bench.flowsMade).toHaveLength(length);
   });
 
-  it("is another call when its parameters differ", async () => {
+  it("is the same when its parameters come in another order", { tags: ["s5.same-call-parts"] }, async () => {
+    const bench = createBench();
+    await bench.done("create_project", aProject());
+    const caller = owner();
+    const parameters = aTask({ steps: [aStep({ title: "One", id: "one" })] });
+    const reversed = (value: object): object =>
+      Object.fromEntries(
+        Object.entries(value)
+          .toReversed()
+          .map(([key, one]) => [key, key === "steps" ? one.map(reversed) : one]),
+      );
+    const first = await bench.call("create_task", parameters, caller);
+    const second = await bench.call("create_task", reversed(parameters), caller);
+    expect(JSON.stringify(reversed(parameters))).not.toBe(JSON.stringify(parameters));
+    expect(second).toStrictEqual(first);
+    expect(await bench.store.list()).toHaveLength(2);
+  });
+
+  it("is another call when its parameters differ", { tags: ["s5.same-call-parts"] }, async () => {
     const { bench, call } = await setup("create_task");
     const first = await call();
     const other = await call({}, { spec: "Otherwise." });
@@ -182,7 +208,7 @@ describe("the same call twice", () => {
     ["tool call", { toolCallId: "another" }],
     ["run", { runId: "another" }],
     ["session", { sessionKey: "agent:main:another" }],
-  ] as const)("is another call when it is in another %s", async (_what, fields) => {
+  ] as const)("is another call when it is in another %s", { tags: ["s5.same-call-parts"] }, async (_what, fields) => {
     const { bench, call } = await setup("create_step");
     await call();
     expect((await call(fields)).details).toMatchObject({ stepId: "step-03" });
@@ -190,8 +216,33 @@ describe("the same call twice", () => {
     expect((await call({ ...fields, toolCallId: "yet-another" })).details).toMatchObject({ stepId: "step-04" });
   });
 
+  it("is another call when it is of another tool", { tags: ["s5.same-call-parts"] }, async () => {
+    const bench = createBench();
+    const taskId = await bench.started();
+    await bench.done("set_task_status", { taskId, status: "paused" }, owner({ toolCallId: "call_0" }));
+    await bench.done("set_task_status", { taskId, status: "running" }, owner({ toolCallId: "call_0" }));
+    expect((await bench.refused("start_task", { taskId }, owner({ toolCallId: "call_0" }))).code).toBe(
+      "already-started",
+    );
+  });
+
+  it.each([
+    ["create_project", "id-taken"],
+    ["create_task", "id-taken"],
+  ] as const)("of %s is another call ten minutes later", { tags: ["s5.same-call"] }, async (name, code) => {
+    const { bench, call } = await setup(name);
+    const first = await call();
+    bench.later(10 * 60_000 - 1);
+    expect(await call()).toStrictEqual(first);
+    bench.later(2);
+    const before = await bench.everything();
+    expect((await call()).details).toMatchObject({ refused: { code } });
+    expect(await bench.everything()).toBe(before);
+  });
+
   it.each(["remembered", "found in the journal"])(
     "is another call ten minutes later, when it would be %s",
+    { tags: ["s5.same-call"] },
     async (how) => {
       const { bench, call } = await setup("start_task");
       await call();
