@@ -7,7 +7,7 @@ import { StepStatus, TaskStatus, Usage, type Immutable } from "./documents.ts";
 
 const text = () => Type.String();
 const count = () => Type.Integer({ minimum: 0 });
-const object = <T extends TProperties>(properties: T) => Type.Object(properties);
+const object = <T extends TProperties>(properties: T) => Type.Object(properties, { additionalProperties: false });
 
 export const ProjectCreatedDetails = object({ projectId: text(), projectPath: text(), repoPath: text() });
 export const TaskCreatedDetails = object({
@@ -22,6 +22,7 @@ export const StepChangedDetails = object({ taskId: text(), stepId: text(), stepS
 export const RefusedDetails = object({
   refused: object({ code: text(), reason: text(), accepts: Type.Array(text()) }),
 });
+export type RefusedDetails = Immutable<Static<typeof RefusedDetails>>;
 
 /** What a task waits for: another task, a free slot, the working tree, a person's answer, or a live run. */
 export const WaitsFor = object({

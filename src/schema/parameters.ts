@@ -38,7 +38,7 @@ const reason = (description: string) => text(description, { bytes: bounds.noteBy
 
 const checkParameters = list(
   object({
-    name: Type.String({ [bound]: { name: true } }),
+    name: name("What it checks"),
     command: list(
       plain({ bytes: bounds.commandWordBytes }),
       'Program and arguments, no shell: ["npm","test"]',
@@ -103,7 +103,7 @@ export const StartTaskParameters = object({ taskId: id("Task id") });
 
 export const SetTaskStatusParameters = object({
   taskId: id("Task id"),
-  status: choice(["running", "paused", "cancelled"], "running = go on"),
+  status: choice(["running", "paused", "cancelled"], "running = go on; paused = stop for now; cancelled = for good"),
   reason: Type.Optional(text("Why", { bytes: bounds.noteBytes })),
 });
 
@@ -134,7 +134,10 @@ export const RecordBuilderResultParameters = object({
   filesDeleted: Type.Optional(paths("Files removed, relative to the repo")),
   testsRun: Type.Optional(
     list(
-      object({ command: plain({ bytes: bounds.commandWordBytes, notEmpty: true }), exitCode: Type.Integer() }),
+      object({
+        command: text("As you ran it", { bytes: bounds.commandWordBytes, notEmpty: true }),
+        exitCode: Type.Integer({ description: "0 = it passed" }),
+      }),
       "Tests you ran",
       0,
       bounds.testsRun,
@@ -147,7 +150,7 @@ export const RecordQaResultParameters = object({
   criteria: list(
     object({
       id: Type.String({ description: "Criterion id from your brief, e.g. c1", [bound]: { bytes: bounds.fileBytes } }),
-      pass: Type.Boolean(),
+      pass: Type.Boolean({ description: "true only when you saw that it holds" }),
       evidence: text("What you ran or saw, and what came out", { bytes: bounds.evidenceBytes }),
     }),
     "Every criterion exactly once",

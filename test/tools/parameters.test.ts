@@ -58,30 +58,116 @@ describe("the schema of every tool", () => {
     expect(tools.map((tool) => tool.name)).toStrictEqual(names);
   });
 
-  it.each(names)("of %s is closed at every level", (name) => {
+  /** Name → type of each field; `?` marks those that may be left out. */
+  const exact: Readonly<Record<ToolName, unknown>> = {
+    create_project: { name: "string", spec: "string", "repo?": "string" },
+    create_task: {
+      projectId: "string",
+      title: "string",
+      spec: "string",
+      acceptanceCriteria: ["string"],
+      steps: [
+        {
+          title: "string",
+          goal: "string",
+          passCriteria: ["string"],
+          "id?": "string",
+          "dependsOn?": ["string"],
+          "checks?": [{ name: "string", command: ["string"], "timeoutSeconds?": "integer" }],
+        },
+      ],
+      "dependsOn?": ["string"],
+    },
+    create_step: {
+      taskId: "string",
+      title: "string",
+      goal: "string",
+      passCriteria: ["string"],
+      "id?": "string",
+      "dependsOn?": ["string"],
+      "checks?": [{ name: "string", command: ["string"], "timeoutSeconds?": "integer" }],
+    },
+    start_task: { taskId: "string" },
+    set_task_status: { taskId: "string", status: "running | paused | cancelled", "reason?": "string" },
+    set_step_status: {
+      taskId: "string",
+      stepId: "string",
+      status: "queued | passed | skipped | blocked",
+      reason: "string",
+    },
+    get_status: { "projectId?": "string", "taskId?": "string", "stepId?": "string", "verify?": "boolean" },
+    record_builder_result: {
+      outcome: "done | blocked",
+      summary: "string",
+      filesChanged: ["string"],
+      "filesDeleted?": ["string"],
+      "testsRun?": [{ command: "string", exitCode: "integer" }],
+      "question?": "string",
+    },
+    record_qa_result: { criteria: [{ id: "string", pass: "boolean", evidence: "string" }], "feedback?": "string" },
+  };
+  type Shown = {
+    readonly type: string;
+    readonly enum?: readonly string[];
+    readonly items?: Shown;
+    readonly properties?: Readonly<Record<string, Shown>>;
+    readonly required?: readonly string[];
+    readonly description?: string;
+  };
+  const shapeOf = (schema: Shown): unknown => {
+    if (schema.type === "array") return schema.items === undefined ? [] : [shapeOf(schema.items)];
+    if (schema.type !== "object") return schema.enum?.join(" | ") ?? schema.type;
+    return Object.fromEntries(
+      Object.entries(schema.properties ?? {}).map(([key, one]) => [
+        schema.required?.includes(key) === true ? key : `${key}?`,
+        shapeOf(one),
+      ]),
+    );
+  };
+
+  it.each(names)("of %s has exactly these fields", { tags: ["s5.parameters-exact", "s5.report-no-ids"] }, (name) => {
+    expect(shapeOf(shown(name) as Shown)).toStrictEqual(exact[name]);
+  });
+
+  it.each(names)("of %s describes every field, also within lists", { tags: ["s5.parameters-described"] }, (name) => {
+    visit(shown(name), (schema, path) => {
+      for (const [key, one] of Object.entries((schema as Shown).properties ?? {}))
+        if (path.split("/").at(-1) !== "properties") expect(one.description, `${path}/${key}`).toMatch(/\w/);
+    });
+  });
+
+  it.each(names)("of %s is closed at every level", { tags: ["s5.parameters-closed"] }, (name) => {
     visit(shown(name), (schema, path) => {
       if (schema["type"] === "object") expect(schema["additionalProperties"], path).toBe(false);
     });
   });
 
-  it.each(names)("of %s has no unions, references or patterns, and enums only of strings", (name) => {
-    visit(shown(name), (schema, path) => {
-      for (const key of ["anyOf", "oneOf", "allOf", "not", "$ref", "const", "pattern"])
-        expect(schema, path).not.toHaveProperty(key);
-      if (Array.isArray(schema["enum"]))
-        expect(
-          schema["enum"].every((one) => typeof one === "string"),
-          path,
-        ).toBe(true);
-    });
-  });
+  it.each(names)(
+    "of %s has no unions, references or patterns, and enums only of strings",
+    { tags: ["s5.parameters-flat"] },
+    (name) => {
+      visit(shown(name), (schema, path) => {
+        for (const key of ["anyOf", "oneOf", "allOf", "not", "$ref", "const", "pattern"])
+          expect(schema, path).not.toHaveProperty(key);
+        if (Array.isArray(schema["enum"]))
+          expect(
+            schema["enum"].every((one) => typeof one === "string"),
+            path,
+          ).toBe(true);
+      });
+    },
+  );
 
-  it.each(names)("of %s shows the host no bounds: exceeding one gets our refusal", (name) => {
-    visit(shown(name), (schema, path) => {
-      for (const key of ["maxLength", "minLength", "maxItems", "minItems", "maximum", "minimum", "format"])
-        expect(schema, path).not.toHaveProperty(key);
-    });
-  });
+  it.each(names)(
+    "of %s shows the host no bounds: exceeding one gets our refusal",
+    { tags: ["s5.host-sees-no-bounds"] },
+    (name) => {
+      visit(shown(name), (schema, path) => {
+        for (const key of ["maxLength", "minLength", "maxItems", "minItems", "maximum", "minimum", "format"])
+          expect(schema, path).not.toHaveProperty(key);
+      });
+    },
+  );
 
   it.each(names)("of %s describes each parameter, and nests no deeper than a step's checks", (name) => {
     const { properties } = shown(name) as {
@@ -95,7 +181,33 @@ describe("the schema of every tool", () => {
 });
 
 describe("parameters", () => {
-  it.each(names)("of %s must all be known ones", async (name) => {
+  it.each<readonly [ToolName, string, Readonly<Record<string, unknown>>]>([
+    ["create_task", "steps.0.force", aTask({ steps: [{ ...aStep(), force: true }] })],
+    [
+      "create_step",
+      "checks.0.shell",
+      { taskId: "login-1", ...aStep({ checks: [{ name: "t", command: ["npm"], shell: true }] }) },
+    ],
+    [
+      "record_builder_result",
+      "testsRun.0.status",
+      aBuilderReport({ testsRun: [{ command: "t", exitCode: 0, status: 1 }] }),
+    ],
+    ["record_builder_result", "stepId", aBuilderReport({ stepId: "step-01" })],
+    ["record_qa_result", "criteria.0.stepId", { criteria: [{ id: "c1", pass: true, evidence: "x", stepId: "s" }] }],
+    ["record_qa_result", "runId", { ...aJudgement(), runId: "login-1/step-01/1/qa/1" }],
+  ])(
+    "of %s must be known ones at every level: %s",
+    { tags: ["s5.parameters-closed", "s5.report-no-ids"] },
+    async (name, where, parameters) => {
+      expect(await refused(name, parameters)).toMatchObject({
+        code: "invalid-parameters",
+        reason: `${where}: unexpected property`,
+      });
+    },
+  );
+
+  it.each(names)("of %s must all be known ones", { tags: ["s5.parameters-closed"] }, async (name) => {
     const refusal = await refused(name, { ...valid[name], force: true });
     expect(refusal.code).toBe("invalid-parameters");
     expect(refusal.reason).toContain("force: unexpected property");
@@ -152,12 +264,16 @@ describe("parameters", () => {
       "at most 100 entries",
     ],
   ];
-  it.each(overBounds)("of %s over a bound are refused: %s", async (name, where, fields, accepted) => {
-    const refusal = await refused(name, { ...valid[name], ...fields });
-    expect(refusal.code).toBe("too-large");
-    expect(refusal.reason.startsWith(`${where} `)).toBe(true);
-    expect(refusal.accepts.some((one) => one.startsWith(`${where}: ${accepted}`))).toBe(true);
-  });
+  it.each(overBounds)(
+    "of %s over a bound are refused: %s",
+    { tags: ["s5.bounds-are-our-refusal"] },
+    async (name, where, fields, accepted) => {
+      const refusal = await refused(name, { ...valid[name], ...fields });
+      expect(refusal.code).toBe("too-large");
+      expect(refusal.reason.startsWith(`${where} `)).toBe(true);
+      expect(refusal.accepts.some((one) => one.startsWith(`${where}: ${accepted}`))).toBe(true);
+    },
+  );
 
   it.each([
     ["create_project", "spec", { spec: " \n" }],
