@@ -199,22 +199,26 @@ describe("an edge between steps", () => {
 });
 
 describe("a builder's report", () => {
-  it("is kept word for word, and what the system saw is added when the run has ended", () => {
-    const running = history().start().launch("step-01", "builder");
-    const runId = running.runOf("step-01", "builder");
-    const said = {
-      summary: "Did it.",
-      filesChanged: ["src/a.ts"],
-      filesDeleted: ["old.ts"],
-      testsRun: [{ command: "npm test", exitCode: 0 }],
-    };
-    const reported = running.and("BuilderReported", { runId, ...said });
-    const report = { runId, outcome: "done", ...said, filesObserved: null };
-    expect(currentAttempt(reported.step())?.builder).toEqual(report);
-    const ended = reported.endRun("step-01", "builder", { tree: "tree-1", files: ["src/a.ts", "src/b.ts"] });
-    expect(currentAttempt(ended.step())?.builder).toEqual({ ...report, filesObserved: ["src/a.ts", "src/b.ts"] });
-    expect(currentAttempt(ended.step())?.tree).toEqual({ before: "tree-0", built: "tree-1", judged: null });
-  });
+  it(
+    "is kept word for word, and what the system saw is added when the run has ended",
+    { tags: ["s5.files-observed"] },
+    () => {
+      const running = history().start().launch("step-01", "builder");
+      const runId = running.runOf("step-01", "builder");
+      const said = {
+        summary: "Did it.",
+        filesChanged: ["src/a.ts"],
+        filesDeleted: ["old.ts"],
+        testsRun: [{ command: "npm test", exitCode: 0 }],
+      };
+      const reported = running.and("BuilderReported", { runId, ...said });
+      const report = { runId, outcome: "done", ...said, filesObserved: null };
+      expect(currentAttempt(reported.step())?.builder).toEqual(report);
+      const ended = reported.endRun("step-01", "builder", { tree: "tree-1", files: ["src/a.ts", "src/b.ts"] });
+      expect(currentAttempt(ended.step())?.builder).toEqual({ ...report, filesObserved: ["src/a.ts", "src/b.ts"] });
+      expect(currentAttempt(ended.step())?.tree).toEqual({ before: "tree-0", built: "tree-1", judged: null });
+    },
+  );
 
   it(
     "closes the run: neither checks nor QA start before the host says that it ended",

@@ -223,7 +223,7 @@ describe("QA's brief", () => {
 
   it(
     "lists the files that the system saw change, not those that the builder names, and says when they are not known",
-    { tags: ["s7.qa-brief-observed"] },
+    { tags: ["s5.files-observed", "s7.qa-brief-observed"] },
     () => {
       const observing = (filesObserved: readonly string[] | null) =>
         renderQaBrief(inputFor(judging({ builder: aBuilderReport({ filesChanged: ["claimed.js"], filesObserved }) })));

@@ -69,22 +69,26 @@ describe("what the person hears", () => {
 });
 
 describe("text of people and agents in the chat", () => {
-  it("stands only inside of marked quotations, in the same lines, however it is written", () => {
-    const shape = (text: string) =>
-      text.replace(/\[quotation, not an instruction: "(?:[^"\\[\]`]|\\.)*"(?: \(cut\))?\]/g, "[…]");
-    fc.assert(
-      fc.property(hostileText, (hostile) => {
-        for (const [, state, notice] of notices) {
-          const said = tell(withHostileTexts(state, hostile), withNames(withHostileTexts(notice, hostile), hostile));
-          expect(shape(said)).toBe(
-            shape(tell(withHostileTexts(state, "calm"), withNames(withHostileTexts(notice, "calm"), "calm"))),
-          );
-          expect(said).not.toMatch(unseenCharacters);
-        }
-      }),
-      { numRuns: 200 },
-    );
-  });
+  it(
+    "stands only inside of marked quotations, in the same lines, however it is written",
+    { tags: ["s5.quoted-in-chat", "s5.quotation-escaped"] },
+    () => {
+      const shape = (text: string) =>
+        text.replace(/\[quotation, not an instruction: "(?:[^"\\[\]`]|\\.)*"(?: \(cut\))?\]/g, "[…]");
+      fc.assert(
+        fc.property(hostileText, (hostile) => {
+          for (const [, state, notice] of notices) {
+            const said = tell(withHostileTexts(state, hostile), withNames(withHostileTexts(notice, hostile), hostile));
+            expect(shape(said)).toBe(
+              shape(tell(withHostileTexts(state, "calm"), withNames(withHostileTexts(notice, "calm"), "calm"))),
+            );
+            expect(said).not.toMatch(unseenCharacters);
+          }
+        }),
+        { numRuns: 200 },
+      );
+    },
+  );
 
   it("is short even when it is long", () => {
     for (const [, state, notice] of notices) {

@@ -153,7 +153,7 @@ describe("a step's page", () => {
     expect(page([{ exitCode: null }])).toContain("| **failed: it ended without an exit code** | none |");
   });
 
-  it("says who accepted it", () => {
+  it("says who accepted it", { tags: ["s5.pages-say-person"] }, () => {
     expect(pagesOf(states["accepted-by-person"])["steps/step-03"]).toContain("accepted by a person, not by QA");
   });
 });

@@ -40,6 +40,23 @@ const sessions: readonly (readonly [who: string, caller: Caller, config: Config,
     { ...own, orchestrators: ["qa"] },
     [],
   ],
+  ["an owner in a group chat", owner({ sessionKey: "agent:main:telegram:group:42" }), {}, ["orchestrator"]],
+  [
+    "a sender in a group chat who is not an owner",
+    owner({ sessionKey: "agent:main:telegram:group:42", senderIsOwner: false }),
+    {},
+    [],
+  ],
+  [
+    "a sender in a group chat of whom the host does not say",
+    owner({ sessionKey: "agent:main:telegram:group:42", senderIsOwner: undefined }),
+    {},
+    ["orchestrator"],
+  ],
+  ["a scheduled turn of its own session", wakeUp({ sessionKey: "agent:main:cron:nightly" }), {}, ["orchestrator"]],
+  ["an operator who calls a tool directly", owner({ hasSender: false }), {}, ["orchestrator"]],
+  ["a wake-up turn of an agent that is no orchestrator", wakeUp(), { orchestrators: ["boss"] }, []],
+  ["an owner's message to a subagent", owner({ sessionKey: "agent:boss:subagent:1" }), { orchestrators: ["boss"] }, []],
   ["any subagent", owner({ sessionKey: "agent:main:subagent:1234" }), {}, []],
   ["a subagent of a subagent", owner({ sessionKey: "agent:main:subagent:1:subagent:2" }), {}, []],
   ["a builder's run", inRun(place, "run"), {}, ["builder"]],
@@ -59,7 +76,15 @@ const sessions: readonly (readonly [who: string, caller: Caller, config: Config,
 ];
 
 describe("the tools", () => {
-  it.each(sessions)("offered to %s are the ones it may call", async (_who, caller, config, may) => {
+  const rules = [
+    "s5.orchestrator-no-subagent",
+    "s5.orchestrator-no-role",
+    "s5.orchestrators-listed",
+    "s5.non-owner-nothing",
+    "s5.no-sender-offered",
+    "s5.role-tools-apart",
+  ];
+  it.each(sessions)("offered to %s are the ones it may call", { tags: rules }, async (_who, caller, config, may) => {
     const audiences = (["orchestrator", "builder", "qa"] as const).filter((audience) =>
       mayUse(audience, caller, settingsOf(config)),
     );

@@ -91,7 +91,7 @@ async function aRoot() {
 }
 
 describe("the directory of a project", () => {
-  it("is made below the project when none is given", async () => {
+  it("is made below the project when none is given", { tags: ["s5.repo-default", "s5.details-paths"] }, async () => {
     const { root } = await aRoot();
     const { repoPath } = await createBench({ root }).done("create_project", aProject());
     expect(repoPath).toBe(path.join(root, "projects", "shop", "repo"));
@@ -104,17 +104,23 @@ describe("the directory of a project", () => {
     ["the repo of another project", "projects/other/repo"],
     ["a directory in the repo of another project", "projects/other/repo/sub"],
     ["a link that stays in the root", "leads-in"],
-  ])("may be %s, relative or absolute, and is kept by its real path", async (_what, given) => {
-    const { root } = await aRoot();
-    const real = await realpath(path.join(root, given));
-    const bench = createBench({ root });
-    expect(await bench.done("create_project", aProject({ name: "One", repo: given }))).toMatchObject({
-      repoPath: real,
-    });
-    expect(await bench.done("create_project", aProject({ name: "Two", repo: path.join(root, given) }))).toMatchObject({
-      repoPath: real,
-    });
-  });
+  ])(
+    "may be %s, relative or absolute, and is kept by its real path",
+    { tags: ["s5.repo-where", "s5.repo-real-path"] },
+    async (_what, given) => {
+      const { root } = await aRoot();
+      const real = await realpath(path.join(root, given));
+      const bench = createBench({ root });
+      expect(await bench.done("create_project", aProject({ name: "One", repo: given }))).toMatchObject({
+        repoPath: real,
+      });
+      expect(await bench.done("create_project", aProject({ name: "Two", repo: path.join(root, given) }))).toMatchObject(
+        {
+          repoPath: real,
+        },
+      );
+    },
+  );
 
   it.each([
     ["one outside", "../outside", "is neither inside the root nor in allowedRepos"],
@@ -128,7 +134,7 @@ describe("the directory of a project", () => {
     ["what does not exist", "work/nothing", "is not an existing directory"],
     ["a file", "file.txt", "is not an existing directory"],
     ["no path at all", "work\u0000", "is no path"],
-  ])("may not be %s", async (_what, repo, why) => {
+  ])("may not be %s", { tags: ["s5.repo-where", "s5.repo-real-path", "s5.repo-never"] }, async (_what, repo, why) => {
     const { root } = await aRoot();
     const before = await readdir(root, { recursive: true });
     const refusal = await createBench({ root }).refused("create_project", aProject({ repo }));
@@ -138,22 +144,26 @@ describe("the directory of a project", () => {
     expect(await readdir(root, { recursive: true })).toStrictEqual(before);
   });
 
-  it("may be outside when allowedRepos says so, and below it", async () => {
-    const { root, outside } = await aRoot();
-    await mkdir(path.join(outside, "deep"));
-    const bench = createBench({ root, config: { allowedRepos: [outside] } });
-    expect(await bench.done("create_project", aProject({ name: "One", repo: outside }))).toMatchObject({
-      repoPath: outside,
-    });
-    expect(
-      await bench.done("create_project", aProject({ name: "Two", repo: path.join(outside, "deep") })),
-    ).toMatchObject({ repoPath: path.join(outside, "deep") });
-    expect(await bench.done("create_project", aProject({ name: "Three", repo: "leads-out" }))).toMatchObject({
-      repoPath: outside,
-    });
-  });
+  it(
+    "may be outside when allowedRepos says so, and below it",
+    { tags: ["s5.repo-where", "s5.repo-real-path"] },
+    async () => {
+      const { root, outside } = await aRoot();
+      await mkdir(path.join(outside, "deep"));
+      const bench = createBench({ root, config: { allowedRepos: [outside] } });
+      expect(await bench.done("create_project", aProject({ name: "One", repo: outside }))).toMatchObject({
+        repoPath: outside,
+      });
+      expect(
+        await bench.done("create_project", aProject({ name: "Two", repo: path.join(outside, "deep") })),
+      ).toMatchObject({ repoPath: path.join(outside, "deep") });
+      expect(await bench.done("create_project", aProject({ name: "Three", repo: "leads-out" }))).toMatchObject({
+        repoPath: outside,
+      });
+    },
+  );
 
-  it("may not contain the root even when allowedRepos names it", async () => {
+  it("may not contain the root even when allowedRepos names it", { tags: ["s5.repo-never"] }, async () => {
     const { root } = await aRoot();
     const above = path.dirname(root);
     const bench = createBench({ root, config: { allowedRepos: [above] } });

@@ -26,30 +26,38 @@ describe("a report", () => {
     });
   });
 
-  it("outside a model turn is refused, whatever else fits", async () => {
-    const bench = createBench();
-    const taskId = await bench.started();
-    const builder = await bench.launched(taskId, "step-01", "builder");
-    const { runId: _runId, ...invoked } = builder.caller();
-    expect((await bench.refused("record_builder_result", aBuilderReport(), invoked)).code).toBe("not-in-run");
-  });
+  it(
+    "outside a model turn is refused, whatever else fits",
+    { tags: ["s5.report-not-in-run", "s5.report-own-turn"] },
+    async () => {
+      const bench = createBench();
+      const taskId = await bench.started();
+      const builder = await bench.launched(taskId, "step-01", "builder");
+      const { runId: _runId, ...invoked } = builder.caller();
+      expect((await bench.refused("record_builder_result", aBuilderReport(), invoked)).code).toBe("not-in-run");
+    },
+  );
 
-  it("in a turn of another run of the same session is refused, and nothing is kept of it", async () => {
-    const bench = createBench();
-    const taskId = await bench.started();
-    const builder = await bench.launched(taskId, "step-01", "builder");
-    expect(
-      (
-        await bench.refused(
-          "record_builder_result",
-          aBuilderReport(),
-          builder.caller({ runId: "somebody-wrote-into-it" }),
-        )
-      ).code,
-    ).toBe("run-not-current");
-  });
+  it(
+    "in a turn of another run of the same session is refused, and nothing is kept of it",
+    { tags: ["s5.report-own-turn"] },
+    async () => {
+      const bench = createBench();
+      const taskId = await bench.started();
+      const builder = await bench.launched(taskId, "step-01", "builder");
+      expect(
+        (
+          await bench.refused(
+            "record_builder_result",
+            aBuilderReport(),
+            builder.caller({ runId: "somebody-wrote-into-it" }),
+          )
+        ).code,
+      ).toBe("run-not-current");
+    },
+  );
 
-  it("from another agent's session of the same name is refused", async () => {
+  it("from another agent's session of the same name is refused", { tags: ["s5.report-own-turn"] }, async () => {
     const bench = createBench();
     const taskId = await bench.started();
     const builder = await bench.launched(taskId, "step-01", "builder");
@@ -217,16 +225,20 @@ describe("the files of a builder's report", () => {
     };
   }
 
-  it("that are there and below the repo are accepted, also through a link that stays in it", async () => {
-    const { bench, report } = await setup();
-    await bench.done(
-      "record_builder_result",
-      ...report({
-        filesChanged: ["src/a.txt", "界 b.txt", "leads-in/a.txt", "link.txt"],
-        filesDeleted: ["gone.txt", "dangling.txt", "src/never-was/c.txt"],
-      }),
-    );
-  });
+  it(
+    "that are there and below the repo are accepted, also through a link that stays in it",
+    { tags: ["s5.files-relative", "s5.files-inside"] },
+    async () => {
+      const { bench, report } = await setup();
+      await bench.done(
+        "record_builder_result",
+        ...report({
+          filesChanged: ["src/a.txt", "界 b.txt", "leads-in/a.txt", "link.txt"],
+          filesDeleted: ["gone.txt", "dangling.txt", "src/never-was/c.txt"],
+        }),
+      );
+    },
+  );
 
   it.each([
     ["an absolute path", "/etc/passwd", "is absolute or leaves the repository"],
@@ -243,32 +255,71 @@ describe("the files of a builder's report", () => {
     ["a file that is not there", "src/b.txt", "in filesChanged is no file now"],
     ["a directory", "src", "in filesChanged is no file now"],
     ["the repo itself", ".", "in filesChanged is no file now"],
-  ])("are refused when one is %s", async (_what, given, why) => {
-    const { bench, report } = await setup();
-    const refusal = await bench.refused("record_builder_result", ...report({ filesChanged: ["src/a.txt", given] }));
-    expect(refusal.code).toBe("invalid-files");
-    expect(refusal.reason).toBe(`${JSON.stringify(given)} ${why}.`);
-    expect(refusal.accepts).toContain("[] when nothing changed");
-  });
+  ])(
+    "are refused when one is %s",
+    { tags: ["s5.files-relative", "s5.files-inside", "s5.files-changed-are"] },
+    async (_what, given, why) => {
+      const { bench, report } = await setup();
+      const refusal = await bench.refused("record_builder_result", ...report({ filesChanged: ["src/a.txt", given] }));
+      expect(refusal.code).toBe("invalid-files");
+      expect(refusal.reason).toBe(`${JSON.stringify(given)} ${why}.`);
+      expect(refusal.accepts).toContain("[] when nothing changed");
+    },
+  );
 
   it.each([
     ["/etc/passwd", "is absolute or leaves the repository"],
     ["leads-out/gone.txt", "is absolute or leaves the repository"],
     ["src/a.txt", "in filesDeleted is still a file"],
-  ])("are refused when a deleted one is %s", async (given, why) => {
+  ])(
+    "are refused when a deleted one is %s",
+    { tags: ["s5.files-relative", "s5.files-inside", "s5.files-deleted-are-not"] },
+    async (given, why) => {
+      const { bench, report } = await setup();
+      const refusal = await bench.refused("record_builder_result", ...report({ filesDeleted: [given] }));
+      expect(refusal).toMatchObject({ code: "invalid-files", reason: `${JSON.stringify(given)} ${why}.` });
+    },
+  );
+
+  it("that are wrong in every way are all listed in one refusal", { tags: ["s5.files-all-listed"] }, async () => {
     const { bench, report } = await setup();
-    const refusal = await bench.refused("record_builder_result", ...report({ filesDeleted: [given] }));
-    expect(refusal).toMatchObject({ code: "invalid-files", reason: `${JSON.stringify(given)} ${why}.` });
+    const { reason } = await bench.refused(
+      "record_builder_result",
+      ...report({
+        filesChanged: ["src/a.txt", "/etc/passwd", "src/b.txt", "leads-out/secret.txt", "a\\b"],
+        filesDeleted: ["gone.txt", "src/a.txt", "../outside/gone.txt"],
+      }),
+    );
+    expect(reason.slice(0, -1).split("; ").toSorted()).toStrictEqual(
+      [
+        '"src/b.txt" in filesChanged is no file now',
+        '"src/a.txt" in filesDeleted is still a file',
+        '"/etc/passwd" is absolute or leaves the repository',
+        '"leads-out/secret.txt" is absolute or leaves the repository',
+        '"../outside/gone.txt" is absolute or leaves the repository',
+        '"a\\\\b" has a backslash',
+        "folders are separated by /",
+      ].toSorted(),
+    );
   });
 
-  it("that are wrong are listed, twenty at most, and the rest are counted", async () => {
+  it("may be none at all", { tags: ["s5.files-may-be-empty"] }, async () => {
     const { bench, report } = await setup();
-    const filesChanged = Array.from({ length: 30 }, (_, at) => `missing-${at}.txt`);
-    const { reason } = await bench.refused("record_builder_result", ...report({ filesChanged }));
-    expect(reason).toContain("missing-19.txt");
-    expect(reason).not.toContain("missing-20.txt");
-    expect(reason).toContain("and 10 more");
+    await bench.done("record_builder_result", ...report({ filesChanged: [] }));
   });
+
+  it(
+    "that are wrong are listed, twenty at most, and the rest are counted",
+    { tags: ["s5.files-all-listed"] },
+    async () => {
+      const { bench, report } = await setup();
+      const filesChanged = Array.from({ length: 30 }, (_, at) => `missing-${at}.txt`);
+      const { reason } = await bench.refused("record_builder_result", ...report({ filesChanged }));
+      expect(reason).toContain("missing-19.txt");
+      expect(reason).not.toContain("missing-20.txt");
+      expect(reason).toContain("and 10 more");
+    },
+  );
 });
 
 describe("a judgement", () => {
@@ -292,17 +343,21 @@ describe("a judgement", () => {
     ["names one twice", [one("c1"), one("c2"), one("c1")], "c1 is judged twice."],
     ["names an unknown one", [one("c1"), one("c2"), one("c3")], '"c3" is no criterion of this step.'],
     ["gives no evidence", [one("c1"), one("c2", { evidence: " " })], "c2 has no evidence."],
-  ])("that %s is refused with what is wrong", async (_what, criteria, reason) => {
-    const { bench, qa } = await setup();
-    const refusal = await bench.refused("record_qa_result", { criteria, feedback: "Something." }, qa.caller());
-    expect(refusal).toStrictEqual({
-      code: "invalid-judgement",
-      reason,
-      accepts: ["c1: pass true or false, with evidence", "c2: pass true or false, with evidence"],
-    });
-  });
+  ])(
+    "that %s is refused with what is wrong",
+    { tags: ["s5.judge-each-once", "s5.judge-evidence"] },
+    async (_what, criteria, reason) => {
+      const { bench, qa } = await setup();
+      const refusal = await bench.refused("record_qa_result", { criteria, feedback: "Something." }, qa.caller());
+      expect(refusal).toStrictEqual({
+        code: "invalid-judgement",
+        reason,
+        accepts: ["c1: pass true or false, with evidence", "c2: pass true or false, with evidence"],
+      });
+    },
+  );
 
-  it("that fails a criterion needs feedback", async () => {
+  it("that fails a criterion needs feedback", { tags: ["s5.judge-feedback"] }, async () => {
     const { bench, qa } = await setup();
     const criteria = [one("c1"), one("c2", { pass: false })];
     for (const more of [{}, { feedback: "" }, { feedback: "\n" }])
