@@ -30,69 +30,81 @@ export async function answerInWakeUp(stage: Stage, chat: string): Promise<string
 
 export function attemptsUsed(stage: () => Stage): void {
   describe("a step whose attempts are used up", () => {
-    it("asks the owner once, with choices, and does not let the orchestrator accept it", async () => {
-      const chat = "agent:main:attempts-asked";
-      stage().cast.play("AskedOwner", { qa: failsThrice });
-      stage().cast.onWake(chat, answersItself("passed"));
-      const play = await stage().begin("AskedOwner", {}, chat);
-      const { question, attempt, maxAttempts } = await play.untilStep("step-01", "blocked");
-      expect(question).toMatchObject({
-        kind: "attempts-used",
-        choices: ["retry with a note", "accept with a reason", "skip", "cancel the task"],
-      });
-      expect([attempt, maxAttempts]).toEqual([3, 3]);
-      await play.untilTask("blocked");
+    it(
+      "asks the owner once, with choices, and does not let the orchestrator accept it",
+      { tags: ["s5.no-sender-offered", "s5.no-sender-no-decision", "s5.decision-passed-skipped"] },
+      async () => {
+        const chat = "agent:main:attempts-asked";
+        stage().cast.play("AskedOwner", { qa: failsThrice });
+        stage().cast.onWake(chat, answersItself("passed"));
+        const play = await stage().begin("AskedOwner", {}, chat);
+        const { question, attempt, maxAttempts } = await play.untilStep("step-01", "blocked");
+        expect(question).toMatchObject({
+          kind: "attempts-used",
+          choices: ["retry with a note", "accept with a reason", "skip", "cancel the task"],
+        });
+        expect([attempt, maxAttempts]).toEqual([3, 3]);
+        await play.untilTask("blocked");
 
-      expect(await answerInWakeUp(stage(), chat)).toContain("person-required");
-      expect((await play.step("step-01")).question).toEqual(question);
-      expect(await play.journal()).not.toContain('"tool":"set_step_status"');
-      expect(await play.untilTold("accept with a reason", chat)).toHaveLength(1);
-      expect((await play.flow()).currentStep).toContain("step-01");
-    });
+        expect(await answerInWakeUp(stage(), chat)).toContain("person-required");
+        expect((await play.step("step-01")).question).toEqual(question);
+        expect(await play.journal()).not.toContain('"tool":"set_step_status"');
+        expect(await play.untilTold("accept with a reason", chat)).toHaveLength(1);
+        expect((await play.flow()).currentStep).toContain("step-01");
+      },
+    );
 
-    it("goes on with the owner's note, which the next builder reads first", async () => {
-      const chat = "agent:main:attempts-retried";
-      stage().cast.play("RetriedByOwner", { qa: failsThrice });
-      const play = await stage().begin("RetriedByOwner", {}, chat);
-      const { question } = await play.untilStep("step-01", "blocked");
-      const reason = "Write it in one line, please.";
-      const answer = await stage().say(
-        call("set_step_status", { taskId: play.taskId, stepId: "step-01", status: "queued", reason }),
-        chat,
-      );
-      expect(answer).toContain("step-01");
-      await play.untilTask("done");
-      const step = await play.step("step-01");
-      expect([step.status, step.passedBy, step.attempt, step.maxAttempts, step.question]).toEqual([
-        "passed",
-        "qa",
-        4,
-        6,
-        null,
-      ]);
-      expect(step.attempts[2]?.decisions).toMatchObject([
-        { by: "person", status: "queued", reason, question: question?.kind },
-      ]);
-      expect(play.turnsOf("step-01", "builder", 4)[0]?.brief).toContain(reason);
-    });
+    it(
+      "goes on with the owner's note, which the next builder reads first",
+      { tags: ["s5.decision-answer"] },
+      async () => {
+        const chat = "agent:main:attempts-retried";
+        stage().cast.play("RetriedByOwner", { qa: failsThrice });
+        const play = await stage().begin("RetriedByOwner", {}, chat);
+        const { question } = await play.untilStep("step-01", "blocked");
+        const reason = "Write it in one line, please.";
+        const answer = await stage().say(
+          call("set_step_status", { taskId: play.taskId, stepId: "step-01", status: "queued", reason }),
+          chat,
+        );
+        expect(answer).toContain("step-01");
+        await play.untilTask("done");
+        const step = await play.step("step-01");
+        expect([step.status, step.passedBy, step.attempt, step.maxAttempts, step.question]).toEqual([
+          "passed",
+          "qa",
+          4,
+          6,
+          null,
+        ]);
+        expect(step.attempts[2]?.decisions).toMatchObject([
+          { by: "person", status: "queued", reason, question: question?.kind },
+        ]);
+        expect(play.turnsOf("step-01", "builder", 4)[0]?.brief).toContain(reason);
+      },
+    );
 
-    it("is accepted by the owner in the chat, and the page says that it was a person", async () => {
-      const chat = "agent:main:attempts-accepted";
-      stage().cast.play("AcceptedByOwner", { qa: failsThrice });
-      const play = await stage().begin("AcceptedByOwner", {}, chat);
-      await play.untilStep("step-01", "blocked");
-      const reason = "Good enough for a first version.";
-      await stage().say(
-        call("set_step_status", { taskId: play.taskId, stepId: "step-01", status: "passed", reason }),
-        chat,
-      );
-      await play.untilTask("done");
-      const step = await play.step("step-01");
-      expect([step.status, step.passedBy, step.attempt]).toEqual(["passed", "person", 3]);
-      expect(step.attempts[2]?.decisions).toMatchObject([{ by: "person", status: "passed", reason }]);
-      const page = await play.page("steps/step-01");
-      expect(page).toContain("accepted by a person, not by QA");
-      expect(page).toContain(reason);
-    });
+    it(
+      "is accepted by the owner in the chat, and the page says that it was a person",
+      { tags: ["s5.passed-by", "s5.pages-say-person", "s5.decision-owner-flag"] },
+      async () => {
+        const chat = "agent:main:attempts-accepted";
+        stage().cast.play("AcceptedByOwner", { qa: failsThrice });
+        const play = await stage().begin("AcceptedByOwner", {}, chat);
+        await play.untilStep("step-01", "blocked");
+        const reason = "Good enough for a first version.";
+        await stage().say(
+          call("set_step_status", { taskId: play.taskId, stepId: "step-01", status: "passed", reason }),
+          chat,
+        );
+        await play.untilTask("done");
+        const step = await play.step("step-01");
+        expect([step.status, step.passedBy, step.attempt]).toEqual(["passed", "person", 3]);
+        expect(step.attempts[2]?.decisions).toMatchObject([{ by: "person", status: "passed", reason }]);
+        const page = await play.page("steps/step-01");
+        expect(page).toContain("accepted by a person, not by QA");
+        expect(page).toContain(reason);
+      },
+    );
   });
 }

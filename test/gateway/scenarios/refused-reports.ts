@@ -23,22 +23,39 @@ export function refusedReports(stage: () => Stage): void {
         report({ ...done, filesChanged: ["step-01.txt"] }),
       )(scene);
 
-    it("is told each wrong path and what would be accepted, and its corrected report counts", async () => {
-      stage().cast.play("WrongFiles", { builder });
-      const play = await stage().begin("WrongFiles");
-      await play.untilTask("done");
-      const [, files, question, accepted] = readIn(play, "builder");
-      expect(files).toContain("invalid-files");
-      for (const wrong of ["not-there.txt", "../outside.txt", "/etc/hosts", "link.txt", "step-01.txt"])
-        expect(files).toContain(JSON.stringify(wrong));
-      expect(files).toContain("relative to the repository");
-      expect(question).toContain("question-missing");
-      expect(accepted).toContain("step-01");
-      const { attempt, attempts } = await play.step("step-01");
-      expect([attempt, attempts[0]?.builder?.filesChanged, attempts[0]?.runs.length]).toEqual([1, ["step-01.txt"], 2]);
-      expect(attempts[0]?.builder?.filesObserved).toEqual(["link.txt", "step-01.txt"]);
-      expect(countOf(await play.journal(), "record_builder_result")).toBe(1);
-    });
+    it(
+      "is told each wrong path and what would be accepted, and its corrected report counts",
+      {
+        tags: [
+          "s5.files-relative",
+          "s5.files-inside",
+          "s5.files-changed-are",
+          "s5.files-deleted-are-not",
+          "s5.files-all-listed",
+          "s5.files-observed",
+        ],
+      },
+      async () => {
+        stage().cast.play("WrongFiles", { builder });
+        const play = await stage().begin("WrongFiles");
+        await play.untilTask("done");
+        const [, files, question, accepted] = readIn(play, "builder");
+        expect(files).toContain("invalid-files");
+        for (const wrong of ["not-there.txt", "../outside.txt", "/etc/hosts", "link.txt", "step-01.txt"])
+          expect(files).toContain(JSON.stringify(wrong));
+        expect(files).toContain("relative to the repository");
+        expect(question).toContain("question-missing");
+        expect(accepted).toContain("step-01");
+        const { attempt, attempts } = await play.step("step-01");
+        expect([attempt, attempts[0]?.builder?.filesChanged, attempts[0]?.runs.length]).toEqual([
+          1,
+          ["step-01.txt"],
+          2,
+        ]);
+        expect(attempts[0]?.builder?.filesObserved).toEqual(["link.txt", "step-01.txt"]);
+        expect(countOf(await play.journal(), "record_builder_result")).toBe(1);
+      },
+    );
   });
 
   describe("a QA that does not judge each criterion once with evidence", () => {
@@ -55,22 +72,26 @@ export function refusedReports(stage: () => Stage): void {
             judge({ criteria: [judged("c1"), judged("c2")] }),
           )(scene);
 
-    it("is told what is missing, and its corrected judgement counts", async () => {
-      stage().cast.play("CarelessQa", { qa });
-      const play = await stage().begin("CarelessQa", {
-        steps: [aStep({ passCriteria: ["The file is there.", "It has one line."] })],
-      });
-      await play.untilTask("done");
-      const [omitted, invented, empty, noFeedback, ownVerdict, accepted] = readIn(play, "qa");
-      expect(omitted).toMatch(/invalid-judgement[^]*c2 is not judged/);
-      expect(invented).toMatch(/invalid-judgement[^]*c9/);
-      expect(empty).toMatch(/invalid-judgement[^]*c1 is judged twice[^]*c2 has no evidence/);
-      expect(noFeedback).toMatch(/feedback-missing/);
-      expect(ownVerdict).toMatch(/verdict/); // The host's own words: the schema knows no such field.
-      expect(accepted).toContain("step-01");
-      const { status, attempt, attempts } = await play.step("step-01");
-      expect([status, attempt, attempts[0]?.qa?.verdict, attempts[0]?.runs.length]).toEqual(["passed", 1, "pass", 2]);
-      expect(countOf(await play.journal(), "record_qa_result")).toBe(2);
-    });
+    it(
+      "is told what is missing, and its corrected judgement counts",
+      { tags: ["s5.judge-each-once", "s5.judge-evidence", "s5.judge-feedback"] },
+      async () => {
+        stage().cast.play("CarelessQa", { qa });
+        const play = await stage().begin("CarelessQa", {
+          steps: [aStep({ passCriteria: ["The file is there.", "It has one line."] })],
+        });
+        await play.untilTask("done");
+        const [omitted, invented, empty, noFeedback, ownVerdict, accepted] = readIn(play, "qa");
+        expect(omitted).toMatch(/invalid-judgement[^]*c2 is not judged/);
+        expect(invented).toMatch(/invalid-judgement[^]*c9/);
+        expect(empty).toMatch(/invalid-judgement[^]*c1 is judged twice[^]*c2 has no evidence/);
+        expect(noFeedback).toMatch(/feedback-missing/);
+        expect(ownVerdict).toMatch(/verdict/); // The host's own words: the schema knows no such field.
+        expect(accepted).toContain("step-01");
+        const { status, attempt, attempts } = await play.step("step-01");
+        expect([status, attempt, attempts[0]?.qa?.verdict, attempts[0]?.runs.length]).toEqual(["passed", 1, "pass", 2]);
+        expect(countOf(await play.journal(), "record_qa_result")).toBe(2);
+      },
+    );
   });
 }

@@ -32,43 +32,47 @@ export function wrongDoors(stage: () => Stage): void {
       return { play, first, second };
     };
 
-    it("is not offered to the orchestrator or the other role, and a direct call is refused", async () => {
-      const { play, first, second } = await holdBuilder("WrongRole");
-      const before = await play.journal();
-      const run = (await play.step("step-01")).builder.sessionKey ?? "";
-      const client = await stage().client();
+    it(
+      "is not offered to the orchestrator or the other role, and a direct call is refused",
+      { tags: ["s5.role-tools-apart", "s5.report-not-in-run", "s5.orchestrator-no-subagent"] },
+      async () => {
+        const { play, first, second } = await holdBuilder("WrongRole");
+        const before = await play.journal();
+        const run = (await play.step("step-01")).builder.sessionKey ?? "";
+        const client = await stage().client();
 
-      expect(await stage().say(call("record_builder_result", done))).toMatch(/record_builder_result/);
-      const direct = await client.invokeTool("record_builder_result", done, { sessionKey: run });
-      expect(direct.details).toMatchObject({ refused: { code: "not-in-run" } });
-      for (const [tool, sessionKey] of [
-        ["record_builder_result", "agent:main:main"],
-        ["record_builder_result", "agent:main:subagent:somebody"],
-        ["record_qa_result", run],
-        ["set_step_status", run],
-        ["create_task", run],
-      ] as const)
-        expect([tool, (await client.invokeTool(tool, done, { sessionKey })).status]).toEqual([tool, 404]);
+        expect(await stage().say(call("record_builder_result", done))).toMatch(/record_builder_result/);
+        const direct = await client.invokeTool("record_builder_result", done, { sessionKey: run });
+        expect(direct.details).toMatchObject({ refused: { code: "not-in-run" } });
+        for (const [tool, sessionKey] of [
+          ["record_builder_result", "agent:main:main"],
+          ["record_builder_result", "agent:main:subagent:somebody"],
+          ["record_qa_result", run],
+          ["set_step_status", run],
+          ["create_task", run],
+        ] as const)
+          expect([tool, (await client.invokeTool(tool, done, { sessionKey })).status]).toEqual([tool, 404]);
 
-      first.open();
-      const { tools, results } = await second.reached;
-      expect(tools.filter((tool) => /^(record_|create_|set_|start_task|get_status)/.test(tool))).toEqual([
-        "record_builder_result",
-      ]);
-      expect(results[0]?.text).toMatch(/record_qa_result/);
-      await expectSameJournal(play, before);
-      expect((await play.step("step-01")).status).toBe("building");
+        first.open();
+        const { tools, results } = await second.reached;
+        expect(tools.filter((tool) => /^(record_|create_|set_|start_task|get_status)/.test(tool))).toEqual([
+          "record_builder_result",
+        ]);
+        expect(results[0]?.text).toMatch(/record_qa_result/);
+        await expectSameJournal(play, before);
+        expect((await play.step("step-01")).status).toBe("building");
 
-      second.open();
-      await play.untilTask("done");
-      expect(
-        play
-          .turnsOf("step-01", "qa")[0]
-          ?.tools.filter((tool) => /^(record_|create_|set_|start_task|get_status)/.test(tool)),
-      ).toEqual(["record_qa_result"]);
-    });
+        second.open();
+        await play.untilTask("done");
+        expect(
+          play
+            .turnsOf("step-01", "qa")[0]
+            ?.tools.filter((tool) => /^(record_|create_|set_|start_task|get_status)/.test(tool)),
+        ).toEqual(["record_qa_result"]);
+      },
+    );
 
-    it("is refused in a session that only looks like a run of the step", async () => {
+    it("is refused in a session that only looks like a run of the step", { tags: ["s5.report-own-turn"] }, async () => {
       const { play, first, second } = await holdBuilder("Lookalike");
       stage().cast.play("Pretender", { builder: oneByOne(report(done)) });
       const before = await play.journal();
