@@ -73,15 +73,19 @@ function rankOfStep({ stepStatus }: { readonly stepStatus: Parameters<typeof isF
 
 type List = { readonly path: string; readonly length: number; readonly bytes: number };
 
-/** Every list by its path; lists of the same name within a list's entries count as one. Choices belong to their question. */
+/**
+ * Every list by its path, with its bytes but for those of lists within its entries; these have a path of their own, one
+ * for all entries. Choices belong to their question.
+ */
 function listsIn(value: unknown, path = ""): readonly List[] {
   if (typeof value !== "object" || value === null) return [];
-  if (Array.isArray(value))
-    return [
-      { path, length: value.length, bytes: byteLength(JSON.stringify(value)) },
-      ...value.flatMap((one) => listsIn(one, path)),
-    ];
-  return Object.entries(value).flatMap(([key, one]) => (key === "choices" ? [] : listsIn(one, pathOf(path, key))));
+  if (!Array.isArray(value))
+    return Object.entries(value).flatMap(([key, one]) => (key === "choices" ? [] : listsIn(one, pathOf(path, key))));
+  const withoutInner = JSON.stringify(value, (_key, one: unknown) => (Array.isArray(one) && one !== value ? [] : one));
+  return [
+    { path, length: value.length, bytes: byteLength(withoutInner) },
+    ...value.flatMap((one) => listsIn(one, path)),
+  ];
 }
 
 function largestList(details: StatusDetails): List | undefined {

@@ -332,9 +332,9 @@ describe("a task in the status", { tags: ["s5.status-next", "s5.status-waits"] }
 describe("a project in the status", { tags: ["s5.status-next"] }, () => {
   it("says what needs the owner first, then what can be done, then what goes by itself", async () => {
     const bench = createBench();
-    const running = await bench.started({ title: "Running" });
-    const draft = await aDraft(bench, { title: "Draft" });
-    const asking = await bench.started({ title: "Asking" });
+    const running = await bench.started({ title: "A running one" });
+    const draft = await aDraft(bench, { title: "B is a draft" });
+    const asking = await bench.started({ title: "C asks" });
     await bench.asking(asking);
     const cancelled = await bench.started({ title: "Cancelled" });
     await set(bench, cancelled, "cancelled");

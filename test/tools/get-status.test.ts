@@ -3,6 +3,9 @@ import { Value } from "@sinclair/typebox/value";
 import { describe, expect, it } from "vitest";
 import { bounds, byteLength } from "../../src/schema/bounds.ts";
 import { StatusDetails } from "../../src/schema/details.ts";
+import { OrchestratorError } from "../../src/errors.ts";
+import { createMemoryStore } from "../../src/store/memory-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import type { Answer } from "../../src/tools/tool.ts";
 import { aBuilderReport, aJudgement, aProject, aStep, aTask, createBench, type Bench } from "../support/bench.ts";
 import { owner, wakeUp } from "../support/callers.ts";
@@ -404,10 +407,16 @@ describe("a status answer", { tags: ["s5.status-bounded"] }, () => {
       const projectId = (await bench.store.list())[0]?.projectId;
       const { taskId } = await bench.done(
         "create_task",
-        aTask({ projectId, title: long, steps: Array.from({ length: 200 }, () => aStep({ title: long })) }),
+        aTask({
+          projectId,
+          title: long,
+          steps: Array.from({ length: 200 }, (_, at) =>
+            aStep({ title: long, ...(at === 149 ? { dependsOn: [] } : {}) }),
+          ),
+        }),
       );
       await bench.done("start_task", { taskId });
-      await bench.launched(String(taskId), "step-01", "builder");
+      await bench.launched(String(taskId), "step-150", "builder");
       // Ten more calls of create_step would be slow; the rest of the 2,000 steps comes in one document set.
       await fillSteps(bench, projectId ?? "", String(taskId), 2000);
       for (const parameters of [{}, { projectId }, { taskId }, { taskId, stepId: "step-02" }]) {
@@ -418,7 +427,7 @@ describe("a status answer", { tags: ["s5.status-bounded"] }, () => {
         const shown = details.task?.steps.length ?? 0;
         expect(shown).toBeGreaterThan(5);
         // What goes on comes first.
-        expect(details.task?.steps[0]).toMatchObject({ stepId: "step-01", stepStatus: "building" });
+        expect(details.task?.steps[0]).toMatchObject({ stepId: "step-150", stepStatus: "building" });
         const page = `/memory/projects/${projectId}/tasks/${String(taskId)}/task.md`;
         const said = `Cut to fit: ${shown} of 2000 steps shown. `;
         const rest =
@@ -458,6 +467,7 @@ describe("a status answer", { tags: ["s5.status-bounded"] }, () => {
       await bench.asking(asking);
       const all = await status(bench);
       expect(all.details.truncated).toBe(true);
+      expect(all.details.projects[0]).toMatchObject({ projectId: "shop", tasks: { blocked: 1 } });
       expect(all.details.next.join("\n")).toContain("get_status with projectId shop shows what its blocked tasks ask");
       expect(all.details.next.at(-1)).toMatch(
         /^Cut to fit: \d+ of 61 projects shown\. get_status with a projectId shows one/,
@@ -474,6 +484,27 @@ describe("a status answer", { tags: ["s5.status-bounded"] }, () => {
       expect(task.details.truncated).toBe(true);
       expect(task.details.next[0]).toContain("and 390 more (draft)");
       expect(task.details.next.at(-1)).toMatch(/of 400 dependsOn shown/);
+    },
+  );
+
+  it(
+    "that is full of warnings cuts these and not what they are about",
+    { tags: ["s5.status-shows-unreadable"] },
+    async () => {
+      const kept = createMemoryStore({ renderPages: () => ({}) });
+      const damage = new OrchestratorError(
+        "journal-damaged",
+        `journal.jsonl line 1 cannot be right ${"x".repeat(200)}`,
+      );
+      const read: Store["read"] = (stream) =>
+        stream.taskId === undefined ? kept.read(stream) : Promise.reject(damage);
+      const bench = createBench({ store: { ...kept, read } });
+      await bench.done("create_project", aProject());
+      for (let at = 0; at < 100; at += 1) await aTaskIn(kept, `task-${at}`);
+      const { details } = await status(bench);
+      expect(details.projects).toMatchObject([{ projectId: "shop", tasks: { unreadable: 100 } }]);
+      expect(details.projects[0]?.warnings.length).toBeGreaterThan(5);
+      expect(details.next.at(-1)).toMatch(/of 100 warnings shown/);
     },
   );
 
@@ -523,6 +554,21 @@ describe("a status answer", { tags: ["s5.status-bounded"] }, () => {
 function strings(value: unknown): readonly string[] {
   if (typeof value === "string") return [value];
   return typeof value === "object" && value !== null ? Object.values(value).flatMap(strings) : [];
+}
+
+/** A task that only has its first record. */
+async function aTaskIn(store: Store, taskId: string): Promise<void> {
+  const at = "2026-01-01T00:00:00.000Z";
+  const event = { type: "TaskPaused", v: 1, at, reason: "" } as const;
+  const documents = { task: "{}" };
+  await store.commit({ projectId: "shop", taskId }, 0, {
+    at,
+    actor: { kind: "driver" },
+    tool: "test",
+    callId: "",
+    event,
+    documents,
+  });
 }
 
 /** Brings a task to so many steps by copying its second one. */
