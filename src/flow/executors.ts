@@ -162,6 +162,7 @@ export function createExecutors(ports: ExecutorPorts): Executors {
       const treeBefore = await worktree.identify(repo, stream);
       // The place may have gone to another task while this one was paused in between: ask again.
       if (signal.aborted) return;
+      const launchesBefore = await reader.launchesBefore(stream);
       await record(stream, {
         type: "RunPlanned",
         v: 1,
@@ -171,6 +172,7 @@ export function createExecutors(ports: ExecutorPorts): Executors {
         agentId,
         treeBefore,
         launcher: runner.launcher,
+        ...(launchesBefore === 0 ? {} : { launchesBefore }),
       });
     },
 

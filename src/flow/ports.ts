@@ -29,6 +29,8 @@ export type TaskReader = {
   statusOf(projectId: string, taskId: string): Promise<string | undefined>;
   /** Tasks of the project that wait for this one. */
   waitingFor(projectId: string, taskId: string): Promise<readonly Stream[]>;
+  /** Launch numbers that may have been used in a history that the journal forgot when it was rolled back; 0 for most tasks. */
+  launchesBefore(stream: Stream): Promise<number>;
   /** Who launched a run, from the journal; undefined when no record says so. */
   launcherOf(stream: Stream, runId: string): Promise<Launcher | undefined>;
 };

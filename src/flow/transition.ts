@@ -519,7 +519,8 @@ function planRun(state: TaskState, event: TaskEventOf<"RunPlanned">): Draft | Re
     mayLaunch(state) && dueRole(step) === event.role && (step.status !== "queued" || ready(state.steps).includes(step));
   if (!due) return refuse("nothing-to-do", `No ${event.role} run of step ${step.id} is due.`);
   const given = step.status === "queued" ? openAttempt(step, event) : step;
-  const launch = (currentAttempt(given)?.runs ?? []).filter((run) => run.role === event.role).length + 1;
+  const known = (currentAttempt(given)?.runs ?? []).filter((run) => run.role === event.role).length;
+  const launch = known + 1 + (event.launchesBefore ?? 0);
   const place = { taskId: state.task.id, stepId: step.id, attempt: given.attempt, role: event.role, launch };
   const runId = runIdOf(place);
   const run: Run = { runId, role: event.role, launch, startedAt: event.at, endedAt: null, end: null, usage: null };

@@ -113,6 +113,8 @@ export const RunPlanned = event("RunPlanned", {
   agentId: text(),
   treeBefore: Type.Union([text(), Type.Null()]),
   launcher: Launcher,
+  /** Launch numbers to pass over: the host knows runs of a history that a rollback has made this journal forget. */
+  launchesBefore: Type.Optional(Type.Integer({ minimum: 0 })),
 });
 export const RunLaunched = event("RunLaunched", { stepId: text(), runId: text() });
 /** The host says the run is over. `tree` is the working tree then, `files` what changed since the run began; null when not known. */

@@ -9,6 +9,9 @@ import type { Desk } from "./desk.ts";
 import { findRollback, refuseRollback } from "./rollback.ts";
 import { readTask, stateOf } from "./tool.ts";
 
+/** More launches than one attempt and role can have between two rollbacks. */
+const launchesPerHistory = 1000;
+
 /**
  * Reading tasks for the driver. A task that cannot be read is never in the way of the others: among the unfinished it is
  * named, so that the driver tells it and looks again; elsewhere it is passed over. Who launched a run is read from the
@@ -62,6 +65,10 @@ export function createTaskReader(desk: Pick<Desk, "store" | "readFlow">): TaskRe
         if (task.state.task.status === "waiting" && task.state.task.dependsOn.includes(taskId)) found.push(stream);
       }
       return found;
+    },
+    async launchesBefore(stream) {
+      const records = await store.history(stream, 0);
+      return records.filter((one) => one.event.type === "RollbackAccepted").length * launchesPerHistory;
     },
     async launcherOf(stream, runId) {
       const known = launchers.get(runId);

@@ -27,6 +27,8 @@ export const taskFlow = {
   "s7.rolled-back-in-status": "get_status names a task that was rolled back and what a person can do about it.",
   "s7.rolled-back-until-a-person-goes-on":
     "An owner's turn ends state-rolled-back with set_task_status running and a reason; the answer is in the journal, changes nothing else of the task and holds for that copy only.",
+  "s7.rolled-back-launches-are-new":
+    "After a person went on, no launch takes a run id that the forgotten history may have used.",
   "s7.rolled-back-ends-with-newer-files": "The newer files put back make the task an ordinary one again.",
   "s7.flow-created":
     "Each task has one managed flow of controller project-orchestrator/task, made by the session that creates it, waiting at await-start.",

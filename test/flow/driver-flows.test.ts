@@ -109,6 +109,31 @@ describe("a journal that lacks what its flow record names", () => {
     await becomes(world, taskId, "done");
   });
 
+  it(
+    "launches under no id that the forgotten history may have used",
+    { tags: ["s7.rolled-back-launches-are-new"] },
+    async () => {
+      const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+      const taskId = await world.started();
+      await world.rest();
+      await pause(world, taskId);
+      await world.stop();
+      rollBack(world, taskId);
+      await world.restart();
+      await goOn(world, taskId);
+      await goOn(world, taskId);
+      await world.until(() => world.live().length === 1);
+      expect(world.runs.map((run) => run.place.launch)).toStrictEqual([1, 1002]);
+      await world.letPlay(world.live(), builds);
+      await becomes(world, taskId, "done");
+      expect(world.runs.map((run) => [run.place.role, run.place.launch])).toStrictEqual([
+        ["builder", 1],
+        ["builder", 1002],
+        ["qa", 1001],
+      ]);
+    },
+  );
+
   it("gets a new flow when the old one is over", { tags: ["s7.flow-terminal-untouched"] }, async () => {
     const world = await createWorld({ config: plain });
     const taskId = await world.task();

@@ -155,6 +155,12 @@ describe("an older copy of a project that was restored", { timeout: 600_000 }, (
       /goes on from the older state.*running/,
     );
     await play.untilTask("done", limitMs);
+    // No launch after that takes an id that the forgotten history has used: the host would end such a run at once.
+    const ends = (await play.steps()).flatMap((step) =>
+      step.attempts.flatMap((attempt) => attempt.runs.map((run) => [run.launch > 1000, run.end])),
+    );
+    expect(ends).not.toContainEqual([true, "lost"]);
+    expect(ends).toContainEqual([true, "reported"]);
     await until("the flow to have ended", async () => (await play.flow()).status === "succeeded", { limitMs });
     await one.say(call("start_task", { taskId: draft.taskId }));
     await draft.untilTask("done", limitMs);
