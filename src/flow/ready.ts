@@ -66,9 +66,9 @@ export function dueRole(step: Step): Role | undefined {
   return undefined;
 }
 
-/** True when runs and checks of the task may be started. Pure. */
+/** True when runs and checks of the task may be started; in a blocked one none is due. Pure. */
 export function mayLaunch(state: TaskState): boolean {
-  return state.task.status === "running" || state.task.status === "blocked";
+  return state.task.status === "running";
 }
 
 /** The seat of a role. Pure. */
@@ -89,9 +89,7 @@ export function findCycle(
     const path: string[] = [];
     const onPath = new Map<string, number>();
     const pending: { readonly id: string; next: number }[] = [{ id: start, next: 0 }];
-    while (pending.length > 0) {
-      const top = pending.at(-1);
-      if (top === undefined) break;
+    for (let top = pending.at(-1); top !== undefined; top = pending.at(-1)) {
       if (top.next === 0) {
         if (finished.has(top.id)) {
           pending.pop();
@@ -106,10 +104,9 @@ export function findCycle(
       top.next += 1;
       if (child === undefined) {
         finished.add(top.id);
-        onPath.delete(top.id);
         path.pop();
         pending.pop();
-      } else if (dependsOn.has(child)) pending.push({ id: child, next: 0 });
+      } else pending.push({ id: child, next: 0 });
     }
   }
   return undefined;

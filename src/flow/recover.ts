@@ -4,7 +4,7 @@
  */
 import type { Effect } from "../schema/effects.ts";
 import type { Role, Step, TaskState } from "../schema/documents.ts";
-import { currentAttempt, dueRole, holdsTree, mayLaunch, openRuns, ready, seatOf } from "./ready.ts";
+import { dueRole, holdsTree, mayLaunch, openRuns, ready, seatOf } from "./ready.ts";
 
 /** How many steps of one task may hold the working tree at a time. */
 export type Limits = { readonly parallelSteps: number };
@@ -43,10 +43,8 @@ function dueForOpenRuns(step: Step): readonly Effect[] {
 }
 
 function dueChecks(step: Step): readonly Effect[] {
-  const attempt = currentAttempt(step);
-  const due =
-    step.status === "checking" && openRuns(step).length === 0 && attempt !== undefined && attempt.checks === undefined;
-  return due ? [{ type: "RunChecks", stepId: step.id, attempt: attempt.attempt }] : [];
+  const due = step.status === "checking" && openRuns(step).length === 0;
+  return due ? [{ type: "RunChecks", stepId: step.id, attempt: step.attempt }] : [];
 }
 
 function duePlan(step: Step): readonly Effect[] {

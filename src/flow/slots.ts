@@ -31,8 +31,9 @@ export function createSlots(parallelTasks: () => number): Slots {
   const places = new Map<string, Claim>();
   const waiting = new Map<string, Claim>();
 
+  /** Of a task that has no place itself. */
   function holdFor(claim: Claim): Hold | undefined {
-    const others = [...places.values()].filter((place) => place.key !== claim.key);
+    const others = [...places.values()];
     const sharing = others.find((place) => overlaps(place.tree, claim.tree));
     if (sharing !== undefined) return { kind: "tree", id: sharing.taskId };
     const first = others[0];

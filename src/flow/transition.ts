@@ -86,7 +86,7 @@ export function transition(state: TaskState | undefined, event: TaskEvent): Task
  * is to be written: who waits for its status finds the steps as that status says. Pure.
  */
 export function changedDocuments(before: TaskState | undefined, next: TaskState): Readonly<Record<string, string>> {
-  const known = new Map((before?.steps ?? []).map((step) => [step.id, step]));
+  const known = new Map(before?.steps.map((step) => [step.id, step]));
   const changed: Record<string, string> = {};
   for (const step of next.steps) if (step !== known.get(step.id)) changed[`steps/${step.id}`] = formatDocument(step);
   if (next.task !== before?.task) changed["task"] = formatDocument(next.task);
@@ -201,7 +201,7 @@ function addStep(state: TaskState, event: TaskEventOf<"StepAdded">): Draft | Ref
   const others = state.steps.filter((step) => step.id !== acceptanceId);
   const ids = idsFor([event.step], new Set([acceptanceId, ...others.map((step) => step.id)]), others.length);
   if ("ok" in ids) return ids;
-  const last = others.toSorted((one, other) => one.index - other.index).at(-1);
+  const last = others.at(-1);
   const index = others.length + 1;
   const added = newStep(
     { at: event.at, taskId: state.task.id, projectId: state.task.projectId },
@@ -371,15 +371,14 @@ function resumeTask(state: TaskState, event: TaskEventOf<"TaskResumed">): Draft 
       dependenciesDone: event.dependenciesDone,
     };
   }
-  const asking = state.steps.filter((step) => step.question !== null);
   if (task.status === "blocked")
-    return refuse(
-      "question-open",
-      `Task ${task.id} waits for an answer about ${asking.map((step) => step.id).join(", ")}.`,
-      ["set_step_status"],
-    );
+    return refuse("question-open", `Task ${task.id} waits for an answer about ${askingIds(state)}.`, [
+      "set_step_status",
+    ]);
   return refuse("nothing-to-do", `Task ${task.id} is ${task.status}.`, ["get_status"]);
 }
+
+const askingIds = ({ steps }: TaskState) => steps.flatMap((step) => (step.question === null ? [] : step.id)).join(", ");
 
 function cancelTask(state: TaskState, event: TaskEventOf<"TaskCancelled">): Draft | Refusal {
   const { task } = state;
@@ -598,13 +597,7 @@ function markTree(attempt: Attempt, role: Role, event: TaskEventOf<"RunEnded">):
 
 function finishChecks(state: TaskState, event: TaskEventOf<"ChecksFinished">): Draft | Refusal {
   const step = state.steps.find((one) => one.id === event.stepId);
-  const attempt = step === undefined ? undefined : currentAttempt(step);
-  if (
-    step?.status !== "checking" ||
-    step.attempt !== event.attempt ||
-    attempt?.checks !== undefined ||
-    openRuns(step).length > 0
-  )
+  if (step?.status !== "checking" || step.attempt !== event.attempt || openRuns(step).length > 0)
     return refuse("nothing-to-do", `No checks of attempt ${event.attempt} of step ${event.stepId} are due.`);
   const isOfThese = event.results.every((result, at) => result.name === step.checks[at]?.name);
   if (!isOfThese || event.results.length !== step.checks.length)
@@ -620,8 +613,7 @@ function finishChecks(state: TaskState, event: TaskEventOf<"ChecksFinished">): D
 
 function reportBuilder(state: TaskState, event: TaskEventOf<"BuilderReported">): Draft | Refusal {
   const found = findSeat(state, event.stepId, event.runId);
-  if (found === undefined || found.role !== "builder" || found.step.status !== "building" || !awaitsReport(found.seat))
-    return notCurrent(event.runId);
+  if (found === undefined || found.role !== "builder" || !awaitsReport(found.seat)) return notCurrent(event.runId);
   if (event.outcome === "blocked" && (event.question ?? "").trim() === "")
     return refuse("question-missing", "outcome is blocked, but question is empty.", [
       "question: one clear question for a person",
@@ -641,8 +633,7 @@ function reportBuilder(state: TaskState, event: TaskEventOf<"BuilderReported">):
 
 function reportQa(state: TaskState, event: TaskEventOf<"QaReported">): Draft | Refusal {
   const found = findSeat(state, event.stepId, event.runId);
-  if (found === undefined || found.role !== "qa" || found.step.status !== "reviewing" || !awaitsReport(found.seat))
-    return notCurrent(event.runId);
+  if (found === undefined || found.role !== "qa" || !awaitsReport(found.seat)) return notCurrent(event.runId);
   const wrong = refuseJudgement(found.step, event);
   if (wrong !== undefined) return wrong;
   const verdict = event.criteria.every((judgement) => judgement.pass) ? "pass" : "fail";
@@ -837,14 +828,14 @@ const unknownStep = (state: TaskState, stepId: string) =>
 // ---- revisions, the task's status, notices
 
 function settle(before: TaskState | undefined, draft: Draft, event: TaskEvent): TaskState {
-  const known = new Map((before?.steps ?? []).map((step) => [step.id, step]));
-  const steps = draft.steps
-    .map((step): Step => (step === known.get(step.id) ? step : { ...step, rev: step.rev + 1, updatedAt: event.at }))
-    .toSorted((one, other) => one.index - other.index);
+  const known = new Map(before?.steps.map((step) => [step.id, step]));
+  const steps = draft.steps.map((step): Step =>
+    step === known.get(step.id) ? step : { ...step, rev: step.rev + 1, updatedAt: event.at },
+  );
   const settled =
     draft.dependenciesDone === true ||
     draft.task.dependsOn.length === 0 ||
-    ["running", "blocked", "done"].includes(draft.task.status);
+    ["running", "blocked"].includes(draft.task.status);
   const status = statusOf(draft.task, steps, settled && draft.task.question === null);
   const entries = steps.map(({ id, index, title }) => ({ id, index, title, file: `steps/${id}.json` }));
   const sameEntries = JSON.stringify(entries) === JSON.stringify(draft.task.steps);
@@ -880,10 +871,10 @@ export function statusOf(task: Task, steps: readonly Step[], dependenciesSettled
 
 /** What a person is told of a change: read off the difference between before and after. Pure. */
 export function noticesOf(before: TaskState | undefined, next: TaskState, event: TaskEvent): readonly Notice[] {
-  const known = new Map((before?.steps ?? []).map((step) => [step.id, step]));
+  const known = new Map(before?.steps.map((step) => [step.id, step]));
   const ofSteps = next.steps.flatMap((step): readonly Notice[] => {
     const old = known.get(step.id);
-    if (old === undefined || old.rev === step.rev) return [];
+    if (old === undefined) return [];
     if (step.question !== null && step.question.id !== old.question?.id)
       return [{ kind: "question", stepId: step.id, question: step.question }];
     if (step.status === "passed" && old.status !== "passed")

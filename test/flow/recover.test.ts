@@ -2,8 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { isAtRest, recover } from "../../src/flow/recover.ts";
 import { transition } from "../../src/flow/transition.ts";
-import { formatDocument, parseStep, type TaskState } from "../../src/schema/documents.ts";
-import { aCheck, anEvent, aWantedStep, history, type History } from "../support/histories.ts";
+import { formatDocument, parseStep, type Seat, type TaskState } from "../../src/schema/documents.ts";
+import { aCheck, anEvent, aWantedStep, history, judgementsOf, type History } from "../support/histories.ts";
 
 const side = (count: number) =>
   history({ steps: Array.from({ length: count }, () => aWantedStep({ dependsOn: [], checks: [aCheck] })) }).start();
@@ -60,6 +60,33 @@ describe("what is due", () => {
       "AwaitRun step-01",
       "AwaitRun step-02",
     ]);
+  });
+
+  it("names the run, its role and its session, and whether it has reported", () => {
+    const reviewing = side(1).build("step-01").launch("step-01", "qa");
+    const run = {
+      stepId: "step-01",
+      role: "qa",
+      runId: "task-1/step-01/1/qa/1",
+      sessionKey: "agent:main:subagent:project-orchestrator:task-1:step-01:1:qa:1",
+    };
+    expect(recover(reviewing.state, { parallelSteps: 1 })).toStrictEqual([
+      { type: "AwaitRun", ...run, reported: false },
+    ]);
+    const judged = reviewing.and("QaReported", {
+      runId: reviewing.runOf("step-01", "qa"),
+      criteria: judgementsOf(reviewing.step()),
+    });
+    expect(recover(judged.state, { parallelSteps: 1 })).toStrictEqual([{ type: "AwaitRun", ...run, reported: true }]);
+  });
+
+  it("is nothing for an open run of which no seat knows", () => {
+    const { state } = side(1).launch("step-01", "builder");
+    const withBuilder = (builder: Seat) =>
+      recover({ ...state, steps: state.steps.map((step) => ({ ...step, builder })) }, { parallelSteps: 1 });
+    const [step] = state.steps;
+    expect(withBuilder({ status: "running", runId: "another", sessionKey: "session" })).toStrictEqual([]);
+    expect(withBuilder({ status: "running", runId: step?.builder.runId ?? "", sessionKey: null })).toStrictEqual([]);
   });
 
   it("is nothing for a step of a kind that we do not know", { tags: ["s4.kinds-open"] }, () => {

@@ -61,6 +61,29 @@ describe("a place", () => {
     expect(slots.take(claim("c"))).toMatchObject({ kind: "slot" });
   });
 
+  it("of work that is live already counts, and its task waits no more", () => {
+    const { slots, claim, woken } = setup(1);
+    slots.keep(claim("a"));
+    expect(slots.take(claim("b"))).toStrictEqual({ kind: "slot", id: "a" });
+    slots.keep(claim("b"));
+    expect(slots.holdOf("root:b")).toBeUndefined();
+    slots.leave("root:a");
+    expect(woken).toStrictEqual([]);
+    expect(slots.take(claim("c"))).toStrictEqual({ kind: "slot", id: "b" });
+  });
+
+  it("that was waited for and then taken is not waited for any more", () => {
+    const { slots, claim, woken } = setup(1);
+    slots.take(claim("a"));
+    slots.take(claim("b"));
+    slots.leave("root:a");
+    slots.take(claim("b"));
+    expect(slots.holdOf("root:b")).toBeUndefined();
+    slots.keep(claim("c"));
+    slots.leave("root:c");
+    expect(woken).toStrictEqual(["b"]);
+  });
+
   it("follows a changed limit at once", () => {
     const { slots, claim, settings } = setup(1);
     slots.take(claim("a"));
