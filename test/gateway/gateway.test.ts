@@ -5,6 +5,7 @@ import { builderAsks } from "./scenarios/builder-asks.ts";
 import { cancel } from "./scenarios/cancel.ts";
 import { checks } from "./scenarios/checks.ts";
 import { happyPath } from "./scenarios/happy-path.ts";
+import { hostAndTools } from "./scenarios/host-and-tools.ts";
 import { installed } from "./scenarios/installed.ts";
 import { lostRuns } from "./scenarios/lost-runs.ts";
 import { offered } from "./scenarios/offered.ts";
@@ -36,6 +37,7 @@ const scenarios = [
   cancel,
   twoChats,
   sameCallTwice,
+  hostAndTools,
   specsAndNames,
   restarts,
 ];
