@@ -11,7 +11,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { realPlace } from "../files/paths.ts";
 import { createWorktree } from "../files/worktree.ts";
 import { createDriver, type Driver } from "../flow/driver.ts";
-import type { Worktree } from "../flow/ports.ts";
+import type { Clock, Worktree } from "../flow/ports.ts";
 import { createSlots } from "../flow/slots.ts";
 import { renderBuilderBrief, renderQaBrief } from "../render/briefs.ts";
 import { parseProject } from "../schema/documents.ts";
@@ -44,8 +44,13 @@ const longestAgainMs = 60_000;
 /** How often commits of other processes are looked for. */
 const followMs = 5_000;
 
+const systemClock: Clock = {
+  now: Date.now,
+  wait: (ms, signal) => pause(ms, undefined, { signal, ref: false }).catch(() => undefined),
+};
+
 /** Made when the service starts; the async context of that moment is the one in which everything is done. */
-export function createDriving(host: Host, stateDir: string): Driving {
+export function createDriving(host: Host, stateDir: string, clock = systemClock): Driving {
   const inService = AsyncLocalStorage.snapshot();
   const remembered = createRememberedRoots(stateDir);
   const slots = createSlots(() => host.settings().parallelTasks);
@@ -58,7 +63,7 @@ export function createDriving(host: Host, stateDir: string): Driving {
   let begun = false;
 
   const words = (error: unknown) => (error instanceof Error ? error.message : String(error));
-  const wait = (ms: number, signal: AbortSignal) => pause(ms, undefined, { signal, ref: false }).catch(() => undefined);
+  const wait: Clock["wait"] = (ms, signal) => clock.wait(ms, signal);
 
   /** Work that nobody waits for: what it throws is told in the log. */
   const aside = (what: string, work: () => Promise<void>): void =>
@@ -140,7 +145,7 @@ export function createDriving(host: Host, stateDir: string): Driving {
       briefs: createBriefs(store, worktree),
       notifier,
       slots,
-      clock: { now: Date.now, wait },
+      clock,
       log: host.log,
     });
     if (signal.aborted) return;

@@ -1,4 +1,24 @@
 import type { Rules } from "./rules.ts";
 
 /** Where, when and how long runs go: parallel work, working trees, limits, launches, losses. */
-export const runs = {} satisfies Rules;
+export const runs = {
+  "s7.runs-by-code": "Once a task is started, code launches each of its runs; no model turn lies between two of them.",
+  "s7.roles-default":
+    "With nothing configured builder and QA are subagent sessions of the agent that started the task.",
+  "s7.roles-sessions": "No session plays two runs: builder and QA of a step never share one.",
+  "s7.driver-resumed": "Driving begins when the gateway has started and goes on by itself at each start.",
+  "s7.driver-woken": "A commit of any evaluation of the plugin in the process wakes the driver.",
+  "s7.intent-first": "A run is committed with its id and its session before the host is asked to launch it.",
+  "s7.launch-confirmed": "A launch that the host took is confirmed by a second commit.",
+  "s7.run-id": "A run's id is task/step/attempt/role/launch, and its session's key follows from it and the agent.",
+  "s7.run-id-at-host": "The host runs a run under exactly that id.",
+  "s7.start-settles-runs": "At start every unfinished task is read and each of its open runs is settled.",
+  "s7.transitions-once": "Whenever the process ends, each transition is made exactly once.",
+  "s7.runs-at-least-once": "Whenever the process ends, each run that is due is launched at least once.",
+  "s7.one-live-run": "A step never has two live runs of one role.",
+  "s7.runs-fenced": "A late or repeated report changes nothing of the step and is told so.",
+  "s7.run-directory": "Every run works in the repository's absolute path, and its brief names it.",
+  "s7.tree-exclusive":
+    "Runs of two tasks never overlap in one working tree: the same real directory, or one inside the other.",
+  "s7.tree-waits": "A task whose tree another one works in waits for it, and waitsFor says tree.",
+} satisfies Rules;

@@ -1,0 +1,76 @@
+/** When a root is driven: not before the gateway runs, again after a start that failed, no more after the end. */
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { createDriving } from "../../src/host/driving.ts";
+import type { Host } from "../../src/host/openclaw.ts";
+import { openRoots } from "../../src/host/roots.ts";
+import { shared } from "../../src/host/shared.ts";
+import { readSettings } from "../../src/schema/config.ts";
+import { createSettableClock } from "../support/settable-clock.ts";
+
+/** A root with a folder for projects and none in it, and a host of which only what driving asks for is there. */
+async function setup() {
+  const home = await mkdtemp(path.join(tmpdir(), "driving-test-"));
+  const root = path.join(home, "root");
+  const projects = path.join(root, "projects");
+  await mkdir(projects, { recursive: true });
+  const said: string[] = [];
+  const say = (message: string) => void said.push(message);
+  const { settings } = readSettings({ root });
+  const host = {
+    api: { runtime: { events: { onAgentEvent: () => () => undefined } } },
+    log: { info: say, warn: say, error: say },
+    settings: () => settings,
+    agentIds: () => ["main"],
+    defaultAgentId: () => "main",
+    workspaceOf: () => root,
+  } as unknown as Host; // Only what is asked for where no task is.
+  const clock = createSettableClock();
+  const driving = createDriving(host, path.join(home, "state"), clock);
+  onTestFinished(async () => {
+    await driving.end();
+    await rm(home, { recursive: true, force: true });
+  });
+  const isDriven = async (which = root) =>
+    (await openRoots()).some((one) => one.root === which && one.driver !== undefined);
+  return { home, projects, said, clock, driving, isDriven };
+}
+
+describe("a root", () => {
+  it("is driven from the moment the gateway runs, and not after the end", { tags: ["s7.driver-resumed"] }, async () => {
+    const { driving, isDriven } = await setup();
+    expect(await isDriven()).toBe(false);
+    driving.begin();
+    await vi.waitFor(async () => expect(await isDriven()).toBe(true));
+    await driving.end();
+    expect(await isDriven()).toBe(false);
+  });
+
+  it("that nobody knew of is driven from its first commit on", { tags: ["s7.driver-woken"] }, async () => {
+    const { home, driving, isDriven } = await setup();
+    const other = path.join(home, "other");
+    await mkdir(path.join(other, "projects"), { recursive: true });
+    driving.begin();
+    await vi.waitFor(async () => expect(await isDriven()).toBe(true));
+    expect(await isDriven(other)).toBe(false);
+    // A tool of another evaluation of the plugin has committed.
+    shared().onCommit?.(other, { projectId: "shop" });
+    await vi.waitFor(async () => expect(await isDriven(other)).toBe(true));
+  });
+
+  it("whose first start failed is tried again after a while, and is driven once it can be", async () => {
+    const { projects, said, clock, driving, isDriven } = await setup();
+    // A file stands where the lease is to be kept.
+    await writeFile(path.join(projects, ".driver"), "");
+    driving.begin();
+    await vi.waitFor(() => expect(said.join("\n")).toContain("are not driven now"));
+    await vi.waitFor(() => expect(clock.next()).toBe(clock.now() + 10_000));
+    expect(await isDriven()).toBe(false);
+    await rm(path.join(projects, ".driver"));
+    clock.moveTo(clock.now() + 10_000);
+    await vi.waitFor(async () => expect(await isDriven()).toBe(true));
+    expect(said.filter((one) => one.includes("are not driven now"))).toHaveLength(1);
+  });
+});
