@@ -4,6 +4,7 @@ import { createDriving, type Driving } from "./host/driving.ts";
 import { registerHooks } from "./host/hooks.ts";
 import { registerNoticeHooks } from "./host/notifier.ts";
 import { createHost } from "./host/openclaw.ts";
+import { renewLauncher } from "./host/shared.ts";
 import { registerTools } from "./host/tools.ts";
 
 export default definePluginEntry({
@@ -31,6 +32,10 @@ export default definePluginEntry({
         await driving?.end();
         driving = undefined;
       },
+    });
+    // Runs outlive a replaced plugin, and no gateway.
+    api.on("gateway_stop", (event) => {
+      if (event.reason !== "plugin replacement") renewLauncher();
     });
     // A run cannot be launched while the gateway still starts; this hook says that it can from now on.
     api.on("gateway_start", () => {

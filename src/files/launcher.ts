@@ -20,11 +20,13 @@ export function isAlive(launcher: Launcher): boolean {
   return start === undefined || start === launcher.startedAt;
 }
 
-/** Boot of the machine and start of the process in ticks since then; undefined where the kernel does not tell. */
-function startOf(pid: number): string | undefined {
+/** Boot of the machine and start of the process in ticks since then; `ended` for one that only its parent still has to collect; undefined where the kernel does not tell. */
+export function startOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const ticks = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    if (fields[0] === "Z" || fields[0] === "X") return "ended";
+    const ticks = fields[19];
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
     return ticks === undefined ? undefined : `${boot}/${ticks}`;
   } catch {

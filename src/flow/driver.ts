@@ -10,6 +10,7 @@
 import { nameOfStream, type Stream } from "../store/store.ts";
 import type { WaitsFor } from "../schema/details.ts";
 import type { Step, TaskState } from "../schema/documents.ts";
+import type { Settings } from "../schema/config.ts";
 import type { Effect } from "../schema/effects.ts";
 import type { Claim } from "./slots.ts";
 import { createExecutors, obeyFlowCancel, type ExecutorPorts, type Situation } from "./executors.ts";
@@ -54,8 +55,7 @@ type ReadTask = NonNullable<Awaited<ReturnType<TaskReader["read"]>>>;
 const hasLaunchedRun = (step: Step) =>
   openRuns(step).some((run) => seatOf(step, run.role === "qa" ? "qa" : "builder").status !== "launching");
 
-/** How often a cancel of the flow record is looked for while something runs. */
-const cancelPollMs = 5_000;
+const pollMs = 5_000;
 const longestPauseMs = 10_000;
 
 /** Makes a driver over one root. Several roots of one process share `slots`. */
@@ -85,7 +85,7 @@ export function createDriver(ports: DriverPorts): Driver {
     unfinished.set(name, stream);
     if (worker.looking) worker.again = true;
     else keepTrack(look(worker));
-    if (!polling) keepTrack(pollForCancels());
+    if (!polling) keepTrack(poll());
   }
 
   function keepTrack(work: Promise<void>): void {
@@ -217,11 +217,15 @@ export function createDriver(ports: DriverPorts): Driver {
     }
   }
 
-  async function pollForCancels(): Promise<void> {
+  /** While something runs or waits, what nobody tells is looked for: a cancel of a flow record, a changed configuration. */
+  async function poll(): Promise<void> {
     polling = true;
+    let limits = limitsOf(settings());
     try {
       while (workers.size > 0 && !stopping.signal.aborted) {
-        await clock.wait(cancelPollMs, stopping.signal);
+        await clock.wait(pollMs, stopping.signal);
+        if (limits !== limitsOf(settings())) for (const { stream } of workers.values()) wake(stream);
+        limits = limitsOf(settings());
         // One that cannot be read would keep the cancels of all others from being seen.
         const readable = [...unfinished].filter(([name]) => workers.get(name)?.failures.has("look") !== true);
         if (!stopping.signal.aborted) await obeyCancels(readable.map(([, stream]) => stream));
@@ -313,6 +317,8 @@ function keyOf(effect: Effect, taskRev: number): string {
   }
 }
 
+/** What of the configuration decides whether something that waits may begin. */
+const limitsOf = ({ parallelTasks, parallelSteps }: Settings) => `${parallelTasks} ${parallelSteps}`;
 /** Pause before the next try, growing with the failures in a row. */
 const pauseAfter = (failures: number) => Math.min(250 * 2 ** Math.min(failures, 10), longestPauseMs);
 const isWait = (key: string) =>

@@ -17,6 +17,7 @@ import type {
   FlowRecords,
   Log,
   Recorder,
+  RunObservation,
   TaskReader,
   Worktree,
 } from "./ports.ts";
@@ -55,6 +56,10 @@ export type Executors = {
 const graceMs = 10_000;
 /** One slice of waiting for a run: bounds how late a limit is noticed. */
 const sliceMs = 2_000;
+/** So much is kept of the words of the host that say why a run was lost. */
+const whyChars = 500;
+
+type Ended = Extract<RunObservation, { readonly kind: "ended" }>;
 
 export function createExecutors(ports: ExecutorPorts): Executors {
   const { settings, recorder, reader, runner, checks, worktree, flows, briefs, slots, clock, log } = ports;
@@ -70,10 +75,12 @@ export function createExecutors(ports: ExecutorPorts): Executors {
     return false;
   }
 
-  /** True when the run was launched by a process that is gone; such a run cannot report any more. */
-  async function isOrphan(stream: Stream, runId: string): Promise<boolean> {
+  /** Whose run it is. One of a process that is `gone` cannot report any more. */
+  async function ownerOf(stream: Stream, runId: string): Promise<"us" | "another" | "gone"> {
     const launcher = await reader.launcherOf(stream, runId);
-    return launcher === undefined || !(launcher.bootId === runner.launcher.bootId || (await runner.isAlive(launcher)));
+    if (launcher === undefined) return "gone";
+    if (launcher.bootId === runner.launcher.bootId) return "us";
+    return (await runner.isAlive(launcher)) ? "another" : "gone";
   }
 
   async function isFenced(stream: Stream, stepId: string, runId: string): Promise<boolean> {
@@ -86,6 +93,7 @@ export function createExecutors(ports: ExecutorPorts): Executors {
     situation: Situation,
     effect: { readonly stepId: string; readonly role: Role; readonly runId: string; readonly sessionKey: string },
     end: RunEnd,
+    why?: string,
   ): Promise<void> {
     const { stream, state, repo } = situation;
     await runner.cleanUp(effect);
@@ -100,6 +108,7 @@ export function createExecutors(ports: ExecutorPorts): Executors {
       stepId: effect.stepId,
       runId: effect.runId,
       end,
+      ...(why === undefined ? {} : { why: why.slice(0, whyChars) }),
       usage,
       tree,
       files,
@@ -117,20 +126,47 @@ export function createExecutors(ports: ExecutorPorts): Executors {
     return { tree, files: files?.slice(0, bounds.files) ?? null };
   }
 
-  /** Waits until the run has ended; true when it has. Gives up after `atMostMs` or when the effect is no longer due. */
+  /** A host that does not tell now (it drains before it ends) keeps no limit from being noticed. */
+  async function observeOrLive(
+    effect: { readonly runId: string; readonly sessionKey: string },
+    atMostMs: number,
+  ): Promise<RunObservation> {
+    try {
+      return await runner.observe(effect, atMostMs);
+    } catch (error) {
+      if (error instanceof OrchestratorError && error.code === "host-refused") return { kind: "live" };
+      throw error;
+    }
+  }
+
+  /** Waits until the run has ended and says how. Gives up after `atMostMs` or when the effect is no longer due. */
   async function waitForEnd(
     effect: { readonly runId: string; readonly sessionKey: string },
     atMostMs: number,
     signal: AbortSignal,
-  ): Promise<boolean> {
+  ): Promise<Ended | undefined> {
     const deadline = clock.now() + atMostMs;
     while (!signal.aborted) {
-      const left = deadline - clock.now();
-      if (left <= 0) return false;
-      const seen = await runner.observe(effect, Math.min(left, sliceMs));
-      if (seen.kind === "ended") return true;
+      const asked = clock.now();
+      const slice = Math.min(deadline - asked, sliceMs);
+      if (slice <= 0) return undefined;
+      const seen = await observeOrLive(effect, slice);
+      if (seen.kind === "ended") return seen;
+      // A host that answers before the time is over would else be asked without a pause.
+      const rest = slice - (clock.now() - asked);
+      if (rest > 0) await clock.wait(rest, signal);
     }
-    return false;
+    return undefined;
+  }
+
+  /** Closes a run that ended without a report: it is lost, unless its gateway took it down with it. */
+  async function closeUnreported(situation: Situation, effect: EffectOf<"AwaitRun">, ended: Ended): Promise<void> {
+    const { signal } = situation;
+    // A gateway that goes down cuts its runs short before it stops this driver; the next driver then sees what it was.
+    if (ended.by === "host") await clock.wait(graceMs, signal);
+    if (signal.aborted) return;
+    if (ended.by === "gateway") return closeRun(situation, effect, "gateway");
+    return closeRun(situation, effect, "lost", ended.error === undefined ? undefined : `failed: ${ended.error}`);
   }
 
   async function stopAndWait(
@@ -138,17 +174,19 @@ export function createExecutors(ports: ExecutorPorts): Executors {
     signal: AbortSignal,
   ): Promise<void> {
     await runner.stop(effect);
-    if (await waitForEnd(effect, graceMs, signal)) return;
-    if (!signal.aborted) log.warn(`run ${effect.runId} was asked to stop and the host has not said that it ended`);
+    const ended = await waitForEnd(effect, graceMs, signal);
+    if (ended === undefined && !signal.aborted)
+      log.warn(`run ${effect.runId} was asked to stop and the host has not said that it ended`);
   }
 
-  function pastLimits(role: Role, runId: string, startedAt: string): string | undefined {
+  /** Signs of life are seen only of our own runs; to one of another living process only its maximum applies. */
+  function pastLimits(role: Role, runId: string, startedAt: string, isOurs: boolean): string | undefined {
     const limits = settings().roles[role];
     const signs = runner.signs(runId);
     const now = clock.now();
     const started = Date.parse(startedAt);
     if (now - started > limits.maxMs) return `ran longer than ${limits.maxMs / 60_000} minutes`;
-    if (now - Math.max(started, signs?.lastEventAt ?? started) > limits.idleMs)
+    if (isOurs && now - Math.max(started, signs?.lastEventAt ?? started) > limits.idleMs)
       return `showed no sign of life for ${limits.idleMs / 60_000} minutes`;
     if ((signs?.refusals ?? 0) >= bounds.refusalsPerRun) return `had ${bounds.refusalsPerRun} refusals`;
     return undefined;
@@ -183,7 +221,7 @@ export function createExecutors(ports: ExecutorPorts): Executors {
       if (slots.take(claim) !== undefined) return;
       const launcher = await reader.launcherOf(stream, runId);
       if (launcher?.bootId !== runner.launcher.bootId) {
-        if (await isOrphan(stream, runId)) return closeRun(situation, effect, "gateway");
+        if ((await ownerOf(stream, runId)) === "gone") return closeRun(situation, effect, "gateway");
         throw new OrchestratorError("host-refused", `run ${runId} is being launched by another gateway`);
       }
       const step = state.steps.find((one) => one.id === stepId);
@@ -201,8 +239,9 @@ export function createExecutors(ports: ExecutorPorts): Executors {
         });
       } catch (error) {
         if (error instanceof OrchestratorError && error.code === "host-refused") throw error;
-        log.error(`run ${runId} could not be launched: ${error instanceof Error ? error.message : String(error)}`);
-        return closeRun(situation, effect, "lost");
+        const why = `could not be launched: ${error instanceof Error ? error.message : String(error)}`;
+        log.error(`run ${runId} ${why}`);
+        return closeRun(situation, effect, "lost", why);
       }
       const confirmed = await record(stream, { type: "RunLaunched", v: 1, at: at(), stepId, runId });
       // It may have been fenced while the host launched it; a stop that came before the launch found nothing to stop.
@@ -211,27 +250,29 @@ export function createExecutors(ports: ExecutorPorts): Executors {
 
     async AwaitRun(effect, situation) {
       const { stream, state, signal } = situation;
-      if (await isOrphan(stream, effect.runId)) return closeRun(situation, effect, "gateway");
+      const owner = await ownerOf(stream, effect.runId);
+      if (owner === "gone") return closeRun(situation, effect, "gateway");
       if (effect.reported) {
-        if (!(await waitForEnd(effect, graceMs, signal)) && !signal.aborted) await stopAndWait(effect, signal);
+        const ended = await waitForEnd(effect, graceMs, signal);
+        if (ended === undefined && !signal.aborted) await stopAndWait(effect, signal);
         return signal.aborted ? undefined : closeRun(situation, effect, "reported");
       }
       const step = state.steps.find((one) => one.id === effect.stepId);
       const startedAt =
         currentAttempt(step ?? { attempts: [] })?.runs.find((run) => run.runId === effect.runId)?.startedAt ?? at();
       while (!signal.aborted) {
-        if (await waitForEnd(effect, sliceMs, signal))
-          return signal.aborted ? undefined : closeRun(situation, effect, "lost");
-        const past = pastLimits(effect.role, effect.runId, startedAt);
+        const ended = await waitForEnd(effect, sliceMs, signal);
+        if (ended !== undefined) return closeUnreported(situation, effect, ended);
+        const past = pastLimits(effect.role, effect.runId, startedAt, owner === "us");
         if (past === undefined || signal.aborted) continue;
         log.warn(`run ${effect.runId} ${past}; it is stopped`);
         await stopAndWait(effect, signal);
-        return signal.aborted ? undefined : closeRun(situation, effect, "lost");
+        return signal.aborted ? undefined : closeRun(situation, effect, "lost", past);
       }
     },
 
     async StopRun(effect, situation) {
-      if (!(await isOrphan(situation.stream, effect.runId))) await stopAndWait(effect, situation.signal);
+      if ((await ownerOf(situation.stream, effect.runId)) !== "gone") await stopAndWait(effect, situation.signal);
       if (!situation.signal.aborted) await closeRun(situation, effect, "stopped");
     },
 

@@ -44,8 +44,13 @@ export type RunRequest = {
   readonly label: string;
 };
 
-/** What the host says of a run: `ended` is final. */
-export type RunObservation = { readonly kind: "live" } | { readonly kind: "ended" };
+/**
+ * What the host says of a run: `ended` is final. By whom: `itself`; `gateway`, which went down and took it along; `host`,
+ * which cut it short and does not say why: it may be going down. `error` is what the host says went wrong.
+ */
+export type RunObservation =
+  | { readonly kind: "live" }
+  | { readonly kind: "ended"; readonly by: "itself" | "host" | "gateway"; readonly error?: string };
 
 export type AgentRunner = {
   /** The agent whose sessions play this role for a task. */

@@ -551,7 +551,9 @@ function confirmRun(state: TaskState, event: TaskEventOf<"RunLaunched">): Draft 
   const found = findSeat(state, event.stepId, event.runId);
   if (found === undefined || found.seat.status !== "launching")
     return refuse("nothing-to-do", `Run ${event.runId} is not being launched.`);
-  return replaceStep(state, withSeat(found.step, found.role, { ...found.seat, status: "running" }));
+  const running = withSeat(found.step, found.role, { ...found.seat, status: "running" });
+  // It may have been planned long ago: its task was paused, or waited for a place.
+  return replaceStep(state, changeRun(running, event.runId, { startedAt: event.at }));
 }
 
 /** How a run ended is decided here: what the host saw counts only for a run that neither reported nor was stopped. */
@@ -567,11 +569,10 @@ function endRun(state: TaskState, event: TaskEventOf<"RunEnded">): Draft | Refus
       : event.end === "gateway"
         ? "gateway"
         : "lost";
-  const closed = changeAttempt(step, (attempt) => ({
+  const why = end === "lost" && event.why !== undefined ? { why: event.why } : {};
+  const ended = changeRun(step, event.runId, { endedAt: event.at, end, usage: event.usage, ...why });
+  const closed = changeAttempt(ended, (attempt) => ({
     ...attempt,
-    runs: attempt.runs.map((run) =>
-      run.runId === event.runId ? { ...run, endedAt: event.at, end, usage: event.usage } : run,
-    ),
     ...(role === "builder" && attempt.builder !== undefined
       ? { builder: { ...attempt.builder, filesObserved: event.files } }
       : {}),
@@ -581,8 +582,10 @@ function endRun(state: TaskState, event: TaskEventOf<"RunEnded">): Draft | Refus
   const lost = withSeat(closed, role, { ...seat, status: "lost" });
   const counted = (currentAttempt(closed)?.runs ?? []).filter((run) => run.role === role && run.end === "lost").length;
   if (counted <= event.maxLostRuns) return replaceStep(state, lost);
-  const words = `${counted} runs of the ${role} for step ${step.id} ended without a report.`;
-  return replaceStep(state, block(state, lost, "runs-lost", words, event.at));
+  const words = counted === 1 ? `A run` : `${counted} runs`;
+  const last = event.why === undefined ? "" : ` ${counted === 1 ? "It" : "The last one"} ${event.why}.`;
+  const text = `${words} of the ${role} for step ${step.id} ended without a report.${last}`;
+  return replaceStep(state, block(state, lost, "runs-lost", text, event.at));
 }
 
 function markTree(attempt: Attempt, role: Role, event: TaskEventOf<"RunEnded">): Attempt["tree"] {
@@ -797,6 +800,13 @@ function withSeat(step: Step, role: Role, seat: Seat): Step {
 function changeAttempt(step: Step, change: (attempt: Attempt) => Attempt): Step {
   const last = currentAttempt(step);
   return last === undefined ? step : { ...step, attempts: [...step.attempts.slice(0, -1), change(last)] };
+}
+
+function changeRun(step: Step, runId: string, change: Partial<Run>): Step {
+  return changeAttempt(step, (attempt) => ({
+    ...attempt,
+    runs: attempt.runs.map((run) => (run.runId === runId ? { ...run, ...change } : run)),
+  }));
 }
 
 function replaceStep(state: TaskState, step: Step): Draft {

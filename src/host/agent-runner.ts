@@ -3,13 +3,14 @@
  * idempotency key, hence as the host's own run id.
  */
 import { OrchestratorError } from "../errors.ts";
-import { isAlive } from "../files/launcher.ts";
+import { isAlive, startOf } from "../files/launcher.ts";
 import { endProcessTrees, processesWith } from "../files/process-tree.ts";
 import { judgeRepo } from "../files/paths.ts";
-import type { AgentRunner, RunRequest } from "../flow/ports.ts";
+import type { AgentRunner, RunObservation, RunRequest } from "../flow/ports.ts";
 import type { Settings } from "../schema/config.ts";
 import type { Usage } from "../schema/documents.ts";
 import { readChats } from "../tools/chat-of-task.ts";
+import type { Launcher } from "../schema/events.ts";
 import type { Store } from "../store/store.ts";
 import type { Host } from "./openclaw.ts";
 import { remember, runVariable, shared } from "./shared.ts";
@@ -20,9 +21,10 @@ export const toolOfRole = { builder: "record_builder_result", qa: "record_qa_res
 /** Binds the runner port to the host, for the tasks of one store. */
 export function createAgentRunner(host: Host, settings: () => Settings, root: string, store: Store): AgentRunner {
   const { runtime } = host.api;
+  const { launcher: us } = shared();
   return {
-    launcher: shared().launcher,
-    isAlive: (launcher) => Promise.resolve(isAlive(launcher)),
+    launcher: us,
+    isAlive: (launcher) => Promise.resolve(isAlive(launcher) && !isSameProcess(launcher, us)),
 
     async agentFor(role, stream) {
       const { agentId, faulty } = settings().roles[role];
@@ -56,7 +58,7 @@ export function createAgentRunner(host: Host, settings: () => Settings, root: st
     async observe({ runId }, atMostMs) {
       try {
         const seen = await runtime.subagent.waitForRun({ runId, timeoutMs: Math.max(1, atMostMs) });
-        return { kind: seen.status === "ok" || seen.status === "error" ? "ended" : "live" };
+        return readRunEnd(seen);
       } catch (error) {
         throw asHostError("waiting for a run", error);
       }
@@ -73,11 +75,13 @@ export function createAgentRunner(host: Host, settings: () => Settings, root: st
 
     async cleanUp({ sessionKey }) {
       const { leftovers, cwdOfSession } = shared();
-      const known = leftovers.get(sessionKey) ?? [];
+      const known = [...(leftovers.get(sessionKey) ?? [])];
       leftovers.delete(sessionKey);
       cwdOfSession.delete(sessionKey);
-      // Where the kernel shows environments the mark finds them all; a remembered id may belong to another process by now.
-      await endProcessTrees(process.platform === "linux" ? await processesWith(runVariable, sessionKey) : [...known]);
+      // A remembered id may belong to another process by now. The mark finds also what nobody told us of, but no process that
+      // was given an empty environment.
+      const remembered = known.filter(([pid, started]) => startOf(pid) === started).map(([pid]) => pid);
+      await endProcessTrees([...remembered, ...(await processesWith(runVariable, sessionKey))]);
     },
 
     async usage(sessionKey) {
@@ -91,6 +95,23 @@ export function createAgentRunner(host: Host, settings: () => Settings, root: st
 
     signs: (runId) => shared().signs.get(runId),
   };
+}
+
+/** Asked of another launcher: it was this process before the gateway was started anew in it, and its runs are gone. */
+function isSameProcess(one: Launcher, other: Launcher): boolean {
+  return one.host === other.host && one.pid === other.pid && one.startedAt === other.startedAt;
+}
+
+type RunWait = Awaited<ReturnType<Host["api"]["runtime"]["subagent"]["waitForRun"]>>;
+
+/** What the host's answer about a run says. Its `timeout` is the end of our waiting, or of the run when that has an end. Pure. */
+export function readRunEnd(seen: RunWait): RunObservation {
+  const hasEnded = seen.status === "ok" || seen.status === "error" || seen.endedAt !== undefined;
+  if (!hasEnded) return { kind: "live" };
+  const wentDown = seen.stopReason === "restart" || seen.timeoutPhase === "gateway_draining";
+  const by = wentDown ? "gateway" : seen.stopReason === "aborted" ? "host" : "itself";
+  const error = seen.error ?? (seen.status === "timeout" ? "it was timed out by OpenClaw" : undefined);
+  return { kind: "ended", by, ...(error === undefined ? {} : { error }) };
 }
 
 /** The agent that a session key belongs to. */

@@ -2,6 +2,7 @@
  * What the plugin does at the host's hooks: ties tool calls to the run they belong to, closes a run's session once it
  * has reported, guards kept state, keeps secrets out of the shells of runs and marks them, and notes signs of life.
  */
+import { startOf } from "../files/launcher.ts";
 import { placeOfSession } from "../flow/run-identity.ts";
 import { seatOf } from "../flow/ready.ts";
 import { findTask, stateOf } from "../tools/tool.ts";
@@ -60,7 +61,7 @@ export function registerHooks(api: Api, host: Host): void {
     const pid = backgroundPid(event.toolName, event.result);
     if (pid === undefined || ctx.sessionKey === undefined || placeOfSession(ctx.sessionKey) === undefined) return;
     const { leftovers } = shared();
-    remember(leftovers, ctx.sessionKey, (leftovers.get(ctx.sessionKey) ?? new Set()).add(pid));
+    remember(leftovers, ctx.sessionKey, (leftovers.get(ctx.sessionKey) ?? new Map()).set(pid, startOf(pid)));
   });
 
   api.on("model_call_started", (event, ctx) =>

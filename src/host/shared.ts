@@ -25,14 +25,15 @@ export type RunSigns = {
 };
 
 export type Shared = {
-  readonly launcher: Launcher;
+  /** Who launches what this process launches. Another one after the gateway was started anew in the same process. */
+  launcher: Launcher;
   readonly answers: AnswerMemory;
   readonly roots: Map<string, Promise<OpenRoot>>;
   /** The host's run id of a tool call in progress, by session and tool call id: some models count their calls anew in each answer. */
   readonly runOfToolCall: Map<string, string>;
   readonly signs: Map<string, RunSigns>;
-  /** Processes that runs left in the background, by session key. */
-  readonly leftovers: Map<string, Set<number>>;
+  /** Processes that runs left in the background, by session key: their ids, each with its start where the kernel tells it. */
+  readonly leftovers: Map<string, Map<number, string | undefined>>;
   /** Working directory of each run's session: the host's hooks do not tell it. */
   readonly cwdOfSession: Map<string, string>;
   /** Told of every commit made in this process, whichever evaluation made it. */
@@ -56,6 +57,11 @@ export function shared(): Shared {
     leftovers: new Map(),
     cwdOfSession: new Map(),
   });
+}
+
+/** Called when the gateway ends and takes its runs along: should it be started anew in this process, another one launches. */
+export function renewLauncher(): void {
+  shared().launcher = thisProcess(randomUUID());
 }
 
 /** The key of a tool call in `runOfToolCall`. */

@@ -531,7 +531,7 @@ function viewRun(run: Run) {
     launch: run.launch,
     started: momentWords(run.startedAt),
     ended: run.endedAt === null ? "still going on" : momentWords(run.endedAt),
-    end: run.end === null ? "" : runEndWords[run.end],
+    end: run.end === null ? "" : `${runEndWords[run.end]}${run.why === undefined ? "" : `; it ${run.why}`}`,
     took: run.endedAt === null ? "" : (spanWords(run.startedAt, run.endedAt) ?? ""),
     used: run.usage === null ? "not measured" : usageWords(sumUsage([run])),
   };

@@ -82,7 +82,11 @@ export const RunEnd = Type.Union([
 ]);
 export type RunEnd = Immutable<Static<typeof RunEnd>>;
 
-/** One subagent session in one role. Added when the launch is intended; `endedAt`, `end`, `usage` are set once, when the host says it is over. */
+/**
+ * One subagent session in one role. Added when the launch is intended; `startedAt` is then that moment, and the moment of
+ * the launch once that is confirmed. `endedAt`, `end`, `usage` are set once, when the host says it is over; `why` with them, for
+ * a lost run of which more is known than that it did not report.
+ */
 export const Run = object({
   runId: text(),
   role: text(),
@@ -91,6 +95,7 @@ export const Run = object({
   endedAt: nullable(moment()),
   end: Type.Union([RunEnd, Type.Null()]),
   usage: Type.Union([Usage, Type.Null()]),
+  why: Type.Optional(text()),
 });
 export type Run = Immutable<Static<typeof Run>>;
 

@@ -117,11 +117,15 @@ export const RunPlanned = event("RunPlanned", {
   launchesBefore: Type.Optional(Type.Integer({ minimum: 0 })),
 });
 export const RunLaunched = event("RunLaunched", { stepId: text(), runId: text() });
-/** The host says the run is over. `tree` is the working tree then, `files` what changed since the run began; null when not known. */
+/**
+ * The host says the run is over. `tree` is the working tree then, `files` what changed since the run began; null when not
+ * known. `why` continues "The last one …", when more is known of a lost run than that it did not report.
+ */
 export const RunEnded = event("RunEnded", {
   stepId: text(),
   runId: text(),
   end: RunEnd,
+  why: Type.Optional(text()),
   usage: Type.Union([Usage, Type.Null()]),
   tree: Type.Union([text(), Type.Null()]),
   files: Type.Union([Type.Array(text()), Type.Null()]),

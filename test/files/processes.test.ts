@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { hostname } from "node:os";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { isAlive, thisProcess } from "../../src/files/launcher.ts";
+import { isAlive, startOf, thisProcess } from "../../src/files/launcher.ts";
 import { endProcessTrees } from "../../src/files/process-tree.ts";
 
 function aProcess(script: string): ChildProcess {
@@ -42,6 +42,18 @@ describe("a launcher", () => {
     const child = aProcess(stays);
     expect(isAlive({ ...thisProcess("boot-1"), pid: pidOf(child) })).toBe(false);
     expect(isAlive({ ...thisProcess("boot-1"), startedAt: "another boot/1" })).toBe(false);
+  });
+
+  it.skipIf(process.platform !== "linux")("that has ended is not, although nobody has collected it yet", async () => {
+    // The shell becomes a program that never asks about its child: the child stays in the table of processes.
+    const parent = spawn("sh", ["-c", "sleep 0.1 & echo $!; exec sleep 300"], { stdio: ["ignore", "pipe", "ignore"] });
+    onTestFinished(() => void parent.kill("SIGKILL"));
+    const pid = Number(String((await once(parent.stdout, "data"))[0]));
+    const startedAt = startOf(pid);
+    const launcher = { ...thisProcess("boot-1"), pid, startedAt: startedAt ?? "not told" };
+    await vi.waitFor(() => expect(isAlive(launcher)).toBe(false), { timeout: 5000 });
+    expect(startedAt).toContain("/");
+    expect(isRunning(pid)).toBe(true);
   });
 
   it("of another host is taken as alive", () => {

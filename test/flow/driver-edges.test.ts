@@ -33,22 +33,26 @@ const becomes = (world: World, taskId: string, status: string) =>
   world.until(async () => (await world.status(taskId)) === status);
 
 describe("a live run", () => {
-  it("is lost one idle time after its last sign of life, not before", { tags: ["s4.lost-limits"] }, async () => {
-    const world = await createWorld({ config: shortLimits, cast: { builder: staysSilent } });
-    const taskId = await world.started();
-    await world.pass(59 * second);
-    expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
-    await world.pass(4 * second);
-    expect(endsOf(await world.step(taskId))).toStrictEqual(["lost", null]);
-    expect(world.runs.map((run) => [run.place.launch, run.live, run.stops])).toStrictEqual([
-      [1, false, 1],
-      [2, true, 0],
-    ]);
-  });
+  it(
+    "is lost one idle time after its last sign of life, not before",
+    { tags: ["s4.lost-limits", "s8.idle-minutes"] },
+    async () => {
+      const world = await createWorld({ config: shortLimits, cast: { builder: staysSilent } });
+      const taskId = await world.started();
+      await world.pass(59 * second);
+      expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
+      await world.pass(4 * second);
+      expect(endsOf(await world.step(taskId))).toStrictEqual(["lost", null]);
+      expect(world.runs.map((run) => [run.place.launch, run.live, run.stops])).toStrictEqual([
+        [1, false, 1],
+        [2, true, 0],
+      ]);
+    },
+  );
 
   it(
     "lives on past the idle time while it is busy, and is lost at its maximum",
-    { tags: ["s4.lost-limits"] },
+    { tags: ["s4.lost-limits", "s8.idle-minutes", "s8.max-minutes"] },
     async () => {
       const world = await createWorld({ config: shortLimits, cast: { builder: staysBusy } });
       const taskId = await world.started();
@@ -98,35 +102,50 @@ describe("a live run", () => {
     },
   );
 
-  it.each(["cleanUp", "identify", "usage"] as const)(
-    "that has ended is settled first: while the %s of it takes its time, neither checks nor QA start",
-    { tags: ["s4.run-settled-first", "s4.report-then-end"] },
-    async (part) => {
-      for (const checks of [[], [{ name: "tests", command: ["npm"] }]]) {
-        const world = await createWorld({
-          config: { ...plain, checks: { allow: ["npm"] } },
-          cast: { builder: staysBusy },
-        });
-        const taskId = await world.started({ steps: [aStepOf({ checks })] });
-        await world.rest();
-        // The wait from before the report and the one after it may both see the end.
-        const releases = [world.hold(part), world.hold(part)];
-        await world.letPlay(world.live(), builds);
-        await world.pass(minute);
-        expect(await world.step(taskId)).toMatchObject({
-          status: checks.length === 0 ? "reviewing" : "checking",
-          attempts: [{ runs: [{ role: "builder", endedAt: null }] }],
-        });
-        expect((await world.step(taskId)).attempts[0]).not.toHaveProperty("checks");
-        for (const release of releases) release();
-        await becomes(world, taskId, "done");
-        expect((await world.step(taskId)).attempts[0]).toMatchObject({
-          runs: [{ end: "reported" }, { role: "qa" }],
-          tree: { built: "tree of step-01 as attempt 1 left it" },
-        });
-      }
+  it(
+    "that was planned long before its launch has all of its time from the launch on",
+    { tags: ["s8.max-minutes"] },
+    async () => {
+      const world = await createWorld({ config: shortLimits, cast: { builder: staysBusy } });
+      const taskId = await world.task();
+      const release = world.hold("brief");
+      await world.done(startTask, { taskId });
+      await world.rest();
+      await world.done(setTaskStatus, { taskId, status: "paused" });
+      await world.rest();
+      release();
+      await world.pass(10 * minute);
+      await world.done(setTaskStatus, { taskId, status: "running" });
+      await world.pass(2 * minute + 50 * second);
+      expect(world.runs.map((run) => [run.place.launch, run.live])).toStrictEqual([[1, true]]);
+      expect((await world.step(taskId)).attempts[0]?.runs[0]?.startedAt).toBe("2026-01-01T00:10:00.000Z");
+      await world.pass(14 * second);
+      expect(endsOf(await world.step(taskId))).toStrictEqual(["lost", null]);
     },
   );
+
+  it("that has reported and goes on is stopped also when the host tells nothing of runs, as one that drains", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: async (run) => void (await run.report(done)) } });
+    const taskId = await world.task();
+    world.fail("observe", hostRefuses(), 1000);
+    await world.done(startTask, { taskId });
+    await world.pass(10 * second);
+    expect(world.runs.map((run) => run.stops)).toStrictEqual([1]);
+    await world.pass(10 * second);
+    expect((await world.step(taskId)).attempts[0]?.runs[0]?.end).toBe("reported");
+  });
+
+  it("is not asked for without a pause when the host answers at once", async () => {
+    const hasty: Play = (run) => {
+      run.keepBusy();
+      run.answerAtOnce();
+    };
+    const world = await createWorld({ config: shortLimits, cast: { builder: hasty } });
+    await world.started();
+    await world.pass(minute);
+    expect(world.runs[0]?.asked).toBeGreaterThan(20);
+    expect(world.runs[0]?.asked).toBeLessThan(40);
+  });
 
   it("that the host does not stop holds things up no longer than it may", async () => {
     const world = await createWorld({
@@ -145,14 +164,14 @@ describe("a live run", () => {
   });
 
   it(
-    "of a gateway that lives on after handing over is not lost, and its report counts",
+    "of a gateway that lives on after handing over is not lost, also when nothing is seen of it, and its report counts",
     { tags: ["s4.lost-not-while-launcher-lives"] },
     async () => {
-      const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+      const world = await createWorld({ config: shortLimits, cast: { builder: staysBusy } });
       const taskId = await world.started();
       await world.rest();
       await world.handOver();
-      await world.pass(minute);
+      await world.pass(2 * minute);
       expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
       expect(world.runs).toHaveLength(1);
       await world.letPlay(world.live(), builds);
@@ -162,29 +181,110 @@ describe("a live run", () => {
   );
 });
 
+describe("a launch", () => {
+  it(
+    "is committed with the run's id and session before the host is asked, and confirmed when the host has it",
+    { tags: ["s7.intent-first", "s7.launch-confirmed", "s7.run-id"] },
+    async () => {
+      const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+      const release = world.hold("launch");
+      const taskId = await world.started();
+      await world.rest();
+      const runId = `${taskId}/step-01/1/builder/1`;
+      const sessionKey = `agent:main:subagent:project-orchestrator:${taskId}:step-01:1:builder:1`;
+      expect(world.runs).toStrictEqual([]);
+      expect((await world.history(taskId)).at(-1)?.event.type).toBe("RunPlanned");
+      expect((await world.step(taskId)).builder).toStrictEqual({ status: "launching", runId, sessionKey });
+      release();
+      await world.rest();
+      expect(world.runs.map(({ request }) => [request.runId, request.sessionKey])).toStrictEqual([[runId, sessionKey]]);
+      expect((await world.history(taskId)).at(-1)?.event).toMatchObject({ type: "RunLaunched", runId });
+      expect((await world.step(taskId)).builder).toStrictEqual({ status: "running", runId, sessionKey });
+    },
+  );
+
+  it(
+    "follows the last one with no turn of the orchestrator in between, in a session of its own",
+    { tags: ["s7.runs-by-code", "s7.roles-sessions"] },
+    async () => {
+      const world = await createWorld();
+      const taskId = await world.started({ steps: [aStepOf(), aStepOf()] });
+      await becomes(world, taskId, "done");
+      expect(world.runs.map(({ place }) => `${place.stepId} ${place.role}`)).toStrictEqual([
+        "step-01 builder",
+        "step-01 qa",
+        "step-02 builder",
+        "step-02 qa",
+        "acceptance qa",
+      ]);
+      const sessions = world.runs.map(({ request }) => request.sessionKey);
+      expect(new Set(sessions).size).toBe(sessions.length);
+    },
+  );
+});
+
 describe("runs that a dying gateway takes along", () => {
-  it("never count, however many they are", { tags: ["s4.lost-by-gateway"] }, async () => {
+  it(
+    "never count, however many they are",
+    { tags: ["s4.lost-by-gateway", "s7.start-settles-runs", "s7.runs-at-least-once"] },
+    async () => {
+      const world = await createWorld({ config: { ...plain, maxLostRuns: 0 }, cast: { builder: staysBusy } });
+      const taskId = await world.started();
+      for (let time = 1; time <= 5; time += 1) {
+        await world.rest();
+        await world.kill();
+      }
+      expect(endsOf(await world.step(taskId))).toStrictEqual([
+        "gateway",
+        "gateway",
+        "gateway",
+        "gateway",
+        "gateway",
+        null,
+      ]);
+      expect(await world.status(taskId)).toBe("running");
+      await world.letPlay(world.live(), builds);
+      await becomes(world, taskId, "done");
+      await expectInvariants(world);
+    },
+  );
+
+  it("count neither when the host says that it takes them along", { tags: ["s4.lost-by-gateway"] }, async () => {
     const world = await createWorld({ config: { ...plain, maxLostRuns: 0 }, cast: { builder: staysBusy } });
     const taskId = await world.started();
-    for (let time = 1; time <= 5; time += 1) {
-      await world.rest();
-      await world.kill();
-    }
-    expect(endsOf(await world.step(taskId))).toStrictEqual([
-      "gateway",
-      "gateway",
-      "gateway",
-      "gateway",
-      "gateway",
-      null,
-    ]);
-    expect(await world.status(taskId)).toBe("running");
-    await world.letPlay(world.live(), builds);
-    await becomes(world, taskId, "done");
-    await expectInvariants(world);
+    await world.rest();
+    await world.letPlay(world.live(), (run) => run.end({ by: "gateway" }));
+    await world.rest();
+    expect(endsOf(await world.step(taskId))).toStrictEqual(["gateway", null]);
   });
 
-  it("keep their report when they had reported", async () => {
+  it(
+    "count neither when the host cuts them short a moment before it stops the driver",
+    { tags: ["s4.lost-by-gateway"] },
+    async () => {
+      const world = await createWorld({ config: { ...plain, maxLostRuns: 0 }, cast: { builder: staysBusy } });
+      const taskId = await world.started();
+      await world.rest();
+      await world.letPlay(world.live(), (run) => run.end({ by: "host" }));
+      await world.pass(5 * second);
+      expect([world.live().length, endsOf(await world.step(taskId))]).toStrictEqual([0, [null]]);
+      await world.restart();
+      expect(endsOf(await world.step(taskId))).toStrictEqual(["gateway", null]);
+    },
+  );
+
+  it("are lost when the host cuts them short and lives on", async () => {
+    const world = await createWorld({ config: { ...plain, maxLostRuns: 0 }, cast: { builder: staysBusy } });
+    const taskId = await world.started();
+    await world.rest();
+    await world.letPlay(world.live(), (run) => run.end({ by: "host", error: "This operation was aborted" }));
+    await world.pass(11 * second);
+    expect(await world.step(taskId)).toMatchObject({
+      question: { text: expect.stringContaining("It failed: This operation was aborted.") },
+    });
+  });
+
+  it("keep their report when they had reported", { tags: ["s7.start-settles-runs"] }, async () => {
     const world = await createWorld({ config: plain, cast: { builder: async (run) => void (await run.report(done)) } });
     const taskId = await world.started();
     await world.rest();
@@ -200,7 +300,7 @@ describe("runs that a dying gateway takes along", () => {
 describe("a run that is stopped", () => {
   it(
     "has its late reports refused and archived, three at most",
-    { tags: ["s4.report-not-current", "s4.late-archived"] },
+    { tags: ["s4.report-not-current", "s4.late-archived", "s7.runs-fenced"] },
     async () => {
       const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
       const taskId = await world.started();
@@ -257,7 +357,7 @@ describe("a run that is stopped", () => {
     await expectInvariants(world);
   });
 
-  it("is over before the step's next run starts", { tags: ["s4.fenced-and-stopped"] }, async () => {
+  it("is over before the step's next run starts", { tags: ["s4.fenced-and-stopped", "s7.one-live-run"] }, async () => {
     const world = await createWorld({
       config: plain,
       cast: {
@@ -300,7 +400,7 @@ describe("a report", () => {
 
   it(
     "that is made again in another call is refused and archived",
-    { tags: ["s4.report-not-current", "s4.late-archived"] },
+    { tags: ["s4.report-not-current", "s4.late-archived", "s7.runs-fenced"] },
     async () => {
       const again: Play = async (run) => {
         await run.report(done);
@@ -320,58 +420,150 @@ describe("a report", () => {
     },
   );
 
-  it("that comes before the launch is confirmed counts, and the run is not stopped for it", async () => {
-    const world = await createWorld({ config: plain });
-    const release = world.hold("launch", { result: "" });
-    const taskId = await world.started();
-    await world.rest();
-    expect((await world.step(taskId)).builder.status).toBe("reported");
-    release();
-    await becomes(world, taskId, "done");
-    expect(world.runs.map((run) => run.stops)).toStrictEqual([0, 0]);
-    expect(
-      (await world.history(taskId)).flatMap(({ event }) => (event.type === "RunLaunched" ? [event.runId] : [])),
-    ).toStrictEqual([`${taskId}/step-01/1/qa/1`]);
-    await expectInvariants(world);
+  it(
+    "that comes before the launch is confirmed counts, and the run is not stopped for it",
+    { tags: ["s7.launch-confirmed"] },
+    async () => {
+      const world = await createWorld({ config: plain });
+      const release = world.hold("launch", { result: "" });
+      const taskId = await world.started();
+      await world.rest();
+      expect((await world.step(taskId)).builder.status).toBe("reported");
+      release();
+      await becomes(world, taskId, "done");
+      expect(world.runs.map((run) => run.stops)).toStrictEqual([0, 0]);
+      expect(
+        (await world.history(taskId)).flatMap(({ event }) => (event.type === "RunLaunched" ? [event.runId] : [])),
+      ).toStrictEqual([`${taskId}/step-01/1/qa/1`]);
+      await expectInvariants(world);
+    },
+  );
+});
+
+describe("steps side by side", () => {
+  const diamond = [
+    aStepOf({ id: "top", dependsOn: [] }),
+    aStepOf({ id: "left", dependsOn: ["top"] }),
+    aStepOf({ id: "right", dependsOn: ["top"] }),
+    aStepOf({ id: "middle", dependsOn: ["top"] }),
+    aStepOf({ id: "bottom", dependsOn: ["left", "right"] }),
+  ];
+  /** Until the first step has passed; from then on builders are held. */
+  async function setup(config: Config) {
+    const builder: Play = (run) => (run.stepId === "top" ? builds(run) : staysBusy(run));
+    const world = await createWorld({ config: { ...plain, ...config }, cast: { builder } });
+    const taskId = await world.started({ steps: diamond });
+    await world.until(async () => (await world.step(taskId, "top")).status === "passed");
+    const live = () => world.live().map((run) => `${run.place.stepId} ${run.place.role}`);
+    return { world, taskId, live };
+  }
+
+  it(
+    "are live at one instant, as many as parallelSteps says, and a step that joins them waits for both",
+    { tags: ["s8.parallel-steps", "s7.tree-shared"] },
+    async () => {
+      const { world, taskId, live } = await setup({ parallelSteps: 2 });
+      expect(live()).toStrictEqual(["left builder", "right builder"]);
+      await world.letPlay(world.live().slice(0, 1), builds);
+      await world.rest();
+      expect(live()).toStrictEqual(["right builder", "middle builder"]);
+      expect((await world.step(taskId, "bottom")).status).toBe("queued");
+      await world.letPlay(world.live().slice(0, 1), builds);
+      await world.rest();
+      expect(live()).toStrictEqual(["middle builder", "bottom builder"]);
+      await world.letPlay(world.live(), builds);
+      await becomes(world, taskId, "done");
+      const { steps } = await world.state(taskId);
+      expect(steps.map((step) => step.attempts[0]?.tree.shared)).toStrictEqual([true, true, true, true, true]);
+      await expectInvariants(world);
+    },
+  );
+
+  it(
+    "run one after the other when nothing is configured, and their trees are nobody else's",
+    { tags: ["s8.parallel-steps"] },
+    async () => {
+      const { world, taskId, live } = await setup({});
+      for (const stepId of ["left", "right", "middle", "bottom"]) {
+        expect(live()).toStrictEqual([`${stepId} builder`]);
+        await world.letPlay(world.live(), builds);
+        await world.rest();
+      }
+      const { steps } = await world.state(taskId);
+      expect(steps.map((step) => step.attempts[0]?.tree.shared)).toStrictEqual(steps.map(() => undefined));
+    },
+  );
+
+  it("all get the repository as the directory they work in", { tags: ["s7.run-directory"] }, async () => {
+    const { world } = await setup({ parallelSteps: 3 });
+    expect(world.runs.map((run) => run.request.cwd)).toStrictEqual(world.runs.map(() => "/repos/shop"));
+    expect(world.runs).toHaveLength(5);
   });
 });
 
 describe("a task that has to wait", () => {
-  it("waits for a slot when enough others work, names whom it waits for, and starts when one is done", async () => {
-    const world = await createWorld({ config: { ...plain, parallelTasks: 1 }, cast: { builder: staysBusy } });
-    const first = await world.started({ projectId: await world.project("One"), title: "First" });
-    const second = await world.started({ projectId: await world.project("Two"), title: "Second" });
-    await world.rest();
-    expect(world.live().map((run) => run.place.taskId)).toStrictEqual([first]);
-    expect((await world.call(getStatus, { taskId: second })).details["waitsFor"]).toStrictEqual([
-      { taskId: second, kind: "slot", id: first },
-    ]);
-    await world.letPlay(world.live("builder"), builds);
-    await becomes(world, first, "done");
-    expect(world.live().map((run) => run.place.taskId)).toStrictEqual([second]);
-    expect(world.driver().waitsFor({ projectId: "two", taskId: second })).toStrictEqual([]);
-  });
+  it(
+    "waits for a slot when enough others work, names whom it waits for, and starts when one is done",
+    { tags: ["s8.parallel-tasks"] },
+    async () => {
+      const world = await createWorld({ config: { ...plain, parallelTasks: 1 }, cast: { builder: staysBusy } });
+      const first = await world.started({ projectId: await world.project("One"), title: "First" });
+      const second = await world.started({ projectId: await world.project("Two"), title: "Second" });
+      await world.rest();
+      expect(world.live().map((run) => run.place.taskId)).toStrictEqual([first]);
+      expect((await world.call(getStatus, { taskId: second })).details["waitsFor"]).toStrictEqual([
+        { taskId: second, kind: "slot", id: first },
+      ]);
+      await world.letPlay(world.live("builder"), builds);
+      await becomes(world, first, "done");
+      expect(world.live().map((run) => run.place.taskId)).toStrictEqual([second]);
+      expect(world.driver().waitsFor({ projectId: "two", taskId: second })).toStrictEqual([]);
+    },
+  );
 
-  it("waits for the working tree when another works in it, also between that one's steps", async () => {
-    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
-    const one = await world.project("One", "/repos/all");
-    const first = await world.started({ projectId: one, title: "First", steps: [aStepOf(), aStepOf()] });
-    const second = await world.started({ projectId: one, title: "Second" });
-    await world.rest();
-    expect(world.driver().waitsFor({ projectId: "one", taskId: second })).toStrictEqual([
-      { taskId: second, kind: "tree", id: first },
-    ]);
-    await world.letPlay(world.live("builder"), builds);
-    await world.until(async () => (await world.step(first)).status === "passed" && world.live("builder").length > 0);
-    expect(world.live("builder").map((run) => [run.place.taskId, run.place.stepId])).toStrictEqual([
-      [first, "step-02"],
-    ]);
-    await world.letPlay(world.live("builder"), builds);
-    await becomes(world, first, "done");
-    await world.letPlay(world.live("builder"), builds);
-    await becomes(world, second, "done");
-    await expectInvariants(world);
-  });
+  it(
+    "waits for the working tree when another works in it, also between that one's steps",
+    { tags: ["s7.tree-exclusive", "s7.tree-waits"] },
+    async () => {
+      const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+      const one = await world.project("One", "/repos/all");
+      const first = await world.started({ projectId: one, title: "First", steps: [aStepOf(), aStepOf()] });
+      const second = await world.started({ projectId: one, title: "Second" });
+      await world.rest();
+      expect(world.driver().waitsFor({ projectId: "one", taskId: second })).toStrictEqual([
+        { taskId: second, kind: "tree", id: first },
+      ]);
+      await world.letPlay(world.live("builder"), builds);
+      await world.until(async () => (await world.step(first)).status === "passed" && world.live("builder").length > 0);
+      expect(world.live("builder").map((run) => [run.place.taskId, run.place.stepId])).toStrictEqual([
+        [first, "step-02"],
+      ]);
+      await world.letPlay(world.live("builder"), builds);
+      await becomes(world, first, "done");
+      await world.letPlay(world.live("builder"), builds);
+      await becomes(world, second, "done");
+      await expectInvariants(world);
+    },
+  );
+
+  it(
+    "begins within five seconds when the configuration lets more work at a time, tasks and steps",
+    { tags: ["s8.parallel-tasks", "s8.parallel-steps"] },
+    async () => {
+      const world = await createWorld({ config: { ...plain, parallelTasks: 1 }, cast: { builder: staysBusy } });
+      const steps = [aStepOf({ dependsOn: [] }), aStepOf({ dependsOn: [] })];
+      await world.started({ projectId: await world.project("One"), title: "First", steps });
+      await world.started({ projectId: await world.project("Two"), title: "Second" });
+      await world.rest();
+      expect(world.live()).toHaveLength(1);
+      world.configure({ ...plain, parallelTasks: 2 });
+      await world.pass(5 * second);
+      expect(world.live()).toHaveLength(2);
+      world.configure({ ...plain, parallelTasks: 2, parallelSteps: 2 });
+      await world.pass(5 * second);
+      expect(world.live()).toHaveLength(3);
+    },
+  );
 
   it("gets the place of a task that comes to wait for a person, and that one gets it back later", async () => {
     const asksFirst: Play = async (run) => {
@@ -388,26 +580,30 @@ describe("a task that has to wait", () => {
     await becomes(world, first, "done");
   });
 
-  it("keeps within the limit when it is paused and resumed while its first run is being planned", async () => {
-    const world = await createWorld({ config: { ...plain, parallelTasks: 1 }, cast: { builder: staysBusy } });
-    const first = await world.task({ projectId: await world.project("One"), title: "First" });
-    const second = await world.task({ projectId: await world.project("Two"), title: "Second" });
-    const release = world.hold("identify");
-    await world.done(startTask, { taskId: first });
-    await world.rest();
-    await world.done(setTaskStatus, { taskId: first, status: "paused" });
-    await world.rest();
-    await world.done(startTask, { taskId: second });
-    await world.rest();
-    await world.done(setTaskStatus, { taskId: first, status: "running" });
-    await world.rest();
-    release();
-    await world.pass(minute);
-    expect(world.live().map((run) => run.place.taskId)).toStrictEqual([second]);
-    await world.letPlay(world.live("builder"), builds);
-    await becomes(world, second, "done");
-    expect(world.live().map((run) => run.place.taskId)).toStrictEqual([first]);
-  });
+  it(
+    "keeps within the limit when it is paused and resumed while its first run is being planned",
+    { tags: ["s8.parallel-tasks"] },
+    async () => {
+      const world = await createWorld({ config: { ...plain, parallelTasks: 1 }, cast: { builder: staysBusy } });
+      const first = await world.task({ projectId: await world.project("One"), title: "First" });
+      const second = await world.task({ projectId: await world.project("Two"), title: "Second" });
+      const release = world.hold("identify");
+      await world.done(startTask, { taskId: first });
+      await world.rest();
+      await world.done(setTaskStatus, { taskId: first, status: "paused" });
+      await world.rest();
+      await world.done(startTask, { taskId: second });
+      await world.rest();
+      await world.done(setTaskStatus, { taskId: first, status: "running" });
+      await world.rest();
+      release();
+      await world.pass(minute);
+      expect(world.live().map((run) => run.place.taskId)).toStrictEqual([second]);
+      await world.letPlay(world.live("builder"), builds);
+      await becomes(world, second, "done");
+      expect(world.live().map((run) => run.place.taskId)).toStrictEqual([first]);
+    },
+  );
 
   it("begins also when the task that it waits for is done while it looks", async () => {
     const world = await createWorld({ config: plain });
@@ -504,21 +700,25 @@ describe("a task that is paused in the middle of a step", () => {
     expect(world.runs.slice(1, 2).map((run) => [run.place.taskId, run.place.role])).toStrictEqual([[first, "qa"]]);
   });
 
-  it("keeps its place until the check that ran has ended", { tags: ["s4.halted-launches-nothing"] }, async () => {
-    const world = await createWorld({ config: { ...plain, parallelTasks: 1, checks: { allow: ["npm"] } } });
-    const steps = [aStepOf({ checks: [{ name: "tests", command: ["npm"] }] })];
-    const release = world.hold("check");
-    const first = await world.started({ projectId: await world.project("One"), steps, title: "First" });
-    await world.pass(second);
-    await world.done(setTaskStatus, { taskId: first, status: "paused" });
-    const other = await world.started({ projectId: await world.project("Two"), title: "Other" });
-    await world.pass(second);
-    expect(await world.step(first)).toMatchObject({ status: "checking" });
-    expect(world.runs.map((run) => run.place.taskId)).toStrictEqual([first]);
-    release();
-    await becomes(world, other, "done");
-    expect(await world.step(first)).toMatchObject({ status: "checking" });
-  });
+  it(
+    "keeps its place until the check that ran has ended",
+    { tags: ["s4.halted-launches-nothing", "s8.parallel-tasks"] },
+    async () => {
+      const world = await createWorld({ config: { ...plain, parallelTasks: 1, checks: { allow: ["npm"] } } });
+      const steps = [aStepOf({ checks: [{ name: "tests", command: ["npm"] }] })];
+      const release = world.hold("check");
+      const first = await world.started({ projectId: await world.project("One"), steps, title: "First" });
+      await world.pass(second);
+      await world.done(setTaskStatus, { taskId: first, status: "paused" });
+      const other = await world.started({ projectId: await world.project("Two"), title: "Other" });
+      await world.pass(second);
+      expect(await world.step(first)).toMatchObject({ status: "checking" });
+      expect(world.runs.map((run) => run.place.taskId)).toStrictEqual([first]);
+      release();
+      await becomes(world, other, "done");
+      expect(await world.step(first)).toMatchObject({ status: "checking" });
+    },
+  );
 });
 
 describe("a damaged journal", () => {
@@ -574,7 +774,7 @@ describe("a damaged journal", () => {
 });
 
 describe("a host that refuses", () => {
-  it("to launch for a while delays the run and loses none", async () => {
+  it("to launch for a while delays the run and loses none", { tags: ["s7.launch-confirmed"] }, async () => {
     const world = await createWorld({ config: plain });
     world.fail("launch", hostRefuses(), 5);
     const taskId = await world.started();
@@ -588,12 +788,18 @@ describe("a host that refuses", () => {
     await expectInvariants(world);
   });
 
-  it("to launch for good makes the run a lost one, and a person is asked in the end", async () => {
+  it("to launch for good makes the run a lost one, and a person is asked in the end and told why", async () => {
     const world = await createWorld({ config: plain });
     world.fail("launch", new Error("no such agent"), 3);
     const taskId = await world.started();
     await becomes(world, taskId, "blocked");
-    expect((await world.step(taskId)).question?.kind).toBe("runs-lost");
+    expect(await world.step(taskId)).toMatchObject({
+      question: {
+        kind: "runs-lost",
+        text: "3 runs of the builder for step step-01 ended without a report. The last one could not be launched: no such agent.",
+      },
+      attempts: [{ runs: [1, 2, 3].map(() => ({ end: "lost", why: "could not be launched: no such agent" })) }],
+    });
     await world.done(setStepStatus, { taskId, stepId: "step-01", status: "queued", reason: "It is there now." });
     await becomes(world, taskId, "done");
     await expectInvariants(world);

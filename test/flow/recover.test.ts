@@ -11,7 +11,7 @@ const due = (one: History, parallelSteps: number) =>
   recover(one.state, { parallelSteps }).map((effect) => `${effect.type} ${"stepId" in effect ? effect.stepId : ""}`);
 
 describe("what is due", () => {
-  it("starts as many steps as may hold the tree, in order", () => {
+  it("starts as many steps as may hold the tree, in order", { tags: ["s8.parallel-steps"] }, () => {
     expect(due(side(3), 1)).toEqual(["PlanRun step-01"]);
     expect(due(side(3), 2)).toEqual(["PlanRun step-01", "PlanRun step-02"]);
     expect(due(side(3), 9)).toEqual(["PlanRun step-01", "PlanRun step-02", "PlanRun step-03"]);
@@ -94,25 +94,6 @@ describe("what is due", () => {
     const strange: TaskState = { ...state, steps: state.steps.map((step) => ({ ...step, kind: "vote" })) };
     expect(recover(strange, { parallelSteps: 1 })).toEqual([]);
     expect(transition(strange, anEvent("RunPlanned"))).toMatchObject({ ok: false, code: "nothing-to-do" });
-  });
-});
-
-describe("a run of a role that we do not know", () => {
-  it("is read and kept, and nothing is done to it or beside it", { tags: ["s4.kinds-open"] }, () => {
-    const one = side(1).launch("step-01", "builder");
-    const steps = one.state.steps.map((step) => ({
-      ...step,
-      kind: "vote",
-      attempts: step.attempts.map((attempt) => ({
-        ...attempt,
-        runs: attempt.runs.map((run) => ({ ...run, role: "referee", runId: "task-1/step-01/1/referee/1" })),
-      })),
-    }));
-    expect(steps.map((step) => parseStep(formatDocument(step)))).toStrictEqual(steps);
-    const strange: TaskState = { ...one.state, steps };
-    expect(recover(strange, { parallelSteps: 2 })).toEqual([]);
-    for (const role of ["builder", "qa"] as const)
-      expect(transition(strange, anEvent("RunPlanned", { role }))).toMatchObject({ code: "nothing-to-do" });
   });
 });
 

@@ -4,7 +4,7 @@ import { placeOfSession, runIdOf, sessionKeyOf } from "../../src/flow/run-identi
 
 const place = { taskId: "login-1a2b3c4d", stepId: "step-02", attempt: 10, role: "qa", launch: 21 } as const;
 
-describe("a run", () => {
+describe("a run", { tags: ["s7.run-id"] }, () => {
   it("is named by task, step, attempt, role and launch, and lives in a session of its agent", () => {
     expect(runIdOf(place)).toBe("login-1a2b3c4d/step-02/10/qa/21");
     expect(sessionKeyOf("main", place)).toBe(

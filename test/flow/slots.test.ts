@@ -16,16 +16,20 @@ function setup(limit = 2) {
 }
 
 describe("a place", () => {
-  it("is given until the limit is reached, and the refused one hears whom it waits for", () => {
-    const { slots, claim } = setup();
-    expect([slots.take(claim("a")), slots.take(claim("b")), slots.take(claim("c"))]).toStrictEqual([
-      undefined,
-      undefined,
-      { kind: "slot", id: "a" },
-    ]);
-    expect(slots.holdOf("root:c")).toStrictEqual({ kind: "slot", id: "a" });
-    expect(slots.holdOf("root:a")).toBeUndefined();
-  });
+  it(
+    "is given until the limit is reached, and the refused one hears whom it waits for",
+    { tags: ["s8.parallel-tasks"] },
+    () => {
+      const { slots, claim } = setup();
+      expect([slots.take(claim("a")), slots.take(claim("b")), slots.take(claim("c"))]).toStrictEqual([
+        undefined,
+        undefined,
+        { kind: "slot", id: "a" },
+      ]);
+      expect(slots.holdOf("root:c")).toStrictEqual({ kind: "slot", id: "a" });
+      expect(slots.holdOf("root:a")).toBeUndefined();
+    },
+  );
 
   it("is kept by who has it", () => {
     const { slots, claim } = setup(1);
@@ -92,14 +96,18 @@ describe("a place", () => {
     expect(slots.take(claim("b"))).toBeUndefined();
   });
 
-  it("in a tree is for one task at a time, whatever the limit", () => {
-    const { slots, claim } = setup(9);
-    slots.take(claim("a", "/repos/all"));
-    expect(slots.take(claim("b", "/repos/all"))).toStrictEqual({ kind: "tree", id: "a" });
-    expect(slots.take(claim("c", "/repos/all/inner"))).toStrictEqual({ kind: "tree", id: "a" });
-    expect(slots.take(claim("d", "/repos"))).toStrictEqual({ kind: "tree", id: "a" });
-    expect(slots.take(claim("e", "/repos/all-else"))).toBeUndefined();
-  });
+  it(
+    "in a tree is for one task at a time, whatever the limit",
+    { tags: ["s7.tree-exclusive", "s7.tree-waits"] },
+    () => {
+      const { slots, claim } = setup(9);
+      slots.take(claim("a", "/repos/all"));
+      expect(slots.take(claim("b", "/repos/all"))).toStrictEqual({ kind: "tree", id: "a" });
+      expect(slots.take(claim("c", "/repos/all/inner"))).toStrictEqual({ kind: "tree", id: "a" });
+      expect(slots.take(claim("d", "/repos"))).toStrictEqual({ kind: "tree", id: "a" });
+      expect(slots.take(claim("e", "/repos/all-else"))).toBeUndefined();
+    },
+  );
 });
 
 describe("two directories", () => {

@@ -23,21 +23,25 @@ function lose(start: History, role: "builder" | "qa", times: number, end: "lost"
 const endsOf = (one: History) => (currentAttempt(one.step())?.runs ?? []).map((run) => [run.role, run.launch, run.end]);
 
 describe("a run that is lost", () => {
-  it("is launched again with the next launch number and a new session", { tags: ["s4.lost-relaunched"] }, () => {
-    const lost = lose(history().start(), "builder", 1);
-    expect(lost.step()).toMatchObject({ status: "building", builder: { status: "lost" }, attempt: 1 });
-    expect(lost.last.effects).toEqual([{ type: "PlanRun", stepId: "step-01", role: "builder" }]);
-    const again = lost.and("RunPlanned");
-    expect(again.step().builder).toEqual({
-      status: "launching",
-      runId: "task-1/step-01/1/builder/2",
-      sessionKey: "agent:main:subagent:project-orchestrator:task-1:step-01:1:builder:2",
-    });
-  });
+  it(
+    "is launched again with the next launch number and a new session",
+    { tags: ["s4.lost-relaunched", "s7.run-id", "s7.roles-sessions"] },
+    () => {
+      const lost = lose(history().start(), "builder", 1);
+      expect(lost.step()).toMatchObject({ status: "building", builder: { status: "lost" }, attempt: 1 });
+      expect(lost.last.effects).toEqual([{ type: "PlanRun", stepId: "step-01", role: "builder" }]);
+      const again = lost.and("RunPlanned");
+      expect(again.step().builder).toEqual({
+        status: "launching",
+        runId: "task-1/step-01/1/builder/2",
+        sessionKey: "agent:main:subagent:project-orchestrator:task-1:step-01:1:builder:2",
+      });
+    },
+  );
 
   it(
     "blocks the step when it is one more than maxLostRuns besides the first",
-    { tags: ["s4.lost-count", "s4.choices"] },
+    { tags: ["s4.lost-count", "s4.choices", "s8.max-lost-runs"] },
     () => {
       const twice = lose(history().start(), "builder", 2);
       expect(twice.step().status).toBe("building");
@@ -59,7 +63,7 @@ describe("a run that is lost", () => {
     },
   );
 
-  it("blocks at once when maxLostRuns is 0", { tags: ["s4.lost-count"] }, () => {
+  it("blocks at once when maxLostRuns is 0", { tags: ["s4.lost-count", "s8.max-lost-runs"] }, () => {
     const blocked = history().start().launch("step-01", "builder").endRun("step-01", "builder", { maxLostRuns: 0 });
     expect(blocked.step().question?.kind).toBe("runs-lost");
   });
@@ -80,6 +84,27 @@ describe("a run that is lost", () => {
   it("counts anew in the next attempt", { tags: ["s4.lost-count"] }, () => {
     const second = lose(history().start(), "builder", 2).fail("step-01");
     expect(lose(second, "builder", 2).step()).toMatchObject({ status: "building", attempt: 2 });
+  });
+
+  it("says in the question what is known of the last one, and in each run what is known of it", () => {
+    const first = lose(history().start(), "builder", 1).launch("step-01", "builder");
+    const blocked = first.endRun("step-01", "builder", { why: "had 20 refusals", maxLostRuns: 1 });
+    expect(blocked.step().question?.text).toBe(
+      "2 runs of the builder for step step-01 ended without a report. The last one had 20 refusals.",
+    );
+    expect(currentAttempt(blocked.step())?.runs.map((run) => run.why)).toEqual([undefined, "had 20 refusals"]);
+    const single = history().start().launch("step-01", "builder");
+    expect(single.endRun("step-01", "builder", { why: "failed: no key", maxLostRuns: 0 }).step().question?.text).toBe(
+      "A run of the builder for step step-01 ended without a report. It failed: no key.",
+    );
+  });
+
+  it("keeps no reason for a run that is not lost", () => {
+    const taken = history()
+      .start()
+      .launch("step-01", "builder")
+      .endRun("step-01", "builder", { end: "gateway", why: "x" });
+    expect(currentAttempt(taken.step())?.runs[0]).not.toHaveProperty("why");
   });
 
   it("does not count when its gateway took it down", { tags: ["s4.lost-by-gateway"] }, () => {
@@ -157,7 +182,7 @@ describe("a run's end", () => {
 });
 
 describe("planning a run", () => {
-  it("is refused when a run of the step is open, so that no two live", () => {
+  it("is refused when a run of the step is open, so that no two live", { tags: ["s7.one-live-run"] }, () => {
     const planned = history().start().and("RunPlanned");
     expect(planned.decide("RunPlanned")).toMatchObject({ ok: false, code: "nothing-to-do" });
     expect(planned.decide("RunPlanned", { role: "qa" })).toMatchObject({ ok: false, code: "nothing-to-do" });
@@ -199,7 +224,7 @@ describe("planning a run", () => {
     ]);
   });
 
-  it("is confirmed once, and only for the run that is being launched", () => {
+  it("is confirmed once, and only for the run that is being launched", { tags: ["s7.launch-confirmed"] }, () => {
     const planned = history().start().and("RunPlanned");
     const runId = planned.runOf("step-01", "builder");
     const running = planned.and("RunLaunched", { runId });

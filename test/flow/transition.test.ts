@@ -262,7 +262,7 @@ describe("a builder's report", () => {
         runId: "task-1/step-01/1/builder/1",
         role: "builder",
         launch: 1,
-        startedAt: momentOf(2),
+        startedAt: momentOf(3),
         endedAt: momentOf(5),
         end: "reported",
         usage,

@@ -213,6 +213,41 @@ describe("a faulty configuration", () => {
   });
 });
 
+describe("limits of runs", () => {
+  it(
+    "are 60 and 240 minutes, two lost runs, four tasks and one step when nothing is said",
+    { tags: ["s8.idle-minutes", "s8.max-minutes", "s8.max-lost-runs", "s8.parallel-tasks", "s8.parallel-steps"] },
+    () => {
+      const limits = { idleMs: 60 * 60_000, maxMs: 240 * 60_000 };
+      expect(none).toMatchObject({ roles: { builder: limits, qa: limits } });
+      expect(none).toMatchObject({ maxLostRuns: 2, parallelTasks: 4, parallelSteps: 1 });
+    },
+  );
+
+  it("may be fractions of a minute, each role its own", { tags: ["s8.idle-minutes", "s8.max-minutes"] }, () => {
+    const { settings, problems } = readSettings({
+      roles: { builder: { idleMinutes: 0.1 }, qa: { idleMinutes: 0.25, maxMinutes: 1.5 } },
+    });
+    expect(problems).toStrictEqual([]);
+    expect(settings.roles).toStrictEqual({
+      builder: { idleMs: 6_000, maxMs: 240 * 60_000 },
+      qa: { idleMs: 15_000, maxMs: 90_000 },
+    });
+  });
+
+  it.each([
+    { roles: { qa: { maxMinutes: 0 } } },
+    { roles: { builder: { idleMinutes: "60" } } },
+    { maxLostRuns: -1 },
+    { parallelTasks: 0 },
+    { parallelSteps: 1.5 },
+  ])("are not %j, which counts as not said", (raw) => {
+    const { settings, problems } = readSettings(raw);
+    expect(problems).toHaveLength(1);
+    expect(settings).toStrictEqual(none);
+  });
+});
+
 describe("agent ids", () => {
   it("are in the host's form: trimmed, in lower case", () => {
     const { settings } = readSettings({

@@ -6,7 +6,7 @@
  */
 import { OrchestratorError } from "../../src/errors.ts";
 import { createDriver, type Driver } from "../../src/flow/driver.ts";
-import type { RunRequest } from "../../src/flow/ports.ts";
+import type { RunObservation, RunRequest } from "../../src/flow/ports.ts";
 import { placeOfSession, type RunPlace } from "../../src/flow/run-identity.ts";
 import { createSlots, type Slots } from "../../src/flow/slots.ts";
 import { createTaskReader } from "../../src/tools/task-reader.ts";
@@ -78,8 +78,12 @@ export type RunInHand = RunPlace & {
   keepBusy(): void;
   /** From now on, being asked to stop ends nothing. */
   ignoreStop(): void;
-  end(): void;
+  /** From now on the host answers at once that it is live, instead of waiting for its end. */
+  answerAtOnce(): void;
+  end(ending?: Ending): void;
 };
+
+type Ending = Omit<Extract<RunObservation, { readonly kind: "ended" }>, "kind">;
 
 export type HostRun = {
   readonly request: RunRequest;
@@ -89,8 +93,13 @@ export type HostRun = {
   played: boolean;
   busy: boolean;
   deaf: boolean;
+  hasty: boolean;
   stops: number;
+  /** How often the host was asked about it. */
+  asked: number;
   refusals: number;
+  /** How the host says that it ended. */
+  ending: Ending;
   lastEventAt: number;
   readonly ended: PromiseWithResolvers<void>;
 };
@@ -179,6 +188,8 @@ export type World = {
   hold(part: Part, meeting?: Meeting): () => void;
   /** Another writer is first at the next commits. */
   beFirst(times: number): void;
+  /** The configuration is another one from now on. */
+  configure(config: Config): void;
   askToCancelFlow(taskId: string): void;
   loseFlow(taskId: string): void;
   stop(): Promise<void>;
@@ -197,8 +208,12 @@ const never = new Promise<never>(() => undefined);
 
 export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const clock = createSettableClock();
-  const { settings, problems } = readSettings(options.config ?? {});
-  if (problems.length > 0) throw new Error(problems.join("; "));
+  const settingsOf = (config: Config) => {
+    const read = readSettings(config);
+    if (read.problems.length > 0) throw new Error(read.problems.join("; "));
+    return read.settings;
+  };
+  let settings = settingsOf(options.config ?? {});
   const kept = createMemoryStore({ renderPages: () => ({}) });
   const cast: Cast = { builder: builds, qa: judges(), ...options.cast };
   const runs: HostRun[] = [];
@@ -250,7 +265,9 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
 
     const desk: Desk = {
       store,
-      settings,
+      get settings() {
+        return settings;
+      },
       now: () => new Date(clock.now()),
       backOff: () => Promise.resolve(),
       answers: createAnswerMemory(() => clock.now()),
@@ -359,8 +376,11 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
               played: false,
               busy: false,
               deaf: false,
+              hasty: false,
               stops: 0,
+              asked: 0,
               refusals: 0,
+              ending: { by: "itself" },
               lastEventAt: clock.now(),
               ended: Promise.withResolvers<void>(),
             });
@@ -368,8 +388,10 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         observe: ({ runId }, atMostMs) =>
           out("observe", async () => {
             const run = hostRun(runId);
-            const seen = () => ({ kind: run === undefined || run.live ? ("live" as const) : ("ended" as const) });
-            if (seen().kind === "ended") return seen();
+            const seen = (): RunObservation =>
+              run === undefined || run.live ? { kind: "live" } : { kind: "ended", ...run.ending };
+            if (run !== undefined) run.asked += 1;
+            if (seen().kind === "ended" || run?.hasty === true) return seen();
             const waited = new AbortController();
             await Promise.race([clock.wait(atMostMs, waited.signal), run?.ended.promise ?? never]);
             waited.abort();
@@ -483,7 +505,11 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       write: (content) => void trees.set(request.cwd, content),
       keepBusy: () => void (run.busy = true),
       ignoreStop: () => void (run.deaf = true),
-      end: () => endRun(run),
+      answerAtOnce: () => void (run.hasty = true),
+      end: (ending = run.ending) => {
+        run.ending = ending;
+        endRun(run);
+      },
     };
     await part(inHand);
   }
@@ -645,6 +671,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       holds.push({ part, until: promise, taken: false, ...meeting });
       return resolve;
     },
+    configure: (config) => void (settings = settingsOf(config)),
     askToCancelFlow(taskId) {
       const flow = flows.get(taskId);
       if (flow !== undefined) flow.cancelRequested = true;
