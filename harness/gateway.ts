@@ -66,7 +66,7 @@ export interface Gateway {
   dispose(): Promise<void>;
 }
 
-const readyLimitMs = 120_000;
+const readyLimitMs = 240_000;
 
 /** A fresh home that is a copy of an installed one, below the system's temporary folder. */
 export async function newHome(template: string): Promise<string> {

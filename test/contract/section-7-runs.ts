@@ -2,11 +2,6 @@ import type { Rules } from "./rules.ts";
 
 /** Where, when and how long runs go: parallel work, working trees, limits, launches, losses. */
 export const runs = {
-  "s7.runs-by-code": "Once a task is started, code launches each of its runs; no model turn lies between two of them.",
-  "s7.roles-default":
-    "With nothing configured builder and QA are subagent sessions of the agent that started the task.",
-  "s7.roles-sessions": "No session plays two runs: builder and QA of a step never share one.",
-  "s7.driver-resumed": "Driving begins when the gateway has started and goes on by itself at each start.",
   "s7.driver-woken": "A commit of any evaluation of the plugin in the process wakes the driver.",
   "s7.intent-first": "A run is committed with its id and its session before the host is asked to launch it.",
   "s7.launch-confirmed": "A launch that the host took is confirmed by a second commit.",

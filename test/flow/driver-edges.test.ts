@@ -147,6 +147,36 @@ describe("a live run", () => {
     expect(world.runs[0]?.asked).toBeLessThan(40);
   });
 
+  it.each(["cleanUp", "identify", "usage"] as const)(
+    "that has ended is settled first: while the %s of it takes its time, neither checks nor QA start",
+    { tags: ["s4.run-settled-first", "s4.report-then-end"] },
+    async (part) => {
+      for (const checks of [[], [{ name: "tests", command: ["npm"] }]]) {
+        const world = await createWorld({
+          config: { ...plain, checks: { allow: ["npm"] } },
+          cast: { builder: staysBusy },
+        });
+        const taskId = await world.started({ steps: [aStepOf({ checks })] });
+        await world.rest();
+        // The wait from before the report and the one after it may both see the end.
+        const releases = [world.hold(part), world.hold(part)];
+        await world.letPlay(world.live(), builds);
+        await world.pass(minute);
+        expect(await world.step(taskId)).toMatchObject({
+          status: checks.length === 0 ? "reviewing" : "checking",
+          attempts: [{ runs: [{ role: "builder", endedAt: null }] }],
+        });
+        expect((await world.step(taskId)).attempts[0]).not.toHaveProperty("checks");
+        for (const release of releases) release();
+        await becomes(world, taskId, "done");
+        expect((await world.step(taskId)).attempts[0]).toMatchObject({
+          runs: [{ end: "reported" }, { role: "qa" }],
+          tree: { built: "tree of step-01 as attempt 1 left it" },
+        });
+      }
+    },
+  );
+
   it("that the host does not stop holds things up no longer than it may", async () => {
     const world = await createWorld({
       config: plain,
@@ -205,7 +235,7 @@ describe("a launch", () => {
 
   it(
     "follows the last one with no turn of the orchestrator in between, in a session of its own",
-    { tags: ["s7.runs-by-code", "s7.roles-sessions"] },
+    { tags: ["s7.code-launches-runs", "s7.roles-different-sessions"] },
     async () => {
       const world = await createWorld();
       const taskId = await world.started({ steps: [aStepOf(), aStepOf()] });

@@ -7,7 +7,15 @@ import { currentAttempt, findCycle, holdsTree, mayLaunch, openRuns } from "../..
 import { recover } from "../../src/flow/recover.ts";
 import { placeOfSession, runIdOf, sessionKeyOf } from "../../src/flow/run-identity.ts";
 import { changedDocuments, transition } from "../../src/flow/transition.ts";
-import { Step, Task, formatDocument, parseStep, parseTask, type TaskState } from "../../src/schema/documents.ts";
+import {
+  Step,
+  Task,
+  formatDocument,
+  parseStep,
+  parseTask,
+  type Attempt,
+  type TaskState,
+} from "../../src/schema/documents.ts";
 import { Effect } from "../../src/schema/effects.ts";
 import { TaskEvent } from "../../src/schema/events.ts";
 import { anEvent } from "../support/histories.ts";
@@ -339,6 +347,284 @@ describe("after any sequence of events", () => {
       { numRuns: 200 },
     );
   });
+});
+
+describe("the tables of statuses after any sequence of events", () => {
+  const isAsked = (step: Step | undefined) => step?.question ?? null;
+  const decisionsOf = (step: Step) => [
+    ...(step.decisions ?? []),
+    ...step.attempts.flatMap((attempt) => attempt.decisions ?? []),
+  ];
+  const failuresOf = (attempt: Attempt | undefined) => [
+    ...(attempt?.checks ?? []).filter((check) => check.exitCode !== 0).map((check) => check.name),
+    ...(attempt?.qa?.criteria ?? []).filter((one) => !one.pass).map((one) => one.id),
+  ];
+  const finished: readonly string[] = ["passed", "skipped"];
+
+  it(
+    "the task's status is the first of its seven that holds",
+    { tags: ["s4.task-status", "s4.task-done", "s4.task-blocked"] },
+    () => {
+      always(({ after: { task, steps } }) => {
+        const by = new Map(steps.map((step) => [step.id, step.status]));
+        const canGoOn = steps.some(
+          (step) =>
+            ["building", "checking", "reviewing"].includes(step.status) ||
+            (step.status === "queued" && step.dependsOn.every((id) => finished.includes(by.get(id) ?? ""))),
+        );
+        const first =
+          task.cancelledAt !== null
+            ? ["cancelled"]
+            : steps.every((step) => finished.includes(step.status))
+              ? ["done"]
+              : task.startedAt === null
+                ? ["draft"]
+                : task.pausedAt !== null
+                  ? ["paused"]
+                  : task.question !== null
+                    ? ["waiting"]
+                    : // Whether other tasks are done is not in the task; the tests of waiting tasks look at it.
+                      [...(task.dependsOn.length > 0 ? ["waiting"] : []), canGoOn ? "running" : "blocked"];
+        expect(first).toContain(task.status);
+      });
+    },
+  );
+
+  it("steps are cancelled with their task and never without it", { tags: ["s4.step-cancelled-with-task"] }, () => {
+    always(({ after: { task, steps } }) => {
+      const open = steps.filter((step) => !finished.includes(step.status)).map((step) => step.status);
+      if (task.status === "cancelled") expect(new Set(open)).toEqual(new Set(open.length === 0 ? [] : ["cancelled"]));
+      else expect(open).not.toContain("cancelled");
+    });
+  });
+
+  it("an event about one step leaves the others as they are, but for the review", () => {
+    always(({ before, event, after }) => {
+      if (!("stepId" in event) && event.type !== "StepAdded") return;
+      const own = "stepId" in event ? [event.stepId] : ["acceptance"];
+      for (const step of after.steps) {
+        const old = stepIn(before, step.id);
+        if (old !== undefined && !own.includes(step.id)) expect(step).toBe(old);
+      }
+    });
+  });
+
+  it(
+    "each answered question is cleared, and its answer stays beside its words",
+    { tags: ["s4.answer-clears", "s4.answer-kept"] },
+    () => {
+      always(({ before, event, after }) => {
+        for (const step of after.steps) {
+          const asked = isAsked(stepIn(before, step.id));
+          if (asked === null || step.question?.id === asked.id) continue;
+          expect(step.question).toBeNull();
+          expect(decisionsOf(step).at(-1)).toMatchObject({ at: event.at, question: asked.kind, asked: asked.text });
+        }
+        const asked = before?.task.question ?? null;
+        if (asked === null || after.task.question !== null || event.type === "QaReported") return;
+        expect(after.task.decisions?.at(-1)).toMatchObject({ at: event.at, question: asked.kind, asked: asked.text });
+      });
+    },
+  );
+
+  it(
+    "what a question offers is accepted from a person, and nothing else than the tables say",
+    { tags: ["s4.choices", "s4.acceptance-choices"] },
+    () => {
+      const carryOut: Readonly<Record<string, (stepId: string) => TaskEvent>> = {
+        "retry with a note": (stepId) => anEvent("StepDecided", { stepId, status: "queued" }),
+        "judge again with a note": (stepId) => anEvent("StepDecided", { stepId, status: "queued" }),
+        "accept with a reason": (stepId) => anEvent("StepDecided", { stepId, status: "passed" }),
+        skip: (stepId) => anEvent("StepDecided", { stepId, status: "skipped" }),
+        "add a step": () => anEvent("StepAdded"),
+        "go on without it": () => anEvent("TaskResumed"),
+        "cancel the task": () => anEvent("TaskCancelled"),
+      };
+      always(({ before, after }) => {
+        const asking = [
+          ...after.steps.filter((step) => step.question?.id !== stepIn(before, step.id)?.question?.id),
+          ...(after.task.question?.id === before?.task.question?.id ? [] : [after.task]),
+        ];
+        for (const { id, question } of asking) {
+          for (const choice of question?.choices ?? []) {
+            const decision = transition(after, carryOut[choice]?.(id) ?? anEvent("FlowLinked", { flowId: "none" }));
+            expect(decision, choice).toMatchObject({ ok: true });
+            if (!decision.ok) continue;
+            const now = stepIn(decision.next, id);
+            expect((now ?? decision.next.task).question).toBeNull();
+          }
+          if (question === null || id === after.task.id) continue;
+          const accepted = transition(after, anEvent("StepDecided", { stepId: id, status: "passed" }));
+          expect(accepted.ok).toBe(question.choices.includes("accept with a reason"));
+        }
+      });
+    },
+  );
+
+  it("a failed check ends its attempt without QA", { tags: ["s4.failed-check"] }, () => {
+    always(({ after }) => {
+      for (const attempt of after.steps.flatMap((step) => step.attempts)) {
+        if ((attempt.checks ?? []).every((check) => check.exitCode === 0)) continue;
+        expect(attempt).not.toHaveProperty("qa");
+        expect(attempt.runs.map((run) => run.role)).not.toContain("qa");
+      }
+    });
+  });
+
+  it(
+    "QA runs only when the builder reported done and each check of the step passed",
+    { tags: ["s4.checks-then-qa", "s4.all-checks"] },
+    () => {
+      always(({ after }) => {
+        for (const step of after.steps)
+          for (const attempt of step.attempts) {
+            if (step.kind !== "work" || attempt.runs.every((run) => run.role !== "qa")) continue;
+            expect(attempt.builder?.outcome).toBe("done");
+            expect((attempt.checks ?? []).map((check) => [check.name, check.exitCode])).toEqual(
+              step.checks.map((check) => [check.name, 0]),
+            );
+          }
+      });
+    },
+  );
+
+  it(
+    "a step is sent back only while it has attempts left and made some progress",
+    { tags: ["s4.no-progress", "s4.attempts-used"] },
+    () => {
+      always(({ before, event, after }) => {
+        if (event.type !== "QaReported" && event.type !== "ChecksFinished") return;
+        const [old, step] = [stepIn(before, event.stepId), stepIn(after, event.stepId)];
+        if (old === undefined || step === undefined || step === old || step.kind !== "work") return;
+        const [earlier, last] = [step.attempts.at(-2), step.attempts.at(-1)];
+        const failed = failuresOf(last);
+        if (failed.length === 0) return;
+        const isSame =
+          earlier !== undefined &&
+          last !== undefined &&
+          last.tree.built !== null &&
+          // What QA's commands left behind is no work of the builder after it.
+          [earlier.tree.built, earlier.tree.judged].includes(last.tree.built) &&
+          JSON.stringify(failuresOf(earlier).toSorted()) === JSON.stringify(failed.toSorted());
+        const kind = step.attempt >= step.maxAttempts ? "attempts-used" : isSame ? "no-progress" : undefined;
+        expect([step.status, step.question?.kind]).toEqual(
+          kind === undefined ? ["queued", undefined] : ["blocked", kind],
+        );
+      });
+    },
+  );
+
+  it(
+    "each launch of a role in an attempt but the last was lost, and the last of too many asks",
+    { tags: ["s4.lost-count", "s4.lost-relaunched"] },
+    () => {
+      always(({ after }) => {
+        for (const attempt of after.steps.flatMap((step) => step.attempts))
+          for (const role of ["builder", "qa"]) {
+            const runs = attempt.runs.filter((run) => run.role === role);
+            expect(runs.map((run) => run.launch)).toEqual(runs.map((_run, at) => at + 1));
+            for (const run of runs.slice(0, -1)) expect(["lost", "gateway"]).toContain(run.end);
+            // The walks allow one lost launch beside the first; a wild event says two.
+            expect(runs.filter((run) => run.end === "lost").length).toBeLessThanOrEqual(3);
+          }
+      });
+    },
+  );
+
+  it(
+    "what changed after the build is named exactly when the tree at the end of QA is another",
+    { tags: ["s4.tree-at-verdict"] },
+    () => {
+      always(({ after }) => {
+        for (const { tree } of after.steps.flatMap((step) => step.attempts)) {
+          const given = tree.built ?? tree.before;
+          const differs = tree.judged !== null && given !== null && tree.judged !== given;
+          expect(Object.hasOwn(tree, "changedAfterBuild")).toBe(differs);
+        }
+      });
+    },
+  );
+
+  it(
+    "a run has at most three late reports, and none while it may still report",
+    { tags: ["s4.late-archived", "s4.current-not-archived"] },
+    () => {
+      always(({ event, decision, before, after }) => {
+        for (const late of after.steps.flatMap((step) => step.attempts.map((attempt) => attempt.late)))
+          for (const same of Map.groupBy(late, (one) => one.runId).values()) expect(same.length).toBeLessThanOrEqual(3);
+        if (event.type !== "LateReportArchived" || !decision.ok) return;
+        const step = stepIn(before, event.stepId);
+        const waiting = [step?.builder, step?.qa].filter((seat) =>
+          ["launching", "running"].includes(seat?.status ?? ""),
+        );
+        expect(waiting.map((seat) => seat?.runId)).not.toContain(event.runId);
+      });
+    },
+  );
+
+  it("every reason of a retry reaches the attempt that follows", { tags: ["s4.retry-note"] }, () => {
+    always((_stride, walk) => {
+      const last = walk.at(-1)?.after;
+      for (const step of last?.steps ?? []) {
+        const retries = walk.filter(
+          ({ event, decision }) =>
+            decision.ok && event.type === "StepDecided" && event.stepId === step.id && event.status === "queued",
+        );
+        const paragraphs = [...step.attempts.map((attempt) => attempt.note), step.note]
+          .filter((note) => note !== undefined)
+          .flatMap((note) => note.split("\n\n"));
+        const isOpen = !["passed", "skipped", "cancelled"].includes(step.status);
+        if (isOpen) expect(paragraphs).toHaveLength(retries.length);
+        else expect(paragraphs.length).toBeLessThanOrEqual(retries.length);
+      }
+    }, 60);
+  });
+
+  it(
+    "an allowance changes by decisions only, and is a new one after an answer",
+    { tags: ["s4.retry-allowance", "s4.builder-asks-free"] },
+    () => {
+      always(({ before, event, decision, after }) => {
+        for (const step of event.type === "StepDecided" || event.type === "StepAdded" ? [] : after.steps)
+          expect(step.maxAttempts).toBe(stepIn(before, step.id)?.maxAttempts ?? step.maxAttempts);
+        if (event.type !== "StepDecided" || !decision.ok || event.status !== "queued") return;
+        const [old, step] = [stepIn(before, event.stepId), stepIn(after, event.stepId)];
+        if (old?.status === "blocked") expect(step?.maxAttempts).toBe(old.attempt + event.maxAttempts);
+      });
+    },
+  );
+
+  it(
+    "only what was built or judged is accepted by a person",
+    { tags: ["s4.step-from-blocked", "s4.acceptance-judged-first"] },
+    () => {
+      always(({ before, event, decision }) => {
+        if (event.type !== "StepDecided" || !decision.ok || event.status !== "passed") return;
+        const step = stepIn(before, event.stepId);
+        expect(step?.status).toBe("blocked");
+        if (step?.kind === "work") expect(step.attempts.map((one) => one.builder?.outcome)).toContain("done");
+        else {
+          expect(step?.attempts.filter((one) => one.qa !== undefined)).not.toEqual([]);
+          const others = before?.steps.filter((one) => one.kind === "work").map((one) => finished.includes(one.status));
+          expect(others).not.toContain(false);
+        }
+      });
+    },
+  );
+
+  it(
+    "a review stays last and depends on every other step",
+    { tags: ["s4.acceptance-whole", "s4.create-step-last"] },
+    () => {
+      always(({ after }) => {
+        const review = after.steps.find((step) => step.kind === "review");
+        if (review === undefined) return;
+        expect(after.steps.at(-1)).toBe(review);
+        expect(review.dependsOn).toEqual(after.steps.slice(0, -1).map((step) => step.id));
+        expect(review.attempts.flatMap((attempt) => attempt.runs.map((run) => run.role))).not.toContain("builder");
+      });
+    },
+  );
 });
 
 /**

@@ -97,6 +97,25 @@ describe("what is due", () => {
   });
 });
 
+describe("a run of a role that we do not know", () => {
+  it("is read and kept, and nothing is done to it or beside it", { tags: ["s4.kinds-open"] }, () => {
+    const one = side(1).launch("step-01", "builder");
+    const steps = one.state.steps.map((step) => ({
+      ...step,
+      kind: "vote",
+      attempts: step.attempts.map((attempt) => ({
+        ...attempt,
+        runs: attempt.runs.map((run) => ({ ...run, role: "referee", runId: "task-1/step-01/1/referee/1" })),
+      })),
+    }));
+    expect(steps.map((step) => parseStep(formatDocument(step)))).toStrictEqual(steps);
+    const strange: TaskState = { ...one.state, steps };
+    expect(recover(strange, { parallelSteps: 2 })).toEqual([]);
+    for (const role of ["builder", "qa"] as const)
+      expect(transition(strange, anEvent("RunPlanned", { role }))).toMatchObject({ code: "nothing-to-do" });
+  });
+});
+
 describe("a task is at rest", () => {
   it.each<[string, boolean, History]>([
     ["as a draft", true, history()],

@@ -25,7 +25,7 @@ const endsOf = (one: History) => (currentAttempt(one.step())?.runs ?? []).map((r
 describe("a run that is lost", () => {
   it(
     "is launched again with the next launch number and a new session",
-    { tags: ["s4.lost-relaunched", "s7.run-id", "s7.roles-sessions"] },
+    { tags: ["s4.lost-relaunched", "s7.run-id", "s7.roles-different-sessions"] },
     () => {
       const lost = lose(history().start(), "builder", 1);
       expect(lost.step()).toMatchObject({ status: "building", builder: { status: "lost" }, attempt: 1 });

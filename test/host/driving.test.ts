@@ -39,7 +39,7 @@ async function setup() {
 }
 
 describe("a root", () => {
-  it("is driven from the moment the gateway runs, and not after the end", { tags: ["s7.driver-resumed"] }, async () => {
+  it("is driven from the moment the gateway runs, and not after the end", { tags: ["s7.driver-resumes"] }, async () => {
     const { driving, isDriven } = await setup();
     expect(await isDriven()).toBe(false);
     driving.begin();
