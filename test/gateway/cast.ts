@@ -10,11 +10,14 @@ export type Act = (scene: Scene) => Answer | Promise<Answer>;
 export type Scene = { readonly turn: Turn; readonly place: RunPlace; readonly repo: string };
 export type Players = { readonly builder?: Act; readonly qa?: Act };
 
+/** What the orchestrator does in a wake-up turn instead of telling the person; undefined for telling. */
+export type WakeAct = (turn: Turn) => Answer | undefined | Promise<Answer | undefined>;
+
 export type Cast = {
   /** Gives the runs of tasks whose title holds the word their players. */
   play(word: string, players: Players): void;
   /** What the orchestrator does in wake-up turns of a chat, beside telling the person. */
-  onWake(sessionKey: string, act: ((turn: Turn) => Answer | undefined) | undefined): void;
+  onWake(sessionKey: string, act: WakeAct | undefined): void;
   /** What a subagent does that others started, with the word in its first message. */
   playStranger(word: string, act: (turn: Turn) => Answer): void;
   script(turn: Turn): Promise<Answer>;
@@ -22,7 +25,7 @@ export type Cast = {
 
 export function createCast(): Cast {
   const players = new Map<string, Players>();
-  const wakes = new Map<string, (turn: Turn) => Answer | undefined>();
+  const wakes = new Map<string, WakeAct>();
   const strangers = new Map<string, (turn: Turn) => Answer>();
   return {
     play: (word, given) => void players.set(word, { ...players.get(word), ...given }),
@@ -49,9 +52,9 @@ function repoIn(brief: string): string {
 }
 
 /** A person's line `tool {json}` is carried out; `<name>` in it is replaced by what an earlier result called so. */
-function orchestrate(turn: Turn, onWake: ((turn: Turn) => Answer | undefined) | undefined): Answer {
+async function orchestrate(turn: Turn, onWake: WakeAct | undefined): Promise<Answer> {
   if (turn.user.includes("Project orchestrator reports"))
-    return onWake?.(turn) ?? { text: `Told: ${linesAfter(turn.user)}` };
+    return (await onWake?.(turn)) ?? { text: `Told: ${linesAfter(turn.user)}` };
   const wanted = [...turn.user.matchAll(/^(\w+) (\{.*\})$/gm)].map(([, name = "", json = "{}"]) => ({ name, json }));
   if (turn.results.length >= wanted.length)
     return { text: turn.results.map((one) => one.text ?? "").join("\n") || "Nothing to do." };

@@ -68,6 +68,8 @@ export type Play = {
 };
 
 export const wakeLimitMs = 150_000;
+/** A machine that does other things besides may need several times what it needs alone. */
+const progressLimitMs = 180_000;
 
 /** A person's line that asks the orchestrator to call a tool. */
 export const call = (name: string, args: object): string => `${name} ${JSON.stringify(args)}`;
@@ -190,14 +192,14 @@ function playAt(
       const session = sessionKeyOf("", { taskId, stepId, attempt, role, launch }).replace("agent:", "");
       return model.turns.all().flatMap(({ turn }) => (turn.sessionKey?.endsWith(session) === true ? [turn] : []));
     },
-    async untilTask(status, limitMs = 60_000) {
+    async untilTask(status, limitMs = progressLimitMs) {
       return until(
         `task ${taskId} to be ${status}`,
         async () => ((await task()).status === status ? task() : undefined),
         { limitMs, explain },
       );
     },
-    async untilStep(id, status, limitMs = 60_000) {
+    async untilStep(id, status, limitMs = progressLimitMs) {
       return until(
         `step ${id} of ${taskId} to be ${status}`,
         async () => ((await step(id)).status === status ? step(id) : undefined),

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Turn } from "../../../harness/model.ts";
 import type { Stage } from "../stage.ts";
 
-const orchestratorTools = [
+export const orchestratorTools = [
   "create_project",
   "create_step",
   "create_task",
@@ -12,10 +12,10 @@ const orchestratorTools = [
   "set_task_status",
   "start_task",
 ];
-const ours = [...orchestratorTools, "record_builder_result", "record_qa_result"];
+export const ours = [...orchestratorTools, "record_builder_result", "record_qa_result"];
 const mostTokens = 3_000;
 
-const oursIn = (turn: Turn | undefined) => (turn?.tools ?? []).filter((name) => ours.includes(name)).toSorted();
+export const oursIn = (turn: Turn | undefined) => (turn?.tools ?? []).filter((name) => ours.includes(name)).toSorted();
 /** A tool as the model is sent it. */
 const asSent = (turn: Turn, name: string) =>
   JSON.stringify({
