@@ -58,6 +58,17 @@ async function setup(config: Config = {}) {
       if (status === "passed") await bench.done("set_step_status", { taskId, stepId, status, reason: "Good." });
       changed();
     },
+    /** The first step is accepted, everything else is skipped: the task is done. */
+    finishes: async () => {
+      for (const { id: stepId, index, status: now } of (await bench.state(taskId)).steps) {
+        if (now === "passed") continue;
+        if (index === 1) await bench.built(taskId, stepId);
+        if (index === 1) await bench.done("set_step_status", { taskId, stepId, status: "blocked", reason: "Wait." });
+        const status = index === 1 ? "passed" : "skipped";
+        await bench.done("set_step_status", { taskId, stepId, status, reason: "Good." });
+      }
+      changed();
+    },
     /** The gateway dies and another one looks at the task. */
     restarts: () => {
       gateway.die();
@@ -229,13 +240,17 @@ describe("a chat that is to hear of a task", () => {
   );
 
   it("hears questions and nothing else when notify is off", { tags: ["s7.notify-off"] }, async () => {
-    const { happens, begins, untilWoken } = await setup({ notify: "off" });
+    const { wakes, happens, finishes, begins, untilWoken, untilTold } = await setup({ notify: "off" });
     await happens("passes");
     await happens();
     await untilWoken(1);
     const text = begins("turn") ?? "";
     expect(countIn(text)).toBe(1);
     expect(text).toContain("The owner has to decide");
+    await finishes();
+    await untilTold();
+    expect(begins("later")).toBeUndefined();
+    expect(wakes).toHaveLength(1);
   });
 
   it("is not asked what was answered before a turn had told it", { tags: ["s7.told-question"] }, async () => {
@@ -254,17 +269,11 @@ describe("a chat that is to hear of a task", () => {
     "hears of the end of a task but not of its steps when notify is tasks",
     { tags: ["s7.notify-tasks"] },
     async () => {
-      const { bench, taskId, changed, happens, begins, untilWoken } = await setup({ notify: "tasks" });
+      const { taskId, happens, finishes, begins, untilWoken } = await setup({ notify: "tasks" });
       await happens();
       await untilWoken(1);
       expect(begins("asked")).toContain("The owner has to decide");
-      for (const { id: stepId, index } of (await bench.state(taskId)).steps) {
-        if (index === 1) await bench.built(taskId, stepId);
-        if (index === 1) await bench.done("set_step_status", { taskId, stepId, status: "blocked", reason: "Wait." });
-        const status = index === 1 ? "passed" : "skipped";
-        await bench.done("set_step_status", { taskId, stepId, status, reason: "Good." });
-      }
-      changed();
+      await finishes();
       await vi.waitFor(() => expect(begins("turn")).toContain(`Task ${taskId} is done`), soon);
       const text = begins("again");
       expect(countIn(text)).toBe(1);
