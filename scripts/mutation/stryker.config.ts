@@ -14,6 +14,7 @@ const options: PartialStrykerOptions = {
   concurrency: 2,
   // A mutant that only waits is no sign of a test that notices: on a busy machine everything takes its time.
   timeoutMS: 15_000,
+  dryRunTimeoutMinutes: 30,
   thresholds: { high: 95, low: 90, break: 90 },
   reporters: ["clear-text", "json"],
   jsonReporter: { fileName: ".stryker/mutation.json" },

@@ -30,6 +30,6 @@ export default defineConfig({
     // Everything in one worker, so that a mutant costs one start; stryker takes a new worker for each.
     isolate: false,
     sequence: { sequencer: QuickFirst },
-    testTimeout: 30_000,
+    testTimeout: 300_000,
   },
 });
