@@ -8,8 +8,8 @@ export function slugOf(name: string, fallback: "project" | "task"): string {
     .replace(/\p{M}/gu, "")
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, "-")
-    .replace(/^-+/, "")
+    .replace(/^-/, "")
     .slice(0, 60)
-    .replace(/-+$/, "");
+    .replace(/-$/, "");
   return slug === "" ? `${fallback}-${hash(name).slice(0, 8)}` : slug;
 }

@@ -1,0 +1,56 @@
+/** Whose chat a task is: who owns its flow record, and who is told. */
+import { describe, expect, it } from "vitest";
+import { readChats, rememberOwner, rememberStarter } from "../../src/tools/chat-of-task.ts";
+import { createMemoryStore } from "../../src/store/memory-store.ts";
+import { owner, wakeUp } from "../support/callers.ts";
+
+const stream = { projectId: "shop", taskId: "login" };
+const chat = (sessionKey: string, agentId = "main") => ({ sessionKey, agentId });
+const setup = () => createMemoryStore({ renderPages: () => ({}) });
+
+describe("the chat of a task", () => {
+  it("is the creator's until another one starts the task, who never owns its flow record", async () => {
+    const store = setup();
+    await rememberOwner(store, stream, owner({ sessionKey: "first" }));
+    expect(await readChats(store, stream)).toStrictEqual({ flowOwner: chat("first"), told: chat("first") });
+    await rememberStarter(store, stream, owner({ sessionKey: "second", agentId: "other" }));
+    expect(await readChats(store, stream)).toStrictEqual({ flowOwner: chat("first"), told: chat("second", "other") });
+  });
+
+  it("is the starter's in both when the creator's is not known", async () => {
+    const store = setup();
+    expect(await readChats(store, stream)).toBeUndefined();
+    await rememberStarter(store, stream, owner({ sessionKey: "second" }));
+    expect(await readChats(store, stream)).toStrictEqual({ flowOwner: chat("second"), told: chat("second") });
+  });
+
+  it("is not changed by a turn that nobody's message began, unless it is an operator's call", async () => {
+    const store = setup();
+    await rememberOwner(store, stream, owner({ sessionKey: "first" }));
+    await rememberStarter(store, stream, wakeUp({ sessionKey: "second" }));
+    expect((await readChats(store, stream))?.told).toStrictEqual(chat("first"));
+    await rememberStarter(store, stream, wakeUp({ sessionKey: "third", senderIsOwner: undefined }));
+    expect((await readChats(store, stream))?.told).toStrictEqual(chat("first"));
+    await rememberStarter(store, stream, wakeUp({ sessionKey: "fourth", senderIsOwner: true }));
+    expect((await readChats(store, stream))?.told).toStrictEqual(chat("fourth"));
+    await rememberStarter(store, stream, owner({ sessionKey: "fifth", senderIsOwner: false }));
+    expect((await readChats(store, stream))?.told).toStrictEqual(chat("fifth"));
+  });
+
+  it.each([
+    ["no object", "chats"],
+    ["null", null],
+    ["without an owner", { told: chat("a") }],
+    ["without who is told", { flowOwner: chat("a") }],
+    ["with an owner that is no chat", { flowOwner: "a", told: chat("a") }],
+    ["with an owner that is null", { flowOwner: null, told: chat("a") }],
+    ["with a chat without agent", { flowOwner: chat("a"), told: { sessionKey: "a" } }],
+    ["with a chat without session", { flowOwner: chat("a"), told: { agentId: "a" } }],
+    ["with a session that is no text", { flowOwner: chat("a"), told: { sessionKey: 1, agentId: "a" } }],
+    ["with an agent that is no text", { flowOwner: { sessionKey: "a", agentId: 1 }, told: chat("a") }],
+  ])("is not known when what is kept is %s", async (_words, kept) => {
+    const store = setup();
+    await store.writeSidecar(stream, "chats", kept);
+    expect(await readChats(store, stream)).toBeUndefined();
+  });
+});
