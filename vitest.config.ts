@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 import { rules } from "./test/contract/rules.ts";
 
-/** Two projects: `unit` is quick and needs nothing; `gateway` packs the plugin and starts real gateways, one file at a time. */
+/** Two projects: `unit` is quick and needs nothing; `gateway` packs the plugin and starts real gateways, one per file. */
 export default defineConfig({
   test: {
     // A rule of the contract is a tag of the tests that hold it; scripts/contract.ts reads them.
@@ -20,7 +20,8 @@ export default defineConfig({
           name: "gateway",
           include: ["test/gateway/**/*.test.ts"],
           globalSetup: ["test/gateway/global-setup.ts"],
-          fileParallelism: false,
+          // A gateway mostly waits; more than two starting at once is too much for two cores.
+          maxWorkers: 2,
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },

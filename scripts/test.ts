@@ -1,5 +1,5 @@
 /**
- * The whole gate, in order: types, lint, format, build, package, then every test. Runs everything also when something
+ * The whole gate, in order: types, lint, format, build, contract, package, then every test. Runs everything also when something
  * fails, says at the end what failed, and prints the true counts as its last line. `--unit` leaves the gateway out.
  */
 import { spawnSync } from "node:child_process";
@@ -20,6 +20,7 @@ const checks: readonly { readonly name: string; readonly command: readonly [stri
   },
   { name: "format", command: [program("oxfmt"), "--check"] },
   { name: "build", command: [process.execPath, "scripts/build.ts"] },
+  { name: "contract", command: [process.execPath, "scripts/contract.ts", "--check"] },
   { name: "package", command: [program("publint"), "--strict"] },
 ];
 
