@@ -31,14 +31,12 @@ export const bounds = {
 
 /** Length of a text as it is stored. Pure. */
 export function byteLength(text: string): number {
-  return Buffer.byteLength(text, "utf8");
+  return Buffer.byteLength(text);
 }
 
 /** The text, cut where it is longer than so many bytes; never within a character. Pure. */
 export function firstBytes(text: string, bytes: number): string {
   if (byteLength(text) <= bytes) return text;
-  return Buffer.from(text, "utf8")
-    .subarray(0, bytes)
-    .toString("utf8")
-    .replace(/\uFFFD+$/, "");
+  // Of a character that is cut, a replacement character is left.
+  return Buffer.from(text).subarray(0, bytes).toString().replace(/\uFFFD$/, "");
 }
