@@ -38,5 +38,8 @@ export function byteLength(text: string): number {
 export function firstBytes(text: string, bytes: number): string {
   if (byteLength(text) <= bytes) return text;
   // Of a character that is cut, a replacement character is left.
-  return Buffer.from(text).subarray(0, bytes).toString().replace(/\uFFFD$/, "");
+  return Buffer.from(text)
+    .subarray(0, bytes)
+    .toString()
+    .replace(/\uFFFD$/, "");
 }

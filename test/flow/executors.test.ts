@@ -1,0 +1,565 @@
+/** How each effect is carried out, one at a time: what is recorded, what the host is asked for, what the log says. */
+import { describe, expect, it } from "vitest";
+import { OrchestratorError } from "../../src/errors.ts";
+import { createExecutors, obeyFlowCancel, type ExecutorPorts, type Situation } from "../../src/flow/executors.ts";
+import type { RunObservation } from "../../src/flow/ports.ts";
+import { readSettings, type Config } from "../../src/schema/config.ts";
+import type { TaskState } from "../../src/schema/documents.ts";
+import type { TaskEvent } from "../../src/schema/events.ts";
+import { hostRefuses } from "../support/world.ts";
+import { aCheck, aCheckResult, aWantedStep, history, momentOf } from "../support/histories.ts";
+
+type Options = {
+  readonly state?: TaskState;
+  readonly config?: Config;
+  /** What the recorder refuses, by event type. */
+  readonly refuses?: Readonly<
+    Record<string, { readonly code: "nothing-to-do" | "task-ended" | "busy" | "not-started" }>
+  >;
+  readonly launchedBy?: "us" | "another" | "gone" | "nobody";
+  /** What the host says of the run, call by call; live after that. */
+  readonly seen?: readonly (RunObservation | "refuses" | "fails")[];
+  readonly signs?: { readonly lastEventAt: number; readonly refusals: number };
+  readonly trees?: readonly (string | null)[];
+  readonly files?: readonly string[] | null;
+  readonly statuses?: Readonly<Record<string, string>>;
+  readonly launch?: () => Promise<void>;
+  readonly held?: boolean;
+  readonly cancelAsked?: boolean;
+  readonly launchesBefore?: number;
+  /** The signal is aborted when this is done for the first time. */
+  readonly abortAt?: string;
+};
+
+const stream = { projectId: "project-1", taskId: "task-1" };
+const us = { host: "here", pid: 1, startedAt: momentOf(0), bootId: "us" };
+const start = Date.parse(momentOf(0));
+const second = 1000;
+const minute = 60 * second;
+
+function setup(options: Options = {}) {
+  const state = options.state ?? history().start().state;
+  const abort = new AbortController();
+  const recorded: TaskEvent[] = [];
+  const did: string[] = [];
+  const logged: string[] = [];
+  const seen = [...(options.seen ?? [])];
+  const trees = [...(options.trees ?? ["tree-9"])];
+  let time = start;
+  const doing = <T>(what: string, answer: T): Promise<T> => {
+    did.push(what);
+    if (options.abortAt !== undefined && what.startsWith(options.abortAt)) abort.abort();
+    return Promise.resolve(answer);
+  };
+  const launchers = { us, another: { ...us, bootId: "another" }, gone: { ...us, bootId: "gone" }, nobody: undefined };
+  const ports: ExecutorPorts = {
+    settings: () => readSettings(options.config ?? {}).settings,
+    clock: {
+      now: () => time,
+      wait: (ms) => {
+        time += ms;
+        return Promise.resolve();
+      },
+    },
+    log: {
+      info: () => undefined,
+      warn: (words) => void logged.push(`warn: ${words}`),
+      error: (words) => void logged.push(`error: ${words}`),
+    },
+    recorder: {
+      record: (_stream, event) => {
+        const refused = options.refuses?.[event.type];
+        if (refused !== undefined)
+          return Promise.resolve({ ok: false as const, code: refused.code, reason: "not now", accepts: [] });
+        recorded.push(event);
+        return Promise.resolve({ ok: true as const, state, effects: [] });
+      },
+    },
+    reader: {
+      unfinished: () => Promise.resolve([]),
+      read: () => Promise.resolve({ state, repo: "/repo", seq: 1, sum: "sum" }),
+      statusOf: (projectId, taskId) => doing(`status ${projectId}`, options.statuses?.[taskId]),
+      waitingFor: () => Promise.resolve([]),
+      launchesBefore: () => Promise.resolve(options.launchesBefore ?? 0),
+      launcherOf: () => Promise.resolve(launchers[options.launchedBy ?? "us"]),
+    },
+    runner: {
+      agentFor: (role) => doing(`agent for ${role}`, `the-${role}`),
+      launch: (request) =>
+        doing(`launch ${JSON.stringify(request)}`, undefined).then(options.launch ?? (() => undefined)),
+      observe: async ({ runId }, atMostMs) => {
+        await doing(`observe ${runId} for ${atMostMs}`, undefined);
+        const next = seen.shift() ?? { kind: "live" };
+        if (next === "refuses") throw hostRefuses();
+        if (next === "fails") throw new Error("no such host");
+        return next;
+      },
+      stop: ({ runId }) => doing(`stop ${runId}`, undefined),
+      cleanUp: ({ runId }) => doing(`clean up ${runId}`, undefined),
+      usage: (sessionKey) => doing(`usage ${sessionKey}`, { inputTokens: 1, outputTokens: 2, costUsd: 3 }),
+      launcher: us,
+      isAlive: ({ bootId }) => Promise.resolve(bootId === "another"),
+      signs: () => options.signs,
+    },
+    checks: { run: ({ name }) => doing(`check ${name}`, aCheckResult({ name })) },
+    worktree: {
+      identify: () => doing("identify", trees.length > 1 ? (trees.shift() ?? null) : (trees[0] ?? null)),
+      compare: (_repo, _stream, before, after) => doing(`compare ${before} ${after}`, options.files ?? null),
+    },
+    flows: {
+      sync: () => Promise.resolve(undefined),
+      cancelRequested: (streams) => Promise.resolve(options.cancelAsked === true ? streams : []),
+    },
+    briefs: { brief: (role) => doing(`brief for ${role}`, `Do ${role}.`) },
+    slots: {
+      take: () => (options.held === true ? { kind: "slot", id: "other" } : undefined),
+      keep: () => undefined,
+      leave: () => undefined,
+      holdOf: () => undefined,
+    },
+  };
+  const situation: Situation = {
+    stream,
+    state,
+    repo: "/repo",
+    claim: { key: "key", taskId: "task-1", tree: "/repo", wake: () => undefined },
+    signal: abort.signal,
+  };
+  return { executors: createExecutors(ports), situation, recorded, did, logged, ports, passed: () => time - start };
+}
+
+const built = () => history().start().launch("step-01", "builder");
+const reviewing = () => history().start().build("step-01", { tree: "tree-1" }).launch("step-01", "qa");
+const run = (one: ReturnType<typeof built>, role: "builder" | "qa" = "builder") => ({
+  stepId: "step-01",
+  role,
+  runId: one.runOf("step-01", role),
+  sessionKey: `${role}-session`,
+});
+const awaiting = (one: ReturnType<typeof built>, role: "builder" | "qa" = "builder", reported = false) => ({
+  type: "AwaitRun" as const,
+  ...run(one, role),
+  reported,
+});
+const ended = (one: ReturnType<typeof built>, fields: Readonly<Record<string, unknown>> = {}, role = "builder") => ({
+  type: "RunEnded",
+  v: 1,
+  stepId: "step-01",
+  runId: one.runOf("step-01", role === "qa" ? "qa" : "builder"),
+  usage: { inputTokens: 1, outputTokens: 2, costUsd: 3 },
+  tree: "tree-9",
+  files: null,
+  shared: false,
+  maxLostRuns: 2,
+  ...fields,
+});
+
+describe("planning a run", () => {
+  const plan = { type: "PlanRun", stepId: "step-01", role: "qa" } as const;
+  const planned = {
+    type: "RunPlanned",
+    v: 1,
+    at: momentOf(0),
+    stepId: "step-01",
+    role: "qa",
+    agentId: "the-qa",
+    treeBefore: "tree-9",
+    launcher: us,
+  };
+
+  it("records who is to run, who launches it and the tree as it is", async () => {
+    const { executors, situation, recorded, logged } = setup();
+    await executors.PlanRun(plan, situation);
+    expect([recorded, logged]).toStrictEqual([[planned], []]);
+  });
+
+  it("counts launches that a restored journal forgot", async () => {
+    const { executors, situation, recorded } = setup({ launchesBefore: 4 });
+    await executors.PlanRun(plan, situation);
+    expect(recorded).toStrictEqual([{ ...planned, launchesBefore: 4 }]);
+  });
+
+  it("records nothing without a place, nor when it is no longer due", async () => {
+    for (const options of [{ held: true }, { abortAt: "identify" }]) {
+      const { executors, situation, recorded } = setup(options);
+      await executors.PlanRun(plan, situation);
+      expect(recorded).toStrictEqual([]);
+    }
+  });
+
+  it("cancels the task instead when a person cancelled its flow", async () => {
+    const { executors, situation, recorded, did } = setup({ cancelAsked: true });
+    await executors.PlanRun(plan, situation);
+    expect(did).toStrictEqual([]);
+    expect(recorded).toStrictEqual([
+      {
+        type: "TaskCancelled",
+        v: 1,
+        at: momentOf(0),
+        by: "person",
+        reason: "cancelled in OpenClaw's task flows",
+      },
+    ]);
+  });
+
+  it("says what was refused, but not that there is nothing to do, and throws what may pass", async () => {
+    const outcomes = [];
+    for (const code of ["nothing-to-do", "not-started", "busy"] as const) {
+      const { executors, situation, logged } = setup({ refuses: { RunPlanned: { code } } });
+      const thrown = await executors.PlanRun(plan, situation).then(
+        () => undefined,
+        (error: unknown) => (error instanceof OrchestratorError ? [error.code, error.message] : error),
+      );
+      outcomes.push([thrown, logged]);
+    }
+    expect(outcomes).toStrictEqual([
+      [undefined, []],
+      [undefined, ["warn: RunPlanned of task-1: not-started: not now"]],
+      [["busy", "not now"], []],
+    ]);
+  });
+});
+
+describe("a cancel of the flow record", () => {
+  it("is refused silently by a task that has ended, else with a word in the log", async () => {
+    for (const [code, words] of [
+      ["task-ended", []],
+      ["not-started", ["warn: cancel of task-1: not-started: not now"]],
+    ] as const) {
+      const { ports, logged } = setup({ refuses: { TaskCancelled: { code } } });
+      await obeyFlowCancel(ports, stream);
+      expect(logged).toStrictEqual(words);
+    }
+    const { ports, logged } = setup();
+    await obeyFlowCancel(ports, stream);
+    expect(logged).toStrictEqual([]);
+  });
+});
+
+describe("launching a run", () => {
+  const planned = history().start().and("RunPlanned");
+  const launch = { type: "LaunchRun" as const, ...run(planned) };
+  const request = {
+    runId: "task-1/step-01/1/builder/1",
+    sessionKey: "builder-session",
+    role: "builder",
+    cwd: "/repo",
+    brief: "Do builder.",
+    label: "step-01 builder attempt 1",
+  };
+  const launched = { type: "RunLaunched", v: 1, at: momentOf(0), stepId: "step-01", runId: request.runId };
+
+  it("asks the host with the brief, in the repository, and records that it was launched", async () => {
+    const { executors, situation, recorded, did } = setup({ state: planned.state });
+    await executors.LaunchRun(launch, situation);
+    expect(did).toStrictEqual(["brief for builder", `launch ${JSON.stringify(request)}`]);
+    expect(recorded).toStrictEqual([launched]);
+  });
+
+  it("is not done without a place, for a step that is gone, or when it is no longer due", async () => {
+    for (const options of [{ held: true }, { state: { ...planned.state, steps: [] } }, { abortAt: "brief" }]) {
+      const { executors, situation, recorded, did } = setup({ state: planned.state, ...options });
+      await executors.LaunchRun(launch, situation);
+      expect([recorded, did.filter((one) => !one.startsWith("brief"))]).toStrictEqual([[], []]);
+    }
+  });
+
+  it("is left to another gateway that lives; one that is gone took the run along", async () => {
+    const living = setup({ state: planned.state, launchedBy: "another" });
+    await expect(living.executors.LaunchRun(launch, living.situation)).rejects.toMatchObject({ code: "host-refused" });
+    expect(living.did).toStrictEqual([]);
+    for (const launchedBy of ["gone", "nobody"] as const) {
+      const { executors, situation, recorded } = setup({ state: planned.state, launchedBy });
+      await executors.LaunchRun(launch, situation);
+      expect(recorded).toStrictEqual([ended(planned, { at: momentOf(0), end: "gateway" })]);
+    }
+  });
+
+  it("is tried again when the host cannot now; any other failure loses the run and says why", async () => {
+    const later = setup({ state: planned.state, launch: () => Promise.reject(hostRefuses()) });
+    await expect(later.executors.LaunchRun(launch, later.situation)).rejects.toMatchObject({ code: "host-refused" });
+    expect([later.recorded, later.logged]).toStrictEqual([[], []]);
+    for (const [error, words] of [
+      [new Error("no model"), "no model"],
+      [new OrchestratorError("bug", "our own"), "our own"],
+      ["a word", "a word"],
+    ] as const) {
+      const { executors, situation, recorded, logged } = setup({
+        state: planned.state,
+        launch: () => Promise.reject(error),
+      });
+      await executors.LaunchRun(launch, situation);
+      expect(logged).toStrictEqual([`error: run ${request.runId} could not be launched: ${words}`]);
+      expect(recorded).toStrictEqual([
+        ended(planned, { at: momentOf(0), end: "lost", why: `could not be launched: ${words}` }),
+      ]);
+    }
+  });
+
+  it("stops a run that was fenced while the host launched it, and no other", async () => {
+    const refuses = { RunLaunched: { code: "nothing-to-do" } } as const;
+    const stops = async (state: TaskState, options: Options = {}) => {
+      const { executors, situation, did } = setup({ state, ...options });
+      await executors.LaunchRun(launch, situation);
+      return did.filter((one) => one.startsWith("stop"));
+    };
+    const fenced = planned.and("StepDecided", { status: "blocked" }).state;
+    const stop = [`stop ${request.runId}`];
+    expect(await stops(fenced, { refuses })).toStrictEqual(stop);
+    expect(await stops(fenced)).toStrictEqual([]);
+    expect(await stops(planned.state, { refuses })).toStrictEqual([]);
+    // Its seat was given to the next run meanwhile.
+    expect(await stops(history().start().state, { refuses })).toStrictEqual(stop);
+    expect(await stops(reviewing().state, { refuses })).toStrictEqual([]);
+  });
+});
+
+describe("a run that is awaited", () => {
+  it("is lost when it ends by itself without a report, with what the host says went wrong", async () => {
+    const one = built();
+    const seen = [{ kind: "live" }, { kind: "ended", by: "itself" }] as const;
+    const { executors, situation, recorded, did } = setup({ state: one.state, seen });
+    await executors.AwaitRun(awaiting(one), situation);
+    expect(did).toStrictEqual([
+      `observe ${one.runOf("step-01", "builder")} for 2000`,
+      `observe ${one.runOf("step-01", "builder")} for 2000`,
+      `clean up ${one.runOf("step-01", "builder")}`,
+      "usage builder-session",
+      "identify",
+      "compare tree-0 tree-9",
+    ]);
+    expect(recorded).toStrictEqual([ended(one, { at: momentOf(2), end: "lost" })]);
+
+    const failed = setup({ state: one.state, seen: [{ kind: "ended", by: "itself", error: "x".repeat(600) }] });
+    await failed.executors.AwaitRun(awaiting(one), failed.situation);
+    expect(failed.recorded).toStrictEqual([
+      ended(one, { at: momentOf(0), end: "lost", why: `failed: ${"x".repeat(492)}` }),
+    ]);
+  });
+
+  it("that its gateway took along does not count, and neither does one whose gateway is gone", async () => {
+    const one = built();
+    const taken = setup({ state: one.state, seen: [{ kind: "ended", by: "gateway" }] });
+    await taken.executors.AwaitRun(awaiting(one), taken.situation);
+    const gone = setup({ state: one.state, launchedBy: "gone" });
+    await gone.executors.AwaitRun(awaiting(one), gone.situation);
+    for (const { recorded } of [taken, gone])
+      expect(recorded).toStrictEqual([ended(one, { at: momentOf(0), end: "gateway" })]);
+  });
+
+  it("that the host cut short is judged ten seconds later, unless this driver is stopped by then", async () => {
+    const one = built();
+    const cut = setup({ state: one.state, seen: [{ kind: "ended", by: "host" }] });
+    await cut.executors.AwaitRun(awaiting(one), cut.situation);
+    expect(cut.recorded).toStrictEqual([ended(one, { at: momentOf(10), end: "lost" })]);
+    const stopped = setup({ state: one.state, seen: [{ kind: "ended", by: "host" }], abortAt: "observe" });
+    await stopped.executors.AwaitRun(awaiting(one), stopped.situation);
+    expect(stopped.recorded).toStrictEqual([]);
+  });
+
+  it("is live while the host does not tell, and tried again when asking fails", async () => {
+    const one = built();
+    const drains = setup({ state: one.state, seen: ["refuses", { kind: "ended", by: "itself" }] });
+    await drains.executors.AwaitRun(awaiting(one), drains.situation);
+    expect(drains.recorded).toStrictEqual([ended(one, { at: momentOf(2), end: "lost" })]);
+    const fails = setup({ state: one.state, seen: ["fails"] });
+    await expect(fails.executors.AwaitRun(awaiting(one), fails.situation)).rejects.toThrow("no such host");
+  });
+
+  it("may be silent for so long, and no longer", async () => {
+    const one = built();
+    const config = { roles: { builder: { idleMinutes: 1 } } };
+    const { executors, situation, recorded, logged } = setup({ state: one.state, config });
+    await executors.AwaitRun(awaiting(one), situation);
+    // It started at the first second; what is over is noticed at the end of a slice of two seconds.
+    const why = "showed no sign of life for 1 minutes";
+    expect(logged).toStrictEqual([
+      `warn: run ${one.runOf("step-01", "builder")} ${why}; it is stopped`,
+      `warn: run ${one.runOf("step-01", "builder")} was asked to stop and the host has not said that it ended`,
+    ]);
+    expect(recorded).toStrictEqual([ended(one, { at: momentOf(64 + 10), end: "lost", why })]);
+  });
+
+  it("may run for so long, and no longer, however busy; in another process that is all that counts", async () => {
+    const one = built();
+    const config = { roles: { builder: { idleMinutes: 1, maxMinutes: 2 } } };
+    const why = "ran longer than 2 minutes";
+    const busy = setup({ state: one.state, config, signs: { lastEventAt: start + 10 * minute, refusals: 0 } });
+    await busy.executors.AwaitRun(awaiting(one), busy.situation);
+    const elsewhere = setup({ state: one.state, config, launchedBy: "another" });
+    await elsewhere.executors.AwaitRun(awaiting(one), elsewhere.situation);
+    for (const { recorded } of [busy, elsewhere])
+      expect(recorded).toStrictEqual([ended(one, { at: momentOf(124 + 10), end: "lost", why })]);
+  });
+
+  it("may be refused so often, and no oftener, and nothing is said of a host that stops it", async () => {
+    const one = built();
+    const why = "had 20 refusals";
+    const seen = [{ kind: "live" }, { kind: "ended", by: "host" }] as const;
+    const { executors, situation, recorded, logged } = setup({
+      state: one.state,
+      seen,
+      signs: { lastEventAt: start, refusals: 20 },
+    });
+    await executors.AwaitRun(awaiting(one), situation);
+    expect(logged).toStrictEqual([`warn: run ${one.runOf("step-01", "builder")} ${why}; it is stopped`]);
+    expect(recorded).toStrictEqual([ended(one, { at: momentOf(2), end: "lost", why })]);
+  });
+
+  it("that has reported gets ten seconds to end, then it is stopped, and its report counts", async () => {
+    const one = reviewing();
+    const ends = setup({ state: one.state, seen: [{ kind: "live" }, { kind: "ended", by: "itself" }], files: ["b"] });
+    await ends.executors.AwaitRun(awaiting(one, "qa", true), ends.situation);
+    expect(ends.recorded).toStrictEqual([ended(one, { at: momentOf(2), end: "reported", files: ["b"] }, "qa")]);
+    expect(ends.did).toContain("compare tree-1 tree-9");
+    expect(ends.did.filter((what) => what.startsWith("stop"))).toStrictEqual([]);
+
+    const stays = setup({ state: one.state });
+    await stays.executors.AwaitRun(awaiting(one, "qa", true), stays.situation);
+    expect(stays.did.filter((what) => !what.startsWith("observe"))).toStrictEqual([
+      `stop ${one.runOf("step-01", "qa")}`,
+      `clean up ${one.runOf("step-01", "qa")}`,
+      "usage qa-session",
+      "identify",
+      "compare tree-1 tree-9",
+    ]);
+    expect(stays.recorded).toStrictEqual([ended(one, { at: momentOf(20), end: "reported" }, "qa")]);
+  });
+
+  it("is left as it is when it is no longer due", async () => {
+    const one = built();
+    for (const reported of [true, false]) {
+      const { executors, situation, recorded, did, logged } = setup({ state: one.state, abortAt: "observe" });
+      await executors.AwaitRun(awaiting(one, "builder", reported), situation);
+      expect([recorded, did.length, logged]).toStrictEqual([[], 1, []]);
+    }
+    const config = { roles: { builder: { idleMinutes: 0.01 } } };
+    const stopped = setup({ state: one.state, config, abortAt: "stop" });
+    await stopped.executors.AwaitRun(awaiting(one), stopped.situation);
+    expect([stopped.recorded, stopped.logged.length]).toStrictEqual([[], 1]);
+  });
+});
+
+describe("what a run left behind", () => {
+  const closed = async (one: ReturnType<typeof built>, role: "builder" | "qa", options: Options = {}) => {
+    const made = setup({ state: one.state, launchedBy: "gone", ...options });
+    await made.executors.AwaitRun(awaiting(one, role), made.situation);
+    return made;
+  };
+
+  it("is compared with the tree before a builder, and with what was built when QA looked", async () => {
+    expect((await closed(built(), "builder", { files: ["a"] })).did).toContain("compare tree-0 tree-9");
+    expect((await closed(reviewing(), "qa")).did).toContain("compare tree-1 tree-9");
+    const review = history({ acceptanceReview: true, steps: [] }).start().launch("acceptance", "qa");
+    const judged = setup({ state: review.state, launchedBy: "gone" });
+    await judged.executors.AwaitRun(
+      { type: "AwaitRun", stepId: "acceptance", role: "qa", runId: "r", sessionKey: "s", reported: false },
+      judged.situation,
+    );
+    expect(judged.did).toContain("compare tree-0 tree-9");
+  });
+
+  it("is not known when one of the trees is not, or its step is gone", async () => {
+    const unknown = await closed(built(), "builder", { trees: [null] });
+    expect(unknown.recorded).toMatchObject([{ tree: null, files: null }]);
+    const one = history().start().and("RunPlanned", { treeBefore: null });
+    const before = await closed(one, "builder", { files: ["a"] });
+    expect(before.recorded).toMatchObject([{ tree: "tree-9", files: null }]);
+    const gone = await closed(built(), "builder", { state: { ...built().state, steps: [] }, files: ["a"] });
+    expect(gone.recorded).toMatchObject([{ tree: "tree-9", files: null }]);
+    for (const { did } of [unknown, before, gone])
+      expect(did.filter((what) => what.startsWith("compare"))).toStrictEqual([]);
+  });
+
+  it("names two thousand files at most", async () => {
+    const files = Array.from({ length: 2001 }, (_, at) => `file-${at}`);
+    const { recorded } = await closed(built(), "builder", { files });
+    expect(recorded).toMatchObject([{ files: files.slice(0, 2000) }]);
+  });
+
+  it("blames nobody where steps share the tree, and counts by what is configured", async () => {
+    const { recorded } = await closed(built(), "builder", { config: { parallelSteps: 2, maxLostRuns: 7 } });
+    expect(recorded).toMatchObject([{ shared: true, maxLostRuns: 7 }]);
+  });
+});
+
+describe("stopping a run", () => {
+  const one = built();
+  const stop = { type: "StopRun" as const, ...run(one) };
+
+  it("asks the host, waits until it has ended and records it as stopped", async () => {
+    const { executors, situation, recorded, did, logged } = setup({
+      state: one.state,
+      seen: [{ kind: "live" }, { kind: "ended", by: "host" }],
+    });
+    await executors.StopRun(stop, situation);
+    expect(did.slice(0, 3)).toStrictEqual([
+      `stop ${stop.runId}`,
+      `observe ${stop.runId} for 2000`,
+      `observe ${stop.runId} for 2000`,
+    ]);
+    expect([recorded, logged]).toStrictEqual([[ended(one, { at: momentOf(2), end: "stopped" })], []]);
+  });
+
+  it("asks nobody when its gateway is gone, and records nothing when it is no longer due", async () => {
+    const gone = setup({ state: one.state, launchedBy: "gone" });
+    await gone.executors.StopRun(stop, gone.situation);
+    expect(gone.did[0]).toBe(`clean up ${stop.runId}`);
+    expect(gone.recorded).toStrictEqual([ended(one, { at: momentOf(0), end: "stopped" })]);
+    const aborted = setup({ state: one.state, abortAt: "stop" });
+    await aborted.executors.StopRun(stop, aborted.situation);
+    expect([aborted.recorded, aborted.logged]).toStrictEqual([[], []]);
+  });
+});
+
+describe("checks", () => {
+  const checks = [aCheck, { ...aCheck, name: "lint" }];
+  const { state } = history({ steps: [aWantedStep({ checks })] }).start();
+  const due = { type: "RunChecks", stepId: "step-01", attempt: 1 } as const;
+  const finished = { type: "ChecksFinished", v: 1, at: momentOf(0), stepId: "step-01", attempt: 1 };
+
+  it("are run one after the other and recorded together", async () => {
+    const { executors, situation, recorded, did } = setup({ state });
+    await executors.RunChecks(due, situation);
+    expect(did).toStrictEqual(["check tests", "check lint"]);
+    expect(recorded).toStrictEqual([
+      { ...finished, results: [aCheckResult({ name: "tests" }), aCheckResult({ name: "lint" })] },
+    ]);
+  });
+
+  it("are not begun without a place, and end with what is no longer due", async () => {
+    const held = setup({ state, held: true });
+    await held.executors.RunChecks(due, held.situation);
+    const aborted = setup({ state, abortAt: "check tests" });
+    await aborted.executors.RunChecks(due, aborted.situation);
+    expect([held.did, held.recorded, aborted.did, aborted.recorded]).toStrictEqual([[], [], ["check tests"], []]);
+  });
+
+  it("of a step that is gone are none", async () => {
+    const { executors, situation, recorded } = setup({ state: { ...state, steps: [] } });
+    await executors.RunChecks(due, situation);
+    expect(recorded).toStrictEqual([{ ...finished, results: [] }]);
+  });
+});
+
+describe("tasks that are waited for", () => {
+  const wait = { type: "AwaitDependencies", taskIds: ["one", "two"] } as const;
+  const done = { type: "DependenciesDone", v: 1, at: momentOf(0) };
+  const cancelled = { type: "DependencyCancelled", v: 1, at: momentOf(0), taskId: "two" };
+  it.each([
+    ["all done", { one: "done", two: "done" }, [done]],
+    ["one running", { one: "running", two: "done" }, []],
+    ["one not there", { one: "done" }, []],
+    ["one cancelled", { one: "running", two: "cancelled" }, [cancelled]],
+  ])("with %s", async (_words, statuses, events) => {
+    const { executors, situation, recorded, did } = setup({ statuses });
+    await executors.AwaitDependencies(wait, situation);
+    expect([recorded, did]).toStrictEqual([events, ["status project-1", "status project-1"]]);
+  });
+
+  it("are looked at again when one cannot be read, also beside a cancelled one", async () => {
+    const { executors, situation, recorded } = setup({ statuses: { one: "unreadable", two: "cancelled" } });
+    await expect(executors.AwaitDependencies(wait, situation)).rejects.toMatchObject({ code: "journal-damaged" });
+    expect(recorded).toStrictEqual([cancelled]);
+  });
+});
