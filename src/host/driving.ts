@@ -17,14 +17,13 @@ import { renderBuilderBrief, renderQaBrief } from "../render/briefs.ts";
 import { parseProject } from "../schema/documents.ts";
 import { OrchestratorError } from "../errors.ts";
 import { nameOfStream, type Cursor, type Store, type Stream } from "../store/store.ts";
-import { readChats } from "../tools/chat-of-task.ts";
 import { createRecorder } from "../tools/driver-tools.ts";
 import { createTaskReader } from "../tools/task-reader.ts";
-import { readTask, stateOf } from "../tools/tool.ts";
+import { stateOf } from "../tools/tool.ts";
 import { createAgentRunner } from "./agent-runner.ts";
 import { createCheckRunner } from "./check-runner.ts";
 import { createDesk } from "./desk.ts";
-import { createFlowRecords, settleFlows, youngMs, type KnownTask } from "./flow-records.ts";
+import { createFlowRecords, readKnownTasks, settleFlows, youngMs } from "./flow-records.ts";
 import { takeLease } from "./lease.ts";
 import { createNotifier, noteTurnEnd } from "./notifier.ts";
 import type { Host } from "./openclaw.ts";
@@ -167,19 +166,8 @@ export function createDriving(host: Host, stateDir: string, clock = systemClock)
   }
 
   async function settleFlowsOf(root: string, driver: Driver, store: Store): Promise<number> {
-    const known = new Map<string, KnownTask>();
-    const owners = new Set<string>();
-    for (const stream of await store.list()) {
-      if (stream.taskId === undefined) continue;
-      const [chats, read] = await Promise.all([readChats(store, stream), readTask({ store }, stream)]);
-      if (chats !== undefined) owners.add(chats.flowOwner.sessionKey);
-      if (read === undefined || ("state" in read && read.snapshot.readOnly !== undefined)) continue;
-      // A task that cannot be read keeps its flow, whichever that is.
-      const task = "state" in read ? read.state.task : undefined;
-      const ended = task?.status === "done" || task?.status === "cancelled";
-      known.set(stream.taskId, { flowId: task?.flowId ?? null, ended, wake: () => driver.wake(stream) });
-    }
-    return settleFlows(host, root, [...owners], (taskId) => Promise.resolve(known.get(taskId)));
+    const { known, owners } = await readKnownTasks(store, (stream) => driver.wake(stream));
+    return settleFlows(host, root, owners, (taskId) => Promise.resolve(known.get(taskId)));
   }
 
   /** Commits that other processes make below this root (another gateway's tools, a local turn) are looked at too. */

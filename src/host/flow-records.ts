@@ -127,8 +127,8 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
       const stateJson = { root: markOf(root), projectId: stream.projectId, taskId: state.task.id, runIds, seq, sum };
       try {
         const known = state.task.flowId === null ? undefined : await bind(sessionKey).get(state.task.flowId);
-        if (known === undefined) {
-          if (view.status === "succeeded" || view.status === "cancelled") return undefined;
+        const isOver = view.status === "succeeded" || view.status === "cancelled";
+        if (!isOver && (known === undefined || isOrphan(known)))
           return (
             (await createFlow(host, root, {
               sessionKey,
@@ -137,8 +137,7 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
               title: state.task.title,
             })) ?? undefined
           );
-        }
-        if (known.endedAt !== undefined) return undefined;
+        if (known === undefined || known.endedAt !== undefined) return undefined;
         await apply(sessionKey, known.flowId, view, stateJson);
         return undefined;
       } catch (error) {
@@ -161,10 +160,10 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
         const flows = await bind(sessionKey)
           .list()
           .catch((error: unknown) => Promise.reject(asHostError("the flow records", error)));
-        // Only the task's own flow counts: another one of it was cut off by a crash and may have been cancelled by us.
+        // Only the task's own flow counts, and not when it was us who cancelled it, while its task was not there.
         const cancelled = new Set(
           flows
-            .filter((flow) => flow.cancelRequestedAt !== undefined || flow.status === "cancelled")
+            .filter((flow) => (flow.cancelRequestedAt !== undefined || flow.status === "cancelled") && !isOrphan(flow))
             .map((flow) => flow.flowId),
         );
         asked.push(...owned.filter((one) => cancelled.has(one.flowId)).map((one) => one.stream));
@@ -217,8 +216,8 @@ export const youngMs = 60_000;
 /**
  * Brings the flows of one root and these owners (and those of the agents' main chats) into line with its tasks, at start:
  * a flow whose task does not exist, or has another flow, was cut off by a crash and is cancelled; a task that ended while
- * its flow did not is woken to end it. Flows of other roots are theirs to settle. Answers how many are too young to be
- * judged; look again when they have grown up.
+ * its flow did not is woken to end it. Flows of other roots are theirs to settle. Answers how many could not be judged,
+ * being too young or written to meanwhile; look again later.
  */
 export async function settleFlows(
   host: Host,
@@ -226,7 +225,7 @@ export async function settleFlows(
   owners: readonly string[],
   taskOfId: (taskId: string) => Promise<KnownTask | undefined>,
 ): Promise<number> {
-  let young = 0;
+  let again = 0;
   for (const sessionKey of new Set([...owners, ...mainSessions(host)])) {
     const flows = await host.api.runtime.tasks.async.managedFlows.bindSession({ sessionKey }).list();
     for (const flow of flows) {
@@ -235,20 +234,62 @@ export async function settleFlows(
       const task = await taskOfId(taskId);
       if (task !== undefined && (task.flowId === flow.flowId || task.flowId === null)) {
         if (task.ended) task.wake();
-      } else if (Date.now() - flow.createdAt <= youngMs) young += 1;
-      else
-        await host.api.runtime.tasks.managedFlows
-          .bindSession({ sessionKey })
-          .cancel({ flowId: flow.flowId, cfg: host.config() });
+      } else if (Date.now() - flow.createdAt <= youngMs || !(await cancelOrphan(host, sessionKey, flow))) again += 1;
     }
   }
-  return young;
+  return again;
+}
+
+/**
+ * Cancels a flow that no task names, and marks it first: the task may come back (a folder that was away), and must not
+ * take this for a cancel that a person asked for. False when somebody else wrote to the flow meanwhile.
+ */
+async function cancelOrphan(host: Host, sessionKey: string, flow: FlowRecord): Promise<boolean> {
+  const { flowId, revision: expectedRevision, stateJson } = flow;
+  if (flow.cancelRequestedAt === undefined && !isOrphan(flow)) {
+    const marked = await host.api.runtime.tasks.async.managedFlows.bindSession({ sessionKey }).setWaiting({
+      flowId,
+      expectedRevision,
+      currentStep: "its task is not there",
+      stateJson: { ...fieldsOf(stateJson), orphan: true },
+    });
+    if (!marked.applied) return marked.code === "not_found";
+  }
+  await host.api.runtime.tasks.managedFlows.bindSession({ sessionKey }).cancel({ flowId, cfg: host.config() });
+  return true;
+}
+
+/** The tasks of a store as `settleFlows` needs them, by id, and the chats that own their flows. Throws when it cannot tell. */
+export async function readKnownTasks(
+  store: Store,
+  wake: (stream: Stream) => void,
+): Promise<{ readonly known: ReadonlyMap<string, KnownTask>; readonly owners: readonly string[] }> {
+  const known = new Map<string, KnownTask>();
+  const owners = new Set<string>();
+  for (const stream of await store.list({ whole: true })) {
+    const { taskId } = stream;
+    if (taskId === undefined) continue;
+    const [chats, read] = await Promise.all([readChats(store, stream), readTask({ store }, stream)]);
+    if (chats !== undefined) owners.add(chats.flowOwner.sessionKey);
+    if (read === undefined) continue;
+    // One that cannot be read, or not be changed, keeps its flow, whichever that is. A copy says nothing of the original.
+    if (!("state" in read) || read.snapshot.readOnly !== undefined) {
+      if (!known.has(taskId)) known.set(taskId, { flowId: null, ended: false, wake: () => wake(stream) });
+      continue;
+    }
+    const { flowId, status } = read.state.task;
+    const ended = status === "done" || status === "cancelled";
+    known.set(taskId, { flowId, ended, wake: () => wake(stream) });
+  }
+  return { known, owners: [...owners] };
 }
 
 type FlowRecord = {
   readonly flowId: string;
+  readonly revision: number;
   readonly controllerId?: string;
   readonly stateJson?: unknown;
+  readonly cancelRequestedAt?: number;
   readonly endedAt?: number;
 };
 
@@ -267,8 +308,13 @@ function markOf(root: string): string {
   return hash(root).slice(0, 16);
 }
 
+/** True for a flow that was given up because its task was not there. */
+const isOrphan = ({ stateJson }: Pick<FlowRecord, "stateJson">) => fieldsOf(stateJson)["orphan"] === true;
+
+const fieldsOf = (stateJson: unknown) =>
+  typeof stateJson === "object" && stateJson !== null ? (stateJson as Record<string, unknown>) : {};
+
 function textIn(stateJson: unknown, name: "taskId" | "root" | "sum"): string | undefined {
-  const value: unknown =
-    typeof stateJson === "object" && stateJson !== null ? (stateJson as Record<string, unknown>)[name] : undefined;
+  const value = fieldsOf(stateJson)[name];
   return typeof value === "string" ? value : undefined;
 }

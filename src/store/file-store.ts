@@ -118,11 +118,11 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
   // ---- the calls -------------------------------------------------------------------------------------------------
 
-  async function list(): Promise<readonly Stream[]> {
+  async function list(options?: { readonly whole?: boolean }): Promise<readonly Stream[]> {
     requireOpen();
-    return folders.projects().flatMap((projectId): readonly Stream[] => {
+    return folders.projects(options?.whole).flatMap((projectId): readonly Stream[] => {
       const project = { projectId };
-      return [...(folders.isThere(project) ? [project] : []), ...folders.tasksOf(projectId)];
+      return [...(folders.isThere(project) ? [project] : []), ...folders.tasksOf(projectId, options?.whole)];
     });
   }
 

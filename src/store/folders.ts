@@ -26,10 +26,13 @@ const networkFileSystems: ReadonlyMap<number, string> = new Map([
 const fuse = 0x65735546;
 
 export type Folders = {
-  /** Ids of the folders that may be projects, in a stable order; one that leads outside the root is left out. */
-  projects(): readonly string[];
-  /** The tasks of a project that have a journal, in a stable order. */
-  tasksOf(projectId: string): readonly (Stream & { readonly taskId: string })[];
+  /**
+   * Ids of the folders that may be projects, in a stable order; one that leads outside the root is left out. None, with
+   * a warning, when they cannot be listed; with `whole` that throws `journal-unreadable`.
+   */
+  projects(whole?: boolean): readonly string[];
+  /** The tasks of a project that have a journal, in a stable order; `whole` as above. */
+  tasksOf(projectId: string, whole?: boolean): readonly (Stream & { readonly taskId: string })[];
   /** True when the stream has a journal that is not empty, or that nobody can look at: reading it says why. */
   isThere(stream: Stream): boolean;
   /** What stands where the stream's journal belongs; undefined when there is nothing. */
@@ -49,7 +52,7 @@ export type Folders = {
 };
 
 export function createFolders(disk: Disk, root: string, now: () => Date, warn: (message: string) => void): Folders {
-  function idsIn(directory: string): readonly string[] {
+  function idsIn(directory: string, whole = false): readonly string[] {
     try {
       if (!isInside(directory)) return [];
       return disk
@@ -57,7 +60,9 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
         .filter((name) => isId(name) && isUsable(join(directory, name)))
         .sort();
     } catch (error) {
-      warn(`${relative(root, directory)} could not be listed (${codeOf(error)}).`);
+      const message = `${relative(root, directory)} could not be listed (${codeOf(error)}).`;
+      if (whole) throw new OrchestratorError("journal-unreadable", message, { cause: error });
+      warn(message);
       return [];
     }
   }
@@ -149,9 +154,9 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
   }
 
   return {
-    projects: () => idsIn(join(root, "projects")),
-    tasksOf: (projectId) =>
-      idsIn(join(root, "projects", projectId, "tasks"))
+    projects: (whole) => idsIn(join(root, "projects"), whole),
+    tasksOf: (projectId, whole) =>
+      idsIn(join(root, "projects", projectId, "tasks"), whole)
         .map((taskId) => ({ projectId, taskId }))
         .filter(isThere),
     isThere,

@@ -79,8 +79,11 @@ export type Finding = {
 export type Cursor = string;
 
 export type Store = {
-  /** All streams below the root in a stable order: each project's stream, then its tasks'. */
-  list(): Promise<readonly Stream[]>;
+  /**
+   * All streams below the root in a stable order: each project's stream, then its tasks'. Those of a folder that cannot
+   * be listed are left out with a warning; with `whole` that throws `journal-unreadable` instead.
+   */
+  list(options?: { readonly whole?: boolean }): Promise<readonly Stream[]>;
   /** The stream as it is now, or undefined when it does not exist. Redoes documents and pages that a crash left behind. Throws `journal-damaged`, `journal-unreadable`. */
   read(stream: Stream): Promise<Snapshot | undefined>;
   /**

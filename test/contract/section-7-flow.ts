@@ -43,6 +43,8 @@ export const taskFlow = {
   "s7.flow-ends": "A done task's flow is finished, a cancelled task's flow is cancelled.",
   "s7.flow-orphan-cancelled":
     "At start a flow of ours without a task, or of a task that names another flow, is cancelled; flows of others and of other roots are left alone.",
+  "s7.flow-orphan-comes-back":
+    "A task that could not be found, read or listed at a start is not cancelled for that: its flow is kept, or made anew when the task is back.",
   "s7.flow-cancel-obeyed":
     "A cancel asked of a flow record cancels its task, whatever its status: within five seconds while something runs, at start, and before each launch.",
   "s7.flow-gone-made-anew": "A flow that is gone is made anew and the task names the new one.",

@@ -4,10 +4,13 @@ import {
   createFlow,
   createFlowRecords,
   readFlow,
+  readKnownTasks,
   settleFlows,
   youngMs,
   type KnownTask,
 } from "../../src/host/flow-records.ts";
+import { OrchestratorError } from "../../src/errors.ts";
+import type { Snapshot, Store, Stream } from "../../src/store/store.ts";
 import { aBuilderReport, aTask, createBench } from "../support/bench.ts";
 import { createFakeHost } from "../support/fake-host.ts";
 
@@ -287,6 +290,114 @@ describe("settling flows at start", () => {
 
   it("wakes a task that has ended while its flow has not", { tags: ["s7.flow-brought-up"] }, async () => {
     expect(await settled({ "login-1": { ended: true } }, {})).toStrictEqual({ ...left, woken: ["login-1"] });
+  });
+});
+
+describe("a task that was not there when flows were settled", () => {
+  const away = async (scene: Awaited<ReturnType<typeof setup>>) =>
+    settleFlows(scene.host, root, [owner], () => Promise.resolve(undefined));
+
+  it("goes on with a flow made anew when it is back", { tags: ["s7.flow-orphan-comes-back"] }, async () => {
+    const scene = await setup();
+    await scene.sync();
+    expect(await away(scene)).toBe(0);
+    expect(scene.made).toMatchObject({ status: "cancelled", currentStep: "its task is not there" });
+    expect(await scene.records.cancelRequested([scene.stream])).toStrictEqual([]);
+    // Read-only for a rollback as before: the record that it was brought up to is still named.
+    const { seq } = (await scene.bench.history(scene.stream)).at(-1) ?? {};
+    expect(await readFlow(scene.host, root, scene.bench.store, scene.stream, scene.made.flowId)).toMatchObject({ seq });
+    const anew = scene.flow((await scene.sync()) ?? null);
+    expect(anew).toMatchObject({ owner, status: "waiting", stateJson: { taskId: scene.taskId } });
+    expect([anew.flowId === scene.made.flowId, scene.touchedAfterEnd]).toStrictEqual([false, []]);
+  });
+
+  it(
+    "goes on so also when its flow was given up and could not be cancelled",
+    { tags: ["s7.flow-orphan-comes-back"] },
+    async () => {
+      const scene = await setup();
+      scene.holdCancels(true);
+      await away(scene);
+      scene.made.cancelRequestedAt = 1;
+      expect(await scene.records.cancelRequested([scene.stream])).toStrictEqual([]);
+      expect(scene.flow((await scene.sync()) ?? null).flowId).not.toBe(scene.made.flowId);
+    },
+  );
+
+  it("is cancelled when a person asked for that meanwhile", { tags: ["s7.flow-cancel-obeyed"] }, async () => {
+    const scene = await setup();
+    scene.made.cancelRequestedAt = 1;
+    await away(scene);
+    expect(scene.made.status).toBe("cancelled");
+    expect(await scene.records.cancelRequested([scene.stream])).toStrictEqual([scene.stream]);
+  });
+
+  it("has its flow judged again when somebody wrote to it", { tags: ["s7.flow-orphan-cancelled"] }, async () => {
+    const scene = await setup();
+    scene.interfere(1);
+    expect([await away(scene), scene.made.status]).toStrictEqual([1, "waiting"]);
+    expect([await away(scene), scene.made.status]).toStrictEqual([0, "cancelled"]);
+  });
+});
+
+describe("the tasks that flows are compared with", () => {
+  const changed = (store: Store, read: (stream: Stream) => Promise<Snapshot | undefined>): Store => ({
+    ...store,
+    read,
+  });
+  const readOnly = { code: "project-copied", reason: "A copy." } as const;
+
+  it("are those of the root, with their flows and owners", { tags: ["s7.flow-orphan-cancelled"] }, async () => {
+    const { bench, taskId } = await setup();
+    const woken: Stream[] = [];
+    const { known, owners } = await readKnownTasks(bench.store, (stream) => void woken.push(stream));
+    const { flowId } = (await bench.state(taskId)).task;
+    expect([[...known.keys()], owners]).toStrictEqual([[taskId], [owner]]);
+    expect(known.get(taskId)).toMatchObject({ flowId, ended: false });
+    known.get(taskId)?.wake();
+    expect(woken).toStrictEqual([{ projectId: "shop", taskId }]);
+  });
+
+  it.each(["copied", "damaged"])(
+    "keep whichever flow they have while they are %s",
+    { tags: ["s7.flow-orphan-comes-back"] },
+    async (why) => {
+      const { bench, taskId } = await setup();
+      const store = changed(bench.store, async (stream) => {
+        if (why === "damaged") throw new OrchestratorError("journal-damaged", "Line 1.");
+        const snapshot = await bench.store.read(stream);
+        return snapshot && { ...snapshot, readOnly };
+      });
+      const { known } = await readKnownTasks(store, () => undefined);
+      expect(known.get(taskId)).toMatchObject({ flowId: null, ended: false });
+    },
+  );
+
+  it.each(["before", "after"])(
+    "are the originals, a copy that is listed %s them says nothing",
+    { tags: ["s7.flow-orphan-cancelled"] },
+    async (when) => {
+      const { bench, taskId } = await setup();
+      const original = { projectId: "shop", taskId };
+      const copy = { projectId: "copy", taskId };
+      const store: Store = {
+        ...changed(bench.store, async ({ projectId }) => {
+          const snapshot = await bench.store.read(original);
+          return projectId === "shop" ? snapshot : snapshot && { ...snapshot, readOnly };
+        }),
+        list: () => Promise.resolve(when === "before" ? [copy, original] : [original, copy]),
+      };
+      const { known } = await readKnownTasks(store, () => undefined);
+      expect(known.get(taskId)?.flowId).toBe((await bench.state(taskId)).task.flowId);
+    },
+  );
+
+  it("are not known when a folder cannot be listed", { tags: ["s7.flow-orphan-comes-back"] }, async () => {
+    const { bench } = await setup();
+    const asked: unknown[] = [];
+    const store: Store = { ...bench.store, list: (options) => (asked.push(options), Promise.reject(new Error("no"))) };
+    await expect(readKnownTasks(store, () => undefined)).rejects.toThrow("no");
+    expect(asked).toStrictEqual([{ whole: true }]);
   });
 });
 

@@ -372,6 +372,11 @@ describe("a journal that cannot be read", () => {
       const store = await aFileStore(root, { disk, warn: (message) => warnings.push(message) });
       expect(await store.list()).toEqual([project]);
       expect(warnings).toEqual(["projects/shop/tasks could not be listed (EACCES)."]);
+      // Who must know of all asks for all or nothing.
+      await expect(store.list({ whole: true })).rejects.toMatchObject({
+        code: "journal-unreadable",
+        message: "projects/shop/tasks could not be listed (EACCES).",
+      });
     },
   );
 });
