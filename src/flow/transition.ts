@@ -473,7 +473,11 @@ function applyDecision(state: TaskState, step: Step, event: TaskEventOf<"StepDec
   switch (event.status) {
     case "queued": {
       const note = step.note === undefined ? event.reason : `${step.note}\n\n${event.reason}`;
-      return { ...open, status: "queued", maxAttempts: attemptsFrom(step, event.maxAttempts), note };
+      if (event.by === "person" || step.attempt < step.maxAttempts)
+        return { ...open, status: "queued", maxAttempts: attemptsFrom(step, event.maxAttempts), note };
+      const place = `attempt ${step.attempt} of ${step.maxAttempts}, its last one`;
+      const text = `Step ${step.id} was to be put back in ${place}: ${event.reason}`;
+      return block(state, { ...open, note }, "attempts-used", text, event.at);
     }
     case "passed":
       return { ...withoutNote(open), status: "passed", passedBy: "person" };

@@ -110,6 +110,8 @@ export const statuses = {
     "set_step_status on a passed or skipped step is refused as step-finished, accepting create_step.",
   "s4.fenced-and-stopped": "A run whose step is put back, skipped or held is fenced at once and then stopped.",
   "s4.retry-allowance": "A blocked step that is tried again has as many attempts as are configured before it.",
+  "s4.put-back-allowance":
+    "Only a person gives a live step more attempts: put back by the orchestrator in its last one, it asks attempts-used.",
   "s4.retry-note": "The reason of a retry opens the next brief; reasons of several retries before it all stand there.",
   "s4.step-in-draft": "In a draft a step can only be skipped.",
   "s4.step-in-ended-task": "In an ended task set_step_status is refused as task-ended.",

@@ -217,6 +217,42 @@ describe("a retry", () => {
     expect(only.step()).toMatchObject({ attempt: 1, maxAttempts: 2 });
   });
 
+  it(
+    "of a live step without a person never gives more attempts: the last one is stopped, and a person is asked",
+    { tags: ["s4.put-back-allowance", "s4.attempts-used"] },
+    () => {
+      const putBack = (one: History, by: "person" | "orchestrator") =>
+        one.launch("step-01", "builder").and("StepDecided", { status: "queued", by, reason: "Anew." });
+      const first = putBack(history({ maxAttempts: 2 }).start(), "orchestrator");
+      expect(first.step()).toMatchObject({ status: "queued", attempt: 1, maxAttempts: 2, question: null });
+      const last = putBack(first.endRun("step-01", "builder"), "orchestrator");
+      const question = {
+        id: "step-01-q8",
+        kind: "attempts-used",
+        text: "Step step-01 was to be put back in attempt 2 of 2, its last one: Anew.",
+        choices: ["retry with a note", "skip", "cancel the task"],
+        askedAt: momentOf(8),
+      };
+      expect(last.step()).toMatchObject({ status: "blocked", attempt: 2, maxAttempts: 2, question });
+      expect(last.notices).toEqual([{ kind: "question", stepId: "step-01", question }]);
+      expect(last.last.effects).toMatchObject([{ type: "TellPerson" }, { type: "StopRun", stepId: "step-01" }]);
+      expect(last.decide("StepDecided", { status: "queued", by: "orchestrator" })).toMatchObject({
+        code: "person-required",
+      });
+      const again = last.and("StepDecided", { status: "queued", reason: "Go on." });
+      expect(again.step()).toMatchObject({ attempt: 2, maxAttempts: 5, note: "Anew.\n\nGo on." });
+    },
+  );
+
+  it("of a live step in its last attempt is a person's to decide", { tags: ["s4.put-back-allowance"] }, () => {
+    const last = history({ maxAttempts: 1 }).start().launch("step-01", "builder");
+    expect(last.and("StepDecided", { status: "queued" }).step()).toMatchObject({
+      status: "queued",
+      attempt: 1,
+      maxAttempts: 2,
+    });
+  });
+
   it("keeps the answer and who gave it in the attempt", { tags: ["s3.question-answered", "s4.answer-kept"] }, () => {
     const again = used().and("StepDecided", { status: "queued", reason: "Once more." });
     expect(currentAttempt(again.step())?.decisions).toEqual([
