@@ -1,5 +1,5 @@
 /** When a root is driven: not before the gateway runs, again after a start that failed, no more after the end. */
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
@@ -35,7 +35,7 @@ async function setup() {
   });
   const isDriven = async (which = root) =>
     (await openRoots()).some((one) => one.root === which && one.driver !== undefined);
-  return { home, projects, said, clock, driving, isDriven };
+  return { home, root, projects, said, clock, driving, isDriven };
 }
 
 describe("a root", () => {
@@ -73,4 +73,37 @@ describe("a root", () => {
     await vi.waitFor(async () => expect(await isDriven()).toBe(true));
     expect(said.filter((one) => one.includes("are not driven now"))).toHaveLength(1);
   });
+
+  it(
+    "whose lease another takes away is driven no more, until its lease can be had again",
+    { tags: ["s6.lease-lost-stops-driving"], timeout: 60_000 },
+    async () => {
+      const { root, projects, said, clock, driving, isDriven } = await setup();
+      const lock = path.join(projects, ".driver", "holder.json.lock");
+      driving.begin();
+      await vi.waitFor(async () => expect(await isDriven()).toBe(true));
+      // Another gateway, of which nobody can tell from here whether it lives.
+      await rm(lock, { recursive: true });
+      await mkdir(lock);
+      await writeFile(
+        path.join(projects, ".driver", "holder.json"),
+        JSON.stringify({ host: "another machine", pid: 1, startedAt: "then", bootId: "elsewhere" }),
+      );
+      await utimes(lock, 1, Date.now() / 1_000 + 3_600);
+      await vi.waitFor(async () => expect(await isDriven()).toBe(false), { timeout: 30_000 });
+      expect(said.join("\n")).toContain(`driving ${root} stops`);
+      const again = async () => {
+        await vi.waitFor(() => expect(clock.next()).toBe(clock.now() + 5_000));
+        clock.moveTo(clock.now() + 5_000);
+      };
+      await again();
+      await vi.waitFor(async () =>
+        expect((await openRoots()).map((one) => one.remark)).toContainEqual(expect.stringContaining("another gateway")),
+      );
+      expect(await isDriven()).toBe(false);
+      await rm(lock, { recursive: true });
+      await again();
+      await vi.waitFor(async () => expect(await isDriven()).toBe(true));
+    },
+  );
 });
