@@ -72,7 +72,12 @@ async function viewAll(desk: Desk): Promise<View> {
     ),
   );
   const projects = looks.map((look) => summarizeProject(desk, look));
-  const asking = projects.filter((one) => one.readOnly === undefined && (one.tasks["blocked"] ?? 0) > 0);
+  const asking = looks.flatMap((look) => {
+    const count = openTasksOf(look)
+      .flatMap((one) => waitsOf(desk, one, new Map(), look.rolledBack.get(one)))
+      .filter((one) => one.kind === "person").length;
+    return count === 0 ? [] : [{ projectId: look.projectId, count }];
+  });
   return {
     streams,
     restIsFound: "get_status with a projectId shows one project; the folders in projects/ are the whole list",
@@ -81,7 +86,10 @@ async function viewAll(desk: Desk): Promise<View> {
       waitsFor: [],
       next: [
         ...desk.live.remarks(),
-        ...asking.map((one) => `get_status with projectId ${one.projectId} shows what its blocked tasks ask the owner`),
+        ...asking.map(
+          ({ projectId, count }) =>
+            `get_status with projectId ${projectId} shows the ${count === 1 ? "question that waits" : `${count} questions that wait`} for the owner`,
+        ),
         ...inOrder(looks.flatMap(nextOfProject)),
         projects.length === 0
           ? "create_project starts the first project"
@@ -97,16 +105,12 @@ async function viewProject(desk: Desk, projectId: string): Promise<View | Refusa
   if (streams.length === 0) return unknownProject(projectId);
   const look = await lookAtProject(desk, projectId, streams);
   const { tasks, unreadable } = look;
-  const ordered = tasks.toSorted(
-    (one, other) =>
-      rank(one.state) - rank(other.state) || other.state.task.updatedAt.localeCompare(one.state.task.updatedAt),
-  );
+  const ordered = inOrderOfUse(tasks);
   const statuses = new Map<string, DependencyStatus>([
     ...tasks.map((one) => [one.stream.taskId ?? "", one.state.task.status] as const),
     ...unreadable.map((one) => [one.stream.taskId ?? "", "unreadable"] as const),
   ]);
-  const isUsable = look.readOnly === undefined && look.failure === undefined;
-  const open = isUsable ? ordered.filter((one) => isWritable(one) && !isEnded(one.state)) : [];
+  const open = openTasksOf(look);
   const next = [
     ...nextOfProject(look),
     ...open.flatMap((one) => [
@@ -227,6 +231,20 @@ type ProjectLook = {
   /** The tasks that may still change and were rolled back. */
   readonly rolledBack: ReadonlyMap<ReadTask, Rollback>;
 };
+
+/** Unfinished tasks first, of those the last changed one. */
+function inOrderOfUse(tasks: readonly ReadTask[]): readonly ReadTask[] {
+  return tasks.toSorted(
+    (one, other) =>
+      rank(one.state) - rank(other.state) || other.state.task.updatedAt.localeCompare(one.state.task.updatedAt),
+  );
+}
+
+/** The tasks that something can be done about, in that order. */
+function openTasksOf({ readOnly, failure, tasks }: ProjectLook): readonly ReadTask[] {
+  const isUsable = readOnly === undefined && failure === undefined;
+  return isUsable ? inOrderOfUse(tasks).filter((one) => isWritable(one) && !isEnded(one.state)) : [];
+}
 
 async function lookAtProject(desk: Desk, projectId: string, streams: readonly Stream[]): Promise<ProjectLook> {
   const tasks: ReadTask[] = [];

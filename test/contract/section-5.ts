@@ -83,6 +83,8 @@ export const tools = {
 
   // get_status
   "s5.status-counts": "get_status without ids lists all projects, with counts of their tasks only.",
+  "s5.status-overview-asks":
+    "get_status without ids names each project with open questions, and their number, whatever status their tasks have.",
   "s5.status-bounded": "get_status answers at most 24 KB, measured in UTF-8 bytes, whatever there is.",
   "s5.status-cut-said": "What is cut from a status answer is said, and how to ask for the rest.",
   "s5.status-waits":

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { StatusDetails, WaitsFor } from "../../src/schema/details.ts";
 import { createRecorder } from "../../src/tools/driver-tools.ts";
-import { aBuilderReport, aJudgement, aProject, aTask, createBench, type Bench } from "../support/bench.ts";
+import { aBuilderReport, aJudgement, aProject, aStep, aTask, createBench, type Bench } from "../support/bench.ts";
 
 async function status(bench: Bench, parameters: Readonly<Record<string, unknown>>): Promise<StatusDetails> {
   // get-status.test.ts compares the shape with its schema.
@@ -354,13 +354,37 @@ describe("a project in the status", { tags: ["s5.status-next"] }, () => {
     ]);
   });
 
-  it("among all is named when a task of it asks the owner", async () => {
+  it("among all is named when a task of it asks the owner", { tags: ["s5.status-overview-asks"] }, async () => {
     const bench = createBench();
     await bench.asking(await bench.started());
     await bench.done("create_project", aProject({ name: "Calm" }));
     expect((await status(bench, {})).next).toStrictEqual([
-      "get_status with projectId shop shows what its blocked tasks ask the owner",
+      "get_status with projectId shop shows the question that waits for the owner",
       "get_status with a projectId shows its tasks",
     ]);
   });
+
+  it(
+    "among all is named with the number of its questions, whatever status their tasks have",
+    { tags: ["s5.status-overview-asks"] },
+    async () => {
+      const bench = createBench();
+      const paused = await bench.started({ title: "Paused" });
+      await bench.asking(paused);
+      await set(bench, paused, "paused");
+      const running = await bench.started({ title: "One branch asks", steps: [aStep(), aStep({ dependsOn: [] })] });
+      const hold = { taskId: running, stepId: "step-01", status: "blocked", reason: "Wait." };
+      await bench.done("set_step_status", hold);
+      const other = await aDraft(bench, { title: "Cancelled" });
+      const waiting = await aWaiting(bench, [other]);
+      await set(bench, other, "cancelled");
+      await askAboutDependency(bench, waiting, other);
+      const ended = await bench.started({ title: "Ended" });
+      await bench.done("set_step_status", { ...hold, taskId: ended });
+      await set(bench, ended, "cancelled");
+      const { projects, next } = await status(bench, {});
+      expect(projects[0]?.tasks).toStrictEqual({ paused: 1, running: 1, waiting: 1, cancelled: 2 });
+      expect(next[0]).toBe("get_status with projectId shop shows the 3 questions that wait for the owner");
+    },
+  );
 });

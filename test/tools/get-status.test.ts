@@ -468,7 +468,7 @@ describe("a status answer", { tags: ["s5.status-bounded"] }, () => {
       const all = await status(bench);
       expect(all.details.truncated).toBe(true);
       expect(all.details.projects[0]).toMatchObject({ projectId: "shop", tasks: { blocked: 1 } });
-      expect(all.details.next.join("\n")).toContain("get_status with projectId shop shows what its blocked tasks ask");
+      expect(all.details.next.join("\n")).toContain("get_status with projectId shop shows the question that waits");
       expect(all.details.next.at(-1)).toMatch(
         /^Cut to fit: \d+ of 61 projects shown\. get_status with a projectId shows one/,
       );
