@@ -4,7 +4,7 @@
  */
 import { OrchestratorError, errorTable } from "../errors.ts";
 import type { Settings } from "../schema/config.ts";
-import type { Role, RunEnd, Step, TaskState } from "../schema/documents.ts";
+import type { Role, RunEnd, Seat, Step, TaskState } from "../schema/documents.ts";
 import type { Effect, EffectOf } from "../schema/effects.ts";
 import type { TaskEvent } from "../schema/events.ts";
 import type { Stream } from "../store/store.ts";
@@ -54,6 +54,8 @@ export type Executors = {
 
 /** How long a run that has reported, or was asked to stop, may take to end before it is taken as ended. */
 const graceMs = 10_000;
+/** So long another living launcher has to launch what it planned; it may have handed over the driving and never will. */
+const foreignLaunchMs = 60_000;
 /** One slice of waiting for a run: bounds how late a limit is noticed. */
 const sliceMs = 2_000;
 /** So much is kept of the words of the host that say why a run was lost. */
@@ -83,10 +85,26 @@ export function createExecutors(ports: ExecutorPorts): Executors {
     return (await runner.isAlive(launcher)) ? "another" : "gone";
   }
 
-  async function isFenced(stream: Stream, stepId: string, runId: string): Promise<boolean> {
+  async function seatStatus(stream: Stream, stepId: string, runId: string): Promise<Seat["status"] | undefined> {
     const step = (await reader.read(stream))?.state.steps.find((one) => one.id === stepId);
-    const seat = [step?.builder, step?.qa].find((one) => one?.runId === runId);
-    return seat === undefined || seat.status === "stopped";
+    return [step?.builder, step?.qa].find((one) => one?.runId === runId)?.status;
+  }
+
+  /** True for a run that was stopped, closed by another driver, or replaced. */
+  async function isFenced(stream: Stream, stepId: string, runId: string): Promise<boolean> {
+    const status = await seatStatus(stream, stepId, runId);
+    return status === undefined || status === "stopped" || status === "lost";
+  }
+
+  /** Closes what another launcher planned, uncounted, once that one is gone or had its time to launch it. */
+  async function closeForeignLaunch(effect: EffectOf<"LaunchRun">, situation: Situation): Promise<void> {
+    const { stream, signal } = situation;
+    const { stepId, runId } = effect;
+    const deadline = clock.now() + foreignLaunchMs;
+    while (!signal.aborted && clock.now() < deadline && (await ownerOf(stream, runId)) === "another")
+      await clock.wait(sliceMs, signal);
+    if (signal.aborted || (await seatStatus(stream, stepId, runId)) !== "launching") return;
+    await closeRun(situation, effect, "gateway");
   }
 
   async function closeRun(
@@ -220,10 +238,7 @@ export function createExecutors(ports: ExecutorPorts): Executors {
       // Its place may have gone to another task while this one was paused before the launch.
       if (slots.take(claim) !== undefined) return;
       const launcher = await reader.launcherOf(stream, runId);
-      if (launcher?.bootId !== runner.launcher.bootId) {
-        if ((await ownerOf(stream, runId)) === "gone") return closeRun(situation, effect, "gateway");
-        throw new OrchestratorError("host-refused", `run ${runId} is being launched by another gateway`);
-      }
+      if (launcher?.bootId !== runner.launcher.bootId) return closeForeignLaunch(effect, situation);
       const step = state.steps.find((one) => one.id === stepId);
       if (step === undefined) return;
       const brief = await briefs.brief(role, stream, state, step);
@@ -263,11 +278,15 @@ export function createExecutors(ports: ExecutorPorts): Executors {
       while (!signal.aborted) {
         const ended = await waitForEnd(effect, sliceMs, signal);
         if (ended !== undefined) return closeUnreported(situation, effect, ended);
+        if (owner === "another" && (await ownerOf(stream, effect.runId)) === "gone")
+          return closeRun(situation, effect, "gateway");
         const past = pastLimits(effect.role, effect.runId, startedAt, owner === "us");
         if (past === undefined || signal.aborted) continue;
         log.warn(`run ${effect.runId} ${past}; it is stopped`);
         await stopAndWait(effect, signal);
-        return signal.aborted ? undefined : closeRun(situation, effect, "lost", past);
+        if (signal.aborted) return;
+        // What a launcher that lives has at hand is never lost; its report is fenced from here on.
+        return owner === "us" ? closeRun(situation, effect, "lost", past) : closeRun(situation, effect, "gateway");
       }
     },
 

@@ -6,6 +6,7 @@ import { getStatus } from "../../src/tools/get-status.ts";
 import { setStepStatus } from "../../src/tools/set-step-status.ts";
 import { setTaskStatus } from "../../src/tools/set-task-status.ts";
 import { startTask } from "../../src/tools/start-task.ts";
+import { createRecorder } from "../../src/tools/driver-tools.ts";
 import { recordBuilderResult } from "../../src/tools/record-builder-result.ts";
 import { inRun } from "../support/callers.ts";
 import { endsOf, expectInvariants } from "../support/invariants.ts";
@@ -207,6 +208,85 @@ describe("a live run", () => {
       await world.letPlay(world.live(), builds);
       world.driver().wake({ projectId: "shop", taskId });
       await becomes(world, taskId, "done");
+    },
+  );
+});
+
+describe("a run that another gateway has in hand, which lives on", () => {
+  const taskWhoseLaunchIsHandedOver = async (config: Config) => {
+    const world = await createWorld({ config, cast: { builder: staysBusy } });
+    const taskId = await world.task();
+    world.fail("launch", hostRefuses(), 1e9);
+    await world.done(startTask, { taskId });
+    await world.pass(5 * second);
+    return { world, taskId };
+  };
+
+  it(
+    "and was only planned is closed uncounted after a minute and planned anew",
+    { tags: ["s4.lost-not-while-launcher-lives"] },
+    async () => {
+      const { world, taskId } = await taskWhoseLaunchIsHandedOver({ ...plain, maxLostRuns: 0 });
+      await world.handOver();
+      world.mend();
+      await world.pass(50 * second);
+      expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
+      await world.pass(15 * second);
+      expect(endsOf(await world.step(taskId))).toStrictEqual(["gateway", null]);
+      expect(world.live().map((run) => run.place.launch)).toStrictEqual([2]);
+      await world.letPlay(world.live(), builds);
+      await becomes(world, taskId, "done");
+    },
+  );
+
+  it(
+    "is stopped when its gateway launches it after all, once it was closed here",
+    { tags: ["s7.runs-fenced"] },
+    async () => {
+      const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+      const taskId = await world.task();
+      const release = world.hold("launch", { result: "" });
+      await world.done(startTask, { taskId });
+      await world.rest();
+      const planning = world.hold("identify");
+      await createRecorder(world.desk()).record(
+        { projectId: "shop", taskId },
+        {
+          type: "RunEnded",
+          v: 1,
+          at: new Date(world.clock.now()).toISOString(),
+          stepId: "step-01",
+          runId: `${taskId}/step-01/1/builder/1`,
+          end: "gateway",
+          usage: null,
+          tree: null,
+          files: null,
+          shared: false,
+          maxLostRuns: 2,
+        },
+      );
+      release();
+      await world.pass(15 * second);
+      expect(world.runs.map((run) => [run.place.launch, run.stops])).toStrictEqual([[1, 1]]);
+      planning();
+    },
+  );
+
+  it(
+    "ends uncounted when it is past its maximum, and is launched here",
+    { tags: ["s4.lost-not-while-launcher-lives", "s8.max-minutes"] },
+    async () => {
+      const world = await createWorld({ config: { ...shortLimits, maxLostRuns: 0 }, cast: { builder: staysBusy } });
+      const taskId = await world.started();
+      await world.rest();
+      await world.handOver();
+      // Only the other gateway's host knows of its end.
+      await world.letPlay(world.live(), forgets);
+      await world.pass(3 * minute - second);
+      expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
+      await world.pass(15 * second);
+      expect(endsOf(await world.step(taskId))).toStrictEqual(["gateway", null]);
+      expect(await world.status(taskId)).toBe("running");
     },
   );
 });
