@@ -19,7 +19,8 @@ export function recover(state: TaskState, limits: Limits): readonly Effect[] {
   const continued = going.flatMap((step) => [...dueChecks(step), ...duePlan(step)]);
   const free = Math.max(0, limits.parallelSteps - going.length);
   const started = ready(state.steps)
-    .filter((step) => !holdsTree(step))
+    // One of a kind that this version does not know takes nobody's place.
+    .filter((step) => !holdsTree(step) && dueRole(step) !== undefined)
     .slice(0, free)
     .flatMap(duePlan);
   return [...running, ...continued, ...started];

@@ -40,6 +40,14 @@ describe("what is due", () => {
     },
   );
 
+  it("passes over a step of a kind that is not known, which takes no place", () => {
+    const { state } = side(3);
+    const steps = state.steps.map((step) => (step.id === "step-01" ? { ...step, kind: "survey" } : step));
+    expect(recover({ ...state, steps }, { parallelSteps: 1 })).toStrictEqual([
+      { type: "PlanRun", stepId: "step-02", role: "builder" },
+    ]);
+  });
+
   it("starts nothing while a step between two runs holds the tree", () => {
     expect(due(side(2).build("step-01"), 1)).toEqual(["PlanRun step-01"]);
   });
