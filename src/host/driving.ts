@@ -129,7 +129,9 @@ export function createDriving(host: Host, stateDir: string, clock = systemClock)
 
   async function drive(open: OpenRoot, signal: AbortSignal): Promise<void> {
     const { root, store } = open;
-    const notifier = createNotifier(host, store, signal);
+    const driven = new AbortController();
+    // Ended however the driving ends: what it has not told is told by the next one, and not by both.
+    const notifier = createNotifier(host, store, AbortSignal.any([signal, driven.signal]));
     const desk = createDesk(host, open);
     const worktree = worktreeBesides(root, host);
     const driver = createDriver({
@@ -162,6 +164,7 @@ export function createDriving(host: Host, stateDir: string, clock = systemClock)
     } finally {
       delete open.driver;
       await driver.stop();
+      driven.abort();
     }
   }
 

@@ -98,6 +98,22 @@ function endTurn(runId: string, told: boolean): void {
   answers.emit(ended.sessionKey, told);
 }
 
+/** Takes these texts out of the outbox and answers which they were; a chat that has none left is not woken any more. */
+function drop(isMeant: (text: Pending) => boolean): readonly Pending[] {
+  const { pending, answers } = outbox();
+  const dropped: Pending[] = [];
+  for (const [sessionKey, waiting] of pending) {
+    for (const one of [...waiting].filter(isMeant)) {
+      waiting.delete(one);
+      dropped.push(one);
+    }
+    if (waiting.size > 0) continue;
+    pending.delete(sessionKey);
+    answers.emit(sessionKey, true);
+  }
+  return dropped;
+}
+
 /** True while a turn of the chat has its texts and the model is still at it: waking the chat then would make an empty turn. */
 function isBeingTold(sessionKey: string): boolean {
   for (const [runId, { sessionKey: chat, since, call }] of outbox().carried) {
@@ -115,9 +131,10 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
   const places = new Map<string, Reading>();
   const inTurn = new Map<string, Promise<void>>();
   const telling = new Set<string>();
+  const queuedHere = new WeakSet<Pending>();
 
-  // What is not told by then is read off the journal again by whoever drives next.
-  signal.addEventListener("abort", () => outbox().pending.clear(), { once: true });
+  // What is not told by then is read off the journal again by whoever drives next. Other roots' texts stay.
+  signal.addEventListener("abort", () => drop((one) => queuedHere.has(one)), { once: true });
 
   function wake(sessionKey: string): void {
     const agentId = sessionKey.split(":")[1];
@@ -206,6 +223,7 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
         );
       },
     }));
+    if (signal.aborted) return; // The next one to drive reads it.
     // Only now: what failed until here is read again at the next change.
     known.place = place;
     const { sessionKey } = chats.told;
@@ -213,6 +231,7 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
     outbox().pending.set(sessionKey, waiting);
     for (const one of queued) {
       known.untold.push(one.seq);
+      queuedHere.add(one);
       waiting.add(one);
     }
     void tell(sessionKey);
@@ -220,17 +239,8 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
 
   /** What is answered before a turn has carried it is not asked any more. */
   function dropAnswered(stream: string, open: ReadonlySet<string>): void {
-    const { pending, answers } = outbox();
-    for (const [sessionKey, waiting] of pending) {
-      for (const one of waiting)
-        if (one.asks?.stream === stream && !open.has(one.asks.id)) {
-          waiting.delete(one);
-          one.told();
-        }
-      if (waiting.size > 0) continue;
-      pending.delete(sessionKey);
-      answers.emit(sessionKey, true);
-    }
+    const isAnswered = ({ asks }: Pending) => asks?.stream === stream && !open.has(asks.id);
+    for (const one of drop((queued) => queuedHere.has(queued) && isAnswered(queued))) one.told();
   }
 
   async function startingPlace(stream: Stream): Promise<Reading> {

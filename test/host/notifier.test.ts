@@ -69,6 +69,8 @@ async function setup(config: Config = {}) {
       }
       changed();
     },
+    /** Its root is not driven any more; other roots of the process are. */
+    isLeft: () => gateway.die(),
     /** The gateway dies and another one looks at the task. */
     restarts: () => {
       gateway.die();
@@ -238,6 +240,24 @@ describe("a chat that is to hear of a task", () => {
       expect(wakes).toHaveLength(4);
     },
   );
+
+  it("hears what another root has to say also when one root is not driven any more", async () => {
+    const left = await setup();
+    const driven = await setup();
+    await left.happens();
+    await left.untilWoken(1);
+    await driven.happens();
+    await driven.untilWoken(1);
+    left.isLeft();
+    expect(countIn(driven.begins("turn"))).toBe(1);
+    driven.asks("turn", "completed");
+    driven.ends("turn");
+    await driven.untilTold();
+    expect(await left.toldSoFar()).toBeUndefined();
+    left.restarts();
+    await left.untilWoken(2);
+    expect(countIn(left.begins("later"))).toBe(1);
+  });
 
   it("hears questions and nothing else when notify is off", { tags: ["s7.notify-off"] }, async () => {
     const { wakes, happens, finishes, begins, untilWoken, untilTold } = await setup({ notify: "off" });
