@@ -216,7 +216,10 @@ function addStep(state: TaskState, event: TaskEventOf<"StepAdded">): Draft | Ref
   if (acceptance === undefined) return { ...state, steps: [...others, added] };
   const behind = { ...acceptance, index: index + 1, dependsOn: [...others.map((step) => step.id), added.id] };
   // A review that is under way does not judge the whole any more; one that is held, or lost its runs, still asks.
-  if (!answers && !isLive(acceptance)) return { ...state, steps: [...others, added, behind] };
+  if (!answers && !isLive(acceptance)) {
+    const kept = offerAnew(behind, [...others, added]);
+    return { ...state, steps: [...others, added, kept] };
+  }
   const again: Step = {
     ...fence(behind),
     status: "queued",
@@ -766,6 +769,13 @@ function block(
   const choices = choicesFor(kind, step.kind === "review", isAcceptable(step, steps));
   const question: Question = { id: `${step.id}-q${step.rev + 1}`, kind, text, choices, askedAt: at };
   return { ...step, status: "blocked", question };
+}
+
+/** An open question that stays, with the choices that can be carried out now. */
+function offerAnew(step: Step, steps: readonly Step[]): Step {
+  if (step.question === null) return step;
+  const choices = choicesFor(step.question.kind, step.kind === "review", isAcceptable(step, steps));
+  return { ...step, question: { ...step.question, choices } };
 }
 
 function choicesFor(kind: QuestionKind, review: boolean, acceptable: boolean): readonly string[] {

@@ -79,6 +79,8 @@ export const statuses = {
   "s4.acceptance-accept": "A person accepts a failed review with a reason, and the task is done.",
   "s4.acceptance-judged-first":
     "A review that QA never judged, or that waits for other steps, cannot be accepted: not-built.",
+  "s4.acceptance-offer-follows":
+    "A review that keeps its question when a step is added offers what can then be carried out, and no acceptance.",
   "s4.acceptance-before-done": "A task with an acceptance review is done only when the review was passed or skipped.",
 
   // The task's status

@@ -223,6 +223,21 @@ describe("a review that is held", () => {
   );
 
   it(
+    "is not offered to be accepted any more when a step is added",
+    { tags: ["s4.acceptance-offer-follows", "s4.acceptance-judged-first"] },
+    () => {
+      const held = hold(failed().and("StepDecided", { stepId: "acceptance", status: "queued" }));
+      const { question } = held.step("acceptance");
+      expect(question?.choices).toContain("accept with a reason");
+      const more = held.and("StepAdded", { by: "orchestrator" });
+      const choices = ["judge again with a note", "skip", "cancel the task"];
+      expect(more.step("acceptance").question).toEqual({ ...question, choices });
+      expect(more.notices).toEqual([]);
+      expect(accept(more)).toEqual(notJudged);
+    },
+  );
+
+  it(
     "or has lost its runs keeps its question when a step is added, by whomever",
     { tags: ["s4.acceptance-keeps-other-questions", "s4.create-step-when"] },
     () => {
