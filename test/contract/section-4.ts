@@ -13,6 +13,9 @@ export const statuses = {
     "A step without dependsOn depends on the step before it, so that a list runs one after the other.",
   "s4.no-dependency": "An empty dependsOn means none.",
   "s4.kinds-open": "A stored step of an unknown kind, and a run of an unknown role, is read, kept and never driven.",
+  "s4.dependencies-known":
+    "A step's dependsOn names steps of its task, never the review, each once; else it is refused as unknown-dependency.",
+  "s4.dependency-cycle": "A step that depends on itself, at once or in a circle, is refused as dependency-cycle.",
 
   // From the builder to QA
   "s4.checks-then-qa": "After the builder has reported done the step's checks run, and only then QA.",
@@ -48,7 +51,8 @@ export const statuses = {
   // Lost runs
   "s4.lost-silent-end": "A run that ends without a report is lost.",
   "s4.lost-limits": "A run that is idle, or runs, longer than its limits is stopped and lost.",
-  "s4.lost-refusals": "A run that has had 20 refusals is stopped and lost.",
+  "s4.lost-refusals":
+    "A run that has had 20 refusals, by our tools or of the host's own by our hook, is stopped and lost.",
   "s4.lost-relaunched":
     "A lost run is launched again with the next launch number and a new session, in the same attempt.",
   "s4.lost-count":

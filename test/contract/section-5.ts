@@ -15,6 +15,10 @@ export const tools = {
   "s5.answer-in-two-halves": "A result has a short text for the model and typed details that the model is not sent.",
   "s5.no-failure-keys": "No answer has a top-level key in its details that the host reads as failure.",
 
+  // dependsOn of create_task
+  "s5.task-dependencies":
+    "A task's dependsOn names existing tasks of its project, each once; else it is refused as unknown-dependency.",
+
   // repo of create_project
   "s5.repo-where": "repo is an existing directory inside the root or inside a directory of allowedRepos.",
   "s5.repo-real-path": "repo is judged and kept by its real path.",

@@ -290,7 +290,7 @@ describe("create_step before the review has ended", () => {
     ]);
   });
 
-  it("does not let a step depend on the review", () => {
+  it("does not let a step depend on the review", { tags: ["s4.dependencies-known"] }, () => {
     expect(reviewed().decide("StepAdded", { step: aWantedStep({ dependsOn: ["acceptance"] }) })).toMatchObject({
       code: "unknown-dependency",
     });

@@ -85,7 +85,7 @@ describe("dependencies of steps", () => {
     });
   });
 
-  it("are refused when unknown", () => {
+  it("are refused when unknown", { tags: ["s4.dependencies-known"] }, () => {
     expect(create({}, { dependsOn: ["step-09"] })).toEqual({
       ok: false,
       code: "unknown-dependency",
@@ -94,7 +94,7 @@ describe("dependencies of steps", () => {
     });
   });
 
-  it("are refused when named twice", () => {
+  it("are refused when named twice", { tags: ["s4.dependencies-known"] }, () => {
     expect(create({}, { dependsOn: ["step-01", "step-01"] })).toEqual({
       ok: false,
       code: "unknown-dependency",
@@ -103,7 +103,7 @@ describe("dependencies of steps", () => {
     });
   });
 
-  it("are refused when a step names itself", () => {
+  it("are refused when a step names itself", { tags: ["s4.dependency-cycle"] }, () => {
     expect(create({ dependsOn: ["step-01"] })).toEqual({
       ok: false,
       code: "dependency-cycle",
@@ -112,7 +112,7 @@ describe("dependencies of steps", () => {
     });
   });
 
-  it("are refused when they go round, and the circle is named", () => {
+  it("are refused when they go round, and the circle is named", { tags: ["s4.dependency-cycle"] }, () => {
     const steps = [
       { id: "a", dependsOn: [] },
       { id: "b", dependsOn: ["a", "d"] },
@@ -127,7 +127,7 @@ describe("dependencies of steps", () => {
     });
   });
 
-  it("are refused when a forward reference meets a default", () => {
+  it("are refused when a forward reference meets a default", { tags: ["s4.dependency-cycle"] }, () => {
     expect(create({ dependsOn: ["step-02"] }, {})).toMatchObject({
       code: "dependency-cycle",
       reason: expect.stringContaining("step-01 → step-02 → step-01"),
@@ -201,14 +201,18 @@ describe("create_step", () => {
     },
   );
 
-  it("is refused with an unknown, repeated or own id in dependsOn", () => {
-    const one = created({});
-    const code = (dependsOn: readonly string[]) =>
-      one.decide("StepAdded", { step: aWantedStep({ id: "new", dependsOn }) });
-    expect(code(["other"])).toMatchObject({ code: "unknown-dependency" });
-    expect(code(["step-01", "step-01"])).toMatchObject({ code: "unknown-dependency" });
-    expect(code(["new"])).toMatchObject({ code: "dependency-cycle" });
-  });
+  it(
+    "is refused with an unknown, repeated or own id in dependsOn",
+    { tags: ["s4.dependencies-known", "s4.dependency-cycle"] },
+    () => {
+      const one = created({});
+      const code = (dependsOn: readonly string[]) =>
+        one.decide("StepAdded", { step: aWantedStep({ id: "new", dependsOn }) });
+      expect(code(["other"])).toMatchObject({ code: "unknown-dependency" });
+      expect(code(["step-01", "step-01"])).toMatchObject({ code: "unknown-dependency" });
+      expect(code(["new"])).toMatchObject({ code: "dependency-cycle" });
+    },
+  );
 
   it("adds the step to the task's list, and leaves the other steps as they are", () => {
     const one = created({}).start();

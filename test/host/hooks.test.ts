@@ -102,7 +102,7 @@ describe("a file tool that would write kept state", { tags: ["s7.guard-state"] }
     expect(await call(other, "write", write)).toContain("kept state");
   });
 
-  it("counts as a refusal to the run", async () => {
+  it("counts as a refusal to the run", { tags: ["s4.lost-refusals"] }, async () => {
     const { inRun, run } = await setup();
     await inRun("write", { path: "../project.json", content: "x" });
     await inRun("write", { path: "a.txt", content: "x" });
@@ -128,6 +128,16 @@ describe("QA", () => {
     }
     for (const tool of ["read", "ls", "exec", "process"]) expect(await inRun(tool)).toBeUndefined();
   });
+
+  it(
+    "has each refused file tool counted, as a refusal of our own tools is",
+    { tags: ["s4.lost-refusals"] },
+    async () => {
+      const { inRun, run } = await setup("qa");
+      for (const [tool, params] of writes("src/a.txt")) await inRun(tool, params);
+      expect(shared().signs.get(run.runId)?.refusals).toBe(writes("src/a.txt").length);
+    },
+  );
 });
 
 describe.each(["builder", "qa"] as const)("a run of the %s", (role) => {

@@ -128,21 +128,21 @@ describe("create_task is refused", () => {
     ["a task that does not exist", ["nothing-12345678"]],
     ["a path", ["../../shop"]],
     ["a name longer than any id", ["a".repeat(300)]],
-  ])("when it depends on %s", async (_what, dependsOn) => {
+  ])("when it depends on %s", { tags: ["s5.task-dependencies"] }, async (_what, dependsOn) => {
     const bench = await setup();
     const refusal = await bench.refused("create_task", aTask({ dependsOn }));
     expect(refusal.code).toBe("unknown-dependency");
     expect(refusal.reason).toContain(JSON.stringify(dependsOn[0]?.slice(0, 80)));
   });
 
-  it("when it depends on a task of another project", async () => {
+  it("when it depends on a task of another project", { tags: ["s5.task-dependencies"] }, async () => {
     const bench = await setup();
     await bench.done("create_project", aProject({ name: "Other" }));
     const { taskId } = await bench.done("create_task", aTask({ projectId: "other" }));
     expect((await bench.refused("create_task", aTask({ dependsOn: [taskId] }))).code).toBe("unknown-dependency");
   });
 
-  it("when it names a task twice", async () => {
+  it("when it names a task twice", { tags: ["s5.task-dependencies"] }, async () => {
     const bench = await setup();
     const { taskId } = await bench.done("create_task", aTask());
     expect(await bench.refused("create_task", aTask({ dependsOn: [taskId, taskId] }))).toMatchObject({
