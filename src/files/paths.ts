@@ -44,6 +44,7 @@ export async function chooseRepo(
   projectId: string,
   wanted: string | undefined,
   allowedRepos: readonly string[],
+  knownRoots: readonly string[] = [],
 ): Promise<string | Refusal> {
   if (wanted === undefined) {
     const made = path.join(root, "projects", projectId, "repo");
@@ -55,14 +56,18 @@ export async function chooseRepo(
     await mkdir(made, { recursive: true });
     return realpath(made);
   }
-  return judgeRepo(root, wanted, allowedRepos);
+  return judgeRepo(root, wanted, allowedRepos, knownRoots);
 }
 
-/** The real path of a directory that a project may work in, or why it may not. Called again at each launch. */
+/**
+ * The real path of a directory that a project may work in, or why it may not. Called again at each launch. `knownRoots`
+ * are other roots, whose kept state it may not lie in either.
+ */
 export async function judgeRepo(
   root: string,
   wanted: string,
   allowedRepos: readonly string[],
+  knownRoots: readonly string[] = [],
 ): Promise<string | Refusal> {
   const accepts = [
     "no repo: a new directory is made",
@@ -80,9 +85,10 @@ export async function judgeRepo(
   if (!(await isDirectory(real))) return no("is not an existing directory");
   const projects = path.join(realRoot, "projects");
   if (isInside(projects, real)) return no("is the root, projects/ or contains it");
-  if (isInside(real, projects)) {
-    const [, second] = path.relative(projects, real).split(path.sep);
-    if (second !== "repo") return no("lies in a project's kept state");
+  for (const one of [realRoot, ...(await Promise.all(knownRoots.map(realPlace)))]) {
+    const kept = path.join(one, "projects");
+    const [, second] = path.relative(kept, real).split(path.sep);
+    if (isInside(real, kept) && second !== "repo") return no("lies in a project's kept state");
   }
   return real;
 }

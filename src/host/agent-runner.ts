@@ -37,7 +37,7 @@ export function createAgentRunner(host: Host, settings: () => Settings, root: st
     },
 
     async launch({ runId, sessionKey, role, cwd, brief }: RunRequest) {
-      const place = await judgeRepo(root, cwd, settings().allowedRepos);
+      const place = await judgeRepo(root, cwd, settings().allowedRepos, [...shared().roots.keys()]);
       if (place !== cwd)
         throw new Error(typeof place === "string" ? `the repository ${cwd} now leads to ${place}` : place.reason);
       remember(shared().cwdOfSession, sessionKey, cwd);

@@ -25,7 +25,8 @@ export function createDesk(
     now: () => new Date(),
     backOff: (round) => pause(randomInt(1, 2 + Math.min(50, 2 ** Math.min(round, 6)))),
     answers: shared().answers,
-    chooseRepo: (projectId, wanted) => chooseRepo(root, projectId, wanted, host.settings().allowedRepos),
+    chooseRepo: (projectId, wanted) =>
+      chooseRepo(root, projectId, wanted, host.settings().allowedRepos, [...shared().roots.keys()]),
     inspectPaths,
     buildersAreUnconfined: () => buildersAreUnconfined(host, agentId),
     createFlow: (request) => createFlow(host, root, request),

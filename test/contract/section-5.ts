@@ -23,6 +23,7 @@ export const tools = {
   "s5.repo-where": "repo is an existing directory inside the root or inside a directory of allowedRepos.",
   "s5.repo-real-path": "repo is judged and kept by its real path.",
   "s5.repo-never": "repo is neither the root nor projects/ nor a directory that contains one of them.",
+  "s5.repo-never-kept": "repo lies in the kept state of no project, of another known root either.",
   "s5.repo-default": "Without repo a project works in a directory repo of its own, which is made.",
   "s5.repo-at-launch": "repo is judged again at each launch.",
 

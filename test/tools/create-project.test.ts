@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdir, symlink, writeFile, readdir, realpath } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
+import { chooseRepo } from "../../src/files/paths.ts";
 import { aProject, aRealRoot, createBench } from "../support/bench.ts";
 import { owner } from "../support/callers.ts";
 
@@ -168,6 +169,20 @@ describe("the directory of a project", () => {
     const above = path.dirname(root);
     const bench = createBench({ root, config: { allowedRepos: [above] } });
     expect((await bench.refused("create_project", aProject({ repo: above }))).reason).toContain("contains it");
+  });
+
+  it("may not lie in the kept state of another root that is known", { tags: ["s5.repo-never-kept"] }, async () => {
+    const { root, outside } = await aRoot();
+    const other = path.join(outside, "projects", "shop");
+    await mkdir(path.join(other, "tasks"), { recursive: true });
+    await mkdir(path.join(other, "repo"));
+    const choose = (wanted: string, known: readonly string[]) => chooseRepo(root, "mine", wanted, [outside], known);
+    for (const kept of [path.join(outside, "projects"), other, path.join(other, "tasks")]) {
+      const refusal = { code: "invalid-repo", reason: expect.stringContaining("lies in a project's kept state") };
+      expect(await choose(kept, [outside])).toMatchObject(refusal);
+      expect(await choose(kept, [])).toBe(kept);
+    }
+    expect(await choose(path.join(other, "repo"), [outside])).toBe(path.join(other, "repo"));
   });
 
   it("is refused without making anything when projects/ leads out of the root", async () => {
