@@ -5,7 +5,8 @@
  *
  * An effect that is no longer due (a run that was stopped, a wait that became another wait) has its signal aborted. An
  * executor that throws is tried again after a growing pause. A journal that is damaged or was rolled back is told once and
- * looked at again after the longest pause, so that a restored file goes on without a restart.
+ * looked at again after the longest pause, so that a restored file goes on without a restart; meanwhile its task has a
+ * place only as long as a run of it lives.
  */
 import { nameOfStream, type Stream } from "../store/store.ts";
 import type { WaitsFor } from "../schema/details.ts";
@@ -39,14 +40,19 @@ export type Driver = {
 
 /** An effect under way. `askedAgain`: it was due once more meanwhile, so what it saw may be out of date. */
 type Doing = { readonly abort: AbortController; askedAgain: boolean };
-/** How often an effect has failed in a row, when it may be begun again, and whether it failed on a damaged journal. */
+/** How often an effect has failed in a row, when it may be begun again, and whether a person has to mend what it failed on. */
 type Failure = { readonly count: number; readonly until: number; readonly damage: boolean };
+type KnownRun = { readonly runId: string; readonly sessionKey: string; readonly isLaunched: boolean };
 type Worker = {
   readonly stream: Stream;
   readonly doing: Map<string, Doing>;
   readonly failures: Map<string, Failure>;
   looking: boolean;
   again: boolean;
+  /** The runs that had not ended when the task was last read. */
+  runs: readonly KnownRun[];
+  /** Its place was given back while it could not be read: it asks for one again, also for what seems to run. */
+  gaveBack: boolean;
   syncedSeq: number;
 };
 
@@ -55,12 +61,18 @@ type ReadTask = NonNullable<Awaited<ReturnType<TaskReader["read"]>>>;
 const hasLaunchedRun = (step: Step) =>
   openRuns(step).some((run) => seatOf(step, run.role === "qa" ? "qa" : "builder").status !== "launching");
 
+const knownRunsOf = (step: Step): readonly KnownRun[] =>
+  openRuns(step).flatMap(({ runId, role }) => {
+    const { sessionKey, status } = seatOf(step, role === "qa" ? "qa" : "builder");
+    return sessionKey === null ? [] : [{ runId, sessionKey, isLaunched: status !== "launching" }];
+  });
+
 const pollMs = 5_000;
 const longestPauseMs = 10_000;
 
 /** Makes a driver over one root. Several roots of one process share `slots`. */
 export function createDriver(ports: DriverPorts): Driver {
-  const { reader, flows, clock, log, notifier, settings, recorder, slots, root } = ports;
+  const { reader, flows, clock, log, notifier, settings, recorder, runner, slots, root } = ports;
   const workers = new Map<string, Worker>();
   /** Tasks that have not ended, as far as this driver was told of them: drafts, paused and blocked ones have no worker. */
   const unfinished = new Map<string, Stream>();
@@ -79,6 +91,8 @@ export function createDriver(ports: DriverPorts): Driver {
       failures: new Map(),
       looking: false,
       again: false,
+      runs: [],
+      gaveBack: false,
       syncedSeq: -1,
     };
     workers.set(name, worker);
@@ -106,6 +120,7 @@ export function createDriver(ports: DriverPorts): Driver {
       worker.failures.delete("look");
     } catch (error) {
       retryLater(worker, "look", error);
+      if (needsPerson(error)) await giveBack(worker);
     } finally {
       worker.looking = false;
     }
@@ -121,7 +136,8 @@ export function createDriver(ports: DriverPorts): Driver {
     const due = new Map(recover(state, settings()).map((effect) => [keyOf(effect, state.task.rev), effect]));
     for (const [key, doing] of worker.doing) if (!due.has(key) && key !== "sync") doing.abort.abort();
     const claim = claimOf(stream, task);
-    holdPlace(claim, state);
+    holdPlace(claim, state, worker.gaveBack);
+    worker.runs = state.steps.flatMap(knownRunsOf);
     // A check or a launch that is no longer due may still be under way; its end looks here again.
     const isEnding = [...worker.doing.keys()].some((key) => key.startsWith("RunChecks") || key.startsWith("LaunchRun"));
     if (due.size === 0 && !isEnding) slots.leave(claim.key);
@@ -145,9 +161,28 @@ export function createDriver(ports: DriverPorts): Driver {
     wake: () => wake(stream),
   });
 
+  /** A task that cannot be read keeps others from their work only as long as something of it is under way. */
+  async function giveBack(worker: Worker): Promise<void> {
+    if (worker.doing.size > 0) return;
+    for (const run of worker.runs) if (await mayLive(run)) return;
+    worker.gaveBack = true;
+    slots.leave(placeOf(worker.stream));
+  }
+
+  /** The host takes also a run that it never had for a live one; one whose launch was not confirmed must have shown life. */
+  async function mayLive(run: KnownRun): Promise<boolean> {
+    if (!run.isLaunched && runner.signs(run.runId) === undefined) return false;
+    return runner.observe(run, 1).then(
+      (seen) => seen.kind === "live",
+      () => true,
+    );
+  }
+
   /** A launched run has its place whatever else; a half-done step that may go on asks for one before anything new does. */
-  function holdPlace(claim: Claim, state: TaskState): void {
-    if (state.steps.some(hasLaunchedRun)) slots.keep(claim);
+  function holdPlace(claim: Claim, state: TaskState, gaveBack = false): void {
+    const isLaunched = state.steps.some(hasLaunchedRun);
+    if (isLaunched && !gaveBack) slots.keep(claim);
+    else if (isLaunched) slots.take(claim);
     else if (mayLaunch(state) && state.steps.some(isLive)) slots.take(claim);
   }
 
@@ -185,8 +220,7 @@ export function createDriver(ports: DriverPorts): Driver {
     const before = worker.failures.get(key);
     // A task may be looked at also while its next look is planned; one plan is enough.
     if (before !== undefined && clock.now() < before.until) return;
-    const damage =
-      error instanceof OrchestratorError && (error.code === "journal-damaged" || error.code === "state-rolled-back");
+    const damage = needsPerson(error);
     const count = (before?.count ?? 0) + 1;
     const pauseMs = damage ? longestPauseMs : pauseAfter(count);
     worker.failures.set(key, { count, until: clock.now() + pauseMs, damage });
@@ -321,6 +355,10 @@ function keyOf(effect: Effect, taskRev: number): string {
 const limitsOf = ({ parallelTasks, parallelSteps }: Settings) => `${parallelTasks} ${parallelSteps}`;
 /** Pause before the next try, growing with the failures in a row. */
 const pauseAfter = (failures: number) => Math.min(250 * 2 ** Math.min(failures, 10), longestPauseMs);
+/** What nobody but a person can mend: told once, looked at again without a word. */
+const needsPerson = (error: unknown) =>
+  error instanceof OrchestratorError &&
+  (error.code === "journal-damaged" || error.code === "state-rolled-back" || error.code === "unknown-task");
 const isWait = (key: string) =>
   key.startsWith("PlanRun") ||
   key.startsWith("LaunchRun") ||

@@ -850,6 +850,27 @@ describe("a damaged journal", () => {
     expect(told(world)).toHaveLength(1);
   });
 
+  it("keeps its task's place only while a run of it lives, and the task asks for one again when it heals", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+    const damaged = await world.started({ projectId: await world.project("One", "/repos/one"), title: "Damaged" });
+    const inOneTree = { projectId: await world.project("Two", "/repos/one"), title: "Other" };
+    await world.rest();
+    const other = await world.started(inOneTree);
+    world.fail("read", damage(), 1e9, { of: damaged });
+    world.driver().wake({ projectId: "one", taskId: damaged });
+    await world.pass(minute);
+    expect(world.runs.map((run) => run.place.taskId)).toStrictEqual([damaged]);
+    await world.letPlay(world.live(), forgets);
+    await world.pass(minute);
+    expect(world.runs.map((run) => run.place.taskId)).toStrictEqual([damaged, other]);
+    world.mend();
+    await world.pass(minute);
+    expect(world.runs.map((run) => run.place.taskId)).toStrictEqual([damaged, other]);
+    await world.letPlay(world.live(), builds);
+    await becomes(world, other, "done");
+    await world.until(() => world.live().some((run) => run.place.taskId === damaged));
+  });
+
   it("that is there at the start heals too, and other tasks go on", async () => {
     const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
     const projectId = await world.project();
