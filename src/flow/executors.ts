@@ -58,13 +58,18 @@ const graceMs = 10_000;
 const foreignLaunchMs = 60_000;
 /** One slice of waiting for a run: bounds how late a limit is noticed. */
 const sliceMs = 2_000;
+/** More time than this between two looks at a run has passed while the machine slept: the run could not move either. */
+const sleepMs = 60_000;
 /** So much is kept of the words of the host that say why a run was lost. */
 const whyChars = 500;
 
+/** When a run was last looked at, and how long, and until when, the machine slept while it was live. */
+type Watch = { readonly lookedAt: number; readonly sleptMs: number; readonly wokeAt: number };
 type Ended = Extract<RunObservation, { readonly kind: "ended" }>;
 
 export function createExecutors(ports: ExecutorPorts): Executors {
   const { settings, recorder, reader, runner, checks, worktree, flows, briefs, slots, clock, log } = ports;
+  const watched = new Map<string, Watch>();
   const at = () => new Date(clock.now()).toISOString();
 
   /** True when the event was recorded; false when it changes nothing any more. Throws what passes by itself. */
@@ -114,6 +119,7 @@ export function createExecutors(ports: ExecutorPorts): Executors {
     why?: string,
   ): Promise<void> {
     const { stream, state, repo } = situation;
+    watched.delete(effect.runId);
     await runner.cleanUp(effect);
     const usage = await runner.usage(effect.sessionKey);
     const step = state.steps.find((one) => one.id === effect.stepId);
@@ -197,14 +203,26 @@ export function createExecutors(ports: ExecutorPorts): Executors {
       log.warn(`run ${effect.runId} was asked to stop and the host has not said that it ended`);
   }
 
+  /** Notes a look at a run, and how long the machine has slept since the one before. */
+  function noteLook(runId: string): Watch {
+    const now = clock.now();
+    const before = watched.get(runId) ?? { lookedAt: now, sleptMs: 0, wokeAt: 0 };
+    const gapMs = now - before.lookedAt;
+    const slept = gapMs > sleepMs ? { sleptMs: before.sleptMs + gapMs, wokeAt: now } : {};
+    const watch = { ...before, ...slept, lookedAt: now };
+    watched.set(runId, watch);
+    return watch;
+  }
+
   /** Signs of life are seen only of our own runs; to one of another living process only its maximum applies. */
   function pastLimits(role: Role, runId: string, startedAt: string, isOurs: boolean): string | undefined {
+    const { sleptMs, wokeAt } = noteLook(runId);
     const limits = settings().roles[role];
     const signs = runner.signs(runId);
     const now = clock.now();
     const started = Date.parse(startedAt);
-    if (now - started > limits.maxMs) return `ran longer than ${limits.maxMs / 60_000} minutes`;
-    if (isOurs && now - Math.max(started, signs?.lastEventAt ?? started) > limits.idleMs)
+    if (now - started - sleptMs > limits.maxMs) return `ran longer than ${limits.maxMs / 60_000} minutes`;
+    if (isOurs && now - Math.max(started, wokeAt, signs?.lastEventAt ?? started) > limits.idleMs)
       return `showed no sign of life for ${limits.idleMs / 60_000} minutes`;
     if ((signs?.refusals ?? 0) >= bounds.refusalsPerRun) return `had ${bounds.refusalsPerRun} refusals`;
     return undefined;
@@ -275,6 +293,7 @@ export function createExecutors(ports: ExecutorPorts): Executors {
       const step = state.steps.find((one) => one.id === effect.stepId);
       const startedAt =
         currentAttempt(step ?? { attempts: [] })?.runs.find((run) => run.runId === effect.runId)?.startedAt ?? at();
+      noteLook(effect.runId);
       while (!signal.aborted) {
         const ended = await waitForEnd(effect, sliceMs, signal);
         if (ended !== undefined) return closeUnreported(situation, effect, ended);
@@ -314,6 +333,9 @@ export function createExecutors(ports: ExecutorPorts): Executors {
       else if (cancelled !== undefined)
         await record(stream, { type: "DependencyCancelled", v: 1, at: at(), taskId: cancelled });
       // Nobody tells when it can be read again, so it is looked at again.
+      const gone = taskIds[statuses.indexOf(undefined)];
+      if (gone !== undefined && cancelled === undefined)
+        throw new OrchestratorError("unknown-task", `task ${gone}, which it waits for, is not there`);
       const unreadable = taskIds[statuses.indexOf("unreadable")];
       if (unreadable !== undefined)
         throw new OrchestratorError("journal-damaged", `task ${unreadable}, which it waits for, cannot be read`);

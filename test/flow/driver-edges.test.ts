@@ -125,6 +125,23 @@ describe("a live run", () => {
     },
   );
 
+  it("has a whole idle time again, and none of its maximum less, after the machine slept", async () => {
+    const world = await createWorld({ config: shortLimits, cast: { builder: staysSilent } });
+    const taskId = await world.started();
+    await world.pass(50 * second);
+    world.clock.moveTo(world.clock.now() + 480 * minute);
+    await world.pass(59 * second);
+    expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
+    await world.letPlay(world.live(), staysBusy);
+    await world.pass(minute);
+    expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
+    await world.pass(20 * second);
+    expect((await world.step(taskId)).attempts[0]?.runs[0]).toMatchObject({
+      end: "lost",
+      why: "ran longer than 3 minutes",
+    });
+  });
+
   it("that has reported and goes on is stopped also when the host tells nothing of runs, as one that drains", async () => {
     const world = await createWorld({ config: plain, cast: { builder: async (run) => void (await run.report(done)) } });
     const taskId = await world.task();

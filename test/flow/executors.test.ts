@@ -554,12 +554,17 @@ describe("tasks that are waited for", () => {
   it.each([
     ["all done", { one: "done", two: "done" }, [done]],
     ["one running", { one: "running", two: "done" }, []],
-    ["one not there", { one: "done" }, []],
     ["one cancelled", { one: "running", two: "cancelled" }, [cancelled]],
   ])("with %s", async (_words, statuses, events) => {
     const { executors, situation, recorded, did } = setup({ statuses });
     await executors.AwaitDependencies(wait, situation);
     expect([recorded, did]).toStrictEqual([events, ["status project-1", "status project-1"]]);
+  });
+
+  it("are looked at again when one is not there, until its folder is back", async () => {
+    const { executors, situation, recorded } = setup({ statuses: { one: "done" } });
+    await expect(executors.AwaitDependencies(wait, situation)).rejects.toMatchObject({ code: "unknown-task" });
+    expect(recorded).toStrictEqual([]);
   });
 
   it("are looked at again when one cannot be read, also beside a cancelled one", async () => {
