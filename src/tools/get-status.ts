@@ -163,7 +163,11 @@ async function viewTask(
   const { task } = state;
   const pagePath = desk.store.locate(stream, "task", "page");
   const rollback = readOnly === undefined && !isEnded(state) ? await rollbackOf(desk, snapshot) : undefined;
-  const statuses = await statusesOf(desk, stream.projectId, task.status === "waiting" ? task.dependsOn : []);
+  const holders = desk.live.waitsFor(stream).map((one) => one.id);
+  const statuses = await statusesOf(desk, stream.projectId, [
+    ...(task.status === "waiting" ? task.dependsOn : []),
+    ...holders,
+  ]);
   const asked = [
     ...(task.question === null ? [] : [{ stepId: null, question: task.question }]),
     ...questionsOf(state.steps),
@@ -417,7 +421,7 @@ function nextOfTask(
   rollback: Rollback | undefined,
 ): readonly Next[] {
   return rollback === undefined
-    ? nextOf(state, desk.store.locate(stream, "task", "page"), statuses)
+    ? nextOf(state, desk.store.locate(stream, "task", "page"), statuses, desk.live.waitsFor(stream))
     : [nextOfRollback(state.task.id)];
 }
 

@@ -3,6 +3,7 @@
  * nothing to do. What only the owner may decide begins with asking the owner. Pure.
  */
 import { errorTable, type ErrorCode } from "../errors.ts";
+import type { WaitsFor } from "../schema/details.ts";
 import type { Question, QuestionKind, TaskState, TaskStatus } from "../schema/documents.ts";
 
 /** A sentence without its final period. `rank` orders them: what a person has to hear, what can be done, what goes by itself. */
@@ -15,11 +16,15 @@ const tell = (words: string): Next => ({ rank: 0, words });
 const act = (words: string): Next => ({ rank: 1, words });
 const rest = (words: string): Next => ({ rank: 2, words });
 
-/** What to do about a task as it stands; `dependencies` has the status of each task in dependsOn. */
+/**
+ * What to do about a task as it stands. `holds` says which task has the slot or tree that it waits for; `others` has the
+ * status of each task in dependsOn, and of those that hold it up, as far as they are of this project.
+ */
 export function nextOf(
   { task, steps }: TaskState,
   pagePath: string,
-  dependencies: ReadonlyMap<string, DependencyStatus>,
+  others: ReadonlyMap<string, DependencyStatus>,
+  holds: readonly WaitsFor[],
 ): readonly Next[] {
   const { id } = task;
   const asked = [
@@ -30,7 +35,7 @@ export function nextOf(
     case "draft":
       return [act(`start_task with taskId ${id}, when the owner wants it to begin`)];
     case "waiting":
-      return task.question === null ? waitingFor(id, task.dependsOn, dependencies) : asked;
+      return task.question === null ? waitingFor(id, task.dependsOn, others) : asked;
     case "blocked":
       return asked;
     case "paused":
@@ -38,6 +43,7 @@ export function nextOf(
     case "running":
       return [
         ...asked,
+        ...holds.map((hold) => heldUpBy(id, hold, others.get(hold.id))),
         rest(`Nothing for task ${id}: runs follow by themselves, and the chat that started it is told of each result`),
       ];
     case "done":
@@ -119,6 +125,15 @@ const kindWords: Readonly<Record<QuestionKind, string>> = {
 };
 
 // ---- waiting for tasks
+
+function heldUpBy(taskId: string, { kind, id }: WaitsFor, status: DependencyStatus | undefined): Next {
+  const what = kind === "tree" ? `the working tree, where task ${id} works` : `its turn, which task ${id} has now`;
+  return status === "unreadable"
+    ? tell(
+        `Tell the owner that task ${taskId} waits for ${what}, and that task ${id} cannot be read: get_status with that taskId says why`,
+      )
+    : rest(`Task ${taskId} waits for ${what}: nothing to do, it goes on by itself after that`);
+}
 
 function waitingFor(
   taskId: string,

@@ -1,6 +1,9 @@
 /** get_status: what each task waits for, and what it says to do next, for every state a task can be in. */
 import { describe, expect, it } from "vitest";
 import type { StatusDetails, WaitsFor } from "../../src/schema/details.ts";
+import { OrchestratorError } from "../../src/errors.ts";
+import { createMemoryStore } from "../../src/store/memory-store.ts";
+import type { Store, Stream } from "../../src/store/store.ts";
 import { createRecorder } from "../../src/tools/driver-tools.ts";
 import { aBuilderReport, aJudgement, aProject, aStep, aTask, createBench, type Bench } from "../support/bench.ts";
 
@@ -325,7 +328,31 @@ describe("a task in the status", { tags: ["s5.status-next", "s5.status-waits"] }
     const taskId = await bench.started();
     const waits = [{ taskId, kind, id: "other-1" }];
     expect((await status(bench, { taskId })).waitsFor).toStrictEqual(waits);
-    expect((await status(bench, { projectId: "shop" })).waitsFor).toStrictEqual(waits);
+    const { waitsFor, next } = await status(bench, { projectId: "shop" });
+    expect(waitsFor).toStrictEqual(waits);
+    const what =
+      kind === "tree" ? "the working tree, where task other-1 works" : "its turn, which task other-1 has now";
+    const words = `Task ${taskId} waits for ${what}: nothing to do, it goes on by itself after that`;
+    expect(next).toContain(words);
+    expect((await status(bench, { taskId })).next).toContain(words);
+  });
+
+  it("that waits for the tree of one that cannot be read says so to the owner", async () => {
+    let holder = "";
+    const waitsFor = (stream: Stream): readonly WaitsFor[] =>
+      stream.taskId === holder ? [] : [{ taskId: stream.taskId ?? "", kind: "tree", id: holder }];
+    const kept = createMemoryStore({ renderPages: () => ({}) });
+    let isDamaged = false;
+    const read: Store["read"] = (stream) =>
+      isDamaged && stream.taskId === holder
+        ? Promise.reject(new OrchestratorError("journal-damaged", "line 3"))
+        : kept.read(stream);
+    const bench = createBench({ store: { ...kept, read }, live: { waitsFor } });
+    holder = await bench.started({ title: "Holder" });
+    const taskId = await bench.started({ title: "Waits" });
+    isDamaged = true;
+    const words = `Tell the owner that task ${taskId} waits for the working tree, where task ${holder} works, and that task ${holder} cannot be read: get_status with that taskId says why`;
+    for (const asked of [{ taskId }, { projectId: "shop" }]) expect((await status(bench, asked)).next).toContain(words);
   });
 });
 
