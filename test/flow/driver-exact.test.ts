@@ -363,7 +363,8 @@ describe("every five seconds", () => {
 
 describe("a wait", () => {
   it("for other tasks ends without a look, and is asked again when the task is woken", async () => {
-    const { wake, asked } = setup({ a: waiting });
+    const { world, wake, asked } = setup({ a: waiting });
+    world.statuses["other"] = "running";
     await wake("a");
     asked();
     await wake("a");
