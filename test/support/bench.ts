@@ -25,7 +25,7 @@ import { setStepStatus } from "../../src/tools/set-step-status.ts";
 import { setTaskStatus } from "../../src/tools/set-task-status.ts";
 import { startTask } from "../../src/tools/start-task.ts";
 import { callTool, stateOf, type Answer, type Tool } from "../../src/tools/tool.ts";
-import { anEvent, type Fields } from "./histories.ts";
+import { aCheckResult, anEvent, type Fields } from "./histories.ts";
 import { inRun, owner } from "./callers.ts";
 
 const all = [
@@ -133,6 +133,8 @@ export type Bench = {
   ): Promise<{ readonly place: RunPlace; readonly runId: string; caller(fields?: Partial<Caller>): Caller }>;
   /** The run of the role is over, as the driver records it. */
   ended(taskId: string, stepId: string, role: Role, fields?: Fields<"RunEnded">): Promise<void>;
+  /** The step's checks are over, all of them passed unless the exit code says otherwise. */
+  finishedChecks(taskId: string, stepId: string, exitCode?: number): Promise<void>;
   /** A step's builder has built, and its run is over. */
   built(taskId: string, stepId?: string): Promise<void>;
   /** A step is at its question: every attempt failed. */
@@ -256,6 +258,11 @@ export function createBench(options: BenchOptions = {}): Bench {
     async ended(taskId, stepId, role, fields) {
       const { runId } = seatOf(await bench.step(taskId, stepId), role);
       await record(taskId, anEvent("RunEnded", { stepId, runId: runId ?? "", ...fields }, desk().now().toISOString()));
+    },
+    async finishedChecks(taskId, stepId, exitCode = 0) {
+      const { attempt, checks } = await bench.step(taskId, stepId);
+      const results = checks.map(({ name }) => aCheckResult({ name, exitCode }));
+      await record(taskId, anEvent("ChecksFinished", { stepId, attempt, results }, desk().now().toISOString()));
     },
     async built(taskId, stepId = "step-01") {
       const run = await bench.launched(taskId, stepId, "builder");

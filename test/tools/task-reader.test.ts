@@ -1,0 +1,116 @@
+/** What the driver reads of tasks: which are unfinished, who waits for whom, who launched a run. */
+import { describe, expect, it } from "vitest";
+import { createTaskReader } from "../../src/tools/task-reader.ts";
+import type { FlowMark } from "../../src/tools/desk.ts";
+import { aTask, createBench } from "../support/bench.ts";
+
+async function setup(readFlow?: () => Promise<FlowMark | undefined>) {
+  const bench = createBench({ config: { acceptanceReview: false }, ...(readFlow === undefined ? {} : { readFlow }) });
+  await bench.done("create_project", { name: "Shop", spec: "A shop." });
+  const made = async (title: string, fields: Readonly<Record<string, unknown>> = {}) =>
+    String((await bench.done("create_task", aTask({ title, ...fields })))["taskId"]);
+  return {
+    bench,
+    made,
+    reader: createTaskReader(bench.desk()),
+    streamOf: (taskId: string) => ({ projectId: "shop", taskId }),
+  };
+}
+
+describe("a task", () => {
+  it("is read with the repository of its project and the last record's place", async () => {
+    const { bench, made, reader, streamOf } = await setup();
+    const taskId = await made("One");
+    const last = (await bench.history(streamOf(taskId))).at(-1);
+    expect(await reader.read(streamOf(taskId))).toStrictEqual({
+      state: await bench.state(taskId),
+      repo: "/repos/shop",
+      seq: 1,
+      sum: last?.sum,
+    });
+    expect(await reader.read(streamOf("gone"))).toBeUndefined();
+    expect(await reader.read({ projectId: "gone", taskId })).toBeUndefined();
+  });
+
+  it("of which an older copy was restored is not read, and says so", async () => {
+    const { made, reader, streamOf } = await setup(() =>
+      Promise.resolve({ flowId: "flow-1", ended: false, seq: 1, sum: "another" }),
+    );
+    const taskId = await made("One");
+    await expect(reader.read(streamOf(taskId))).rejects.toMatchObject({ code: "state-rolled-back" });
+    expect(await reader.unfinished()).toStrictEqual([streamOf(taskId)]);
+  });
+
+  it("has a status when it is there", async () => {
+    const { bench, made, reader } = await setup();
+    const taskId = await made("One");
+    expect(await reader.statusOf("shop", taskId)).toBe("draft");
+    await bench.done("start_task", { taskId });
+    expect(await reader.statusOf("shop", taskId)).toBe("running");
+    expect(await reader.statusOf("shop", "gone")).toBeUndefined();
+  });
+});
+
+describe("the unfinished tasks", () => {
+  it("are those that have not ended, and those of which a run has not ended", async () => {
+    const { bench, made, reader, streamOf } = await setup();
+    const draft = await made("Draft");
+    const cancelled = await made("Cancelled");
+    const skipped = await made("Skipped");
+    const stopping = await made("Stopping");
+    await bench.done("set_task_status", { taskId: cancelled, status: "cancelled" });
+    await bench.done("start_task", { taskId: skipped });
+    await bench.done("set_step_status", { taskId: skipped, stepId: "step-01", status: "skipped", reason: "No." });
+    await bench.done("start_task", { taskId: stopping });
+    await bench.launched(stopping, "step-01", "builder");
+    await bench.done("set_task_status", { taskId: stopping, status: "cancelled" });
+    const found = async () => (await reader.unfinished()).map((one) => one.taskId).toSorted();
+    expect(await found()).toStrictEqual([draft, stopping].toSorted());
+    await bench.ended(stopping, "step-01", "builder");
+    expect(await found()).toStrictEqual([draft]);
+    expect(await reader.unfinished()).toStrictEqual([streamOf(draft)]);
+  });
+});
+
+describe("tasks that wait for another one", () => {
+  it("are those of its project that wait now and name it", async () => {
+    const { bench, made, reader, streamOf } = await setup();
+    const first = await made("First");
+    const other = await made("Other");
+    const waiting = await made("Waiting", { dependsOn: [first] });
+    const draft = await made("Draft", { dependsOn: [first] });
+    const elsewhere = await made("Elsewhere", { dependsOn: [other] });
+    for (const taskId of [waiting, elsewhere, other]) await bench.done("start_task", { taskId });
+    expect(await reader.waitingFor("shop", first)).toStrictEqual([streamOf(waiting)]);
+    expect(await reader.waitingFor("shop", other)).toStrictEqual([streamOf(elsewhere)]);
+    expect(await reader.waitingFor("another", first)).toStrictEqual([]);
+    expect(await reader.waitingFor("shop", draft)).toStrictEqual([]);
+  });
+});
+
+describe("a run", () => {
+  it("was launched by whom the record says that planned it, also when later ones carry it along", async () => {
+    const { bench, made, reader, streamOf } = await setup();
+    const taskId = await made("One");
+    await bench.done("start_task", { taskId });
+    const run = await bench.launched(taskId, "step-01", "builder");
+    expect(await reader.launcherOf(streamOf(taskId), "unknown")).toBeUndefined();
+    const known = await reader.launcherOf(streamOf(taskId), run.runId);
+    expect(known).toMatchObject({ host: "test", pid: 1, bootId: "boot" });
+    // Read once: it is known also when the journal is not asked any more.
+    expect(await reader.launcherOf(streamOf("gone"), run.runId)).toBe(known);
+    expect(await reader.launchesBefore(streamOf(taskId))).toBe(0);
+  });
+
+  it("is numbered anew after each rollback that a person went on from", async () => {
+    let lacking = false;
+    const { bench, made, reader, streamOf } = await setup(() =>
+      Promise.resolve(lacking ? { flowId: "flow-1", ended: false, seq: 9, sum: "lacking" } : undefined),
+    );
+    const taskId = await made("One");
+    await bench.done("start_task", { taskId });
+    lacking = true;
+    await bench.done("set_task_status", { taskId, status: "running", reason: "Go on from here." });
+    expect(await reader.launchesBefore(streamOf(taskId))).toBe(1000);
+  });
+});
