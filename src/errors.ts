@@ -133,7 +133,7 @@ export const errorTable = {
   ),
   "unsupported-file-system": operational(
     "The folder is on a network file system, which cannot append safely.",
-    "Set root to a folder on a local disk.",
+    "Set root to a folder on a local disk, or put the project's folder on one.",
   ),
   "host-refused": operational(
     "OpenClaw did not accept a request.",

@@ -356,9 +356,13 @@ const limitsOf = ({ parallelTasks, parallelSteps }: Settings) => `${parallelTask
 /** Pause before the next try, growing with the failures in a row. */
 const pauseAfter = (failures: number) => Math.min(250 * 2 ** Math.min(failures, 10), longestPauseMs);
 /** What nobody but a person can mend: told once, looked at again without a word. */
-const needsPerson = (error: unknown) =>
-  error instanceof OrchestratorError &&
-  (error.code === "journal-damaged" || error.code === "state-rolled-back" || error.code === "unknown-task");
+const needsPerson = (error: unknown) => error instanceof OrchestratorError && personMends.has(error.code);
+const personMends: ReadonlySet<string> = new Set([
+  "journal-damaged",
+  "state-rolled-back",
+  "unknown-task",
+  "unsupported-file-system",
+]);
 const isWait = (key: string) =>
   key.startsWith("PlanRun") ||
   key.startsWith("LaunchRun") ||

@@ -104,7 +104,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   const warn = options.warn ?? (() => undefined);
   const maxOpen = options.openStreams ?? 64;
   const folders = createFolders(disk, root, now, warn);
-  folders.refuseNetworkFileSystem();
+  folders.requireLocalRoot();
 
   const open = new Map<string, OpenStream>();
   const glances = new Map<string, Glance>();
@@ -449,6 +449,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     const place = placeOf(root, stream);
     folders.requireInside(place.directory, name);
     folders.requireInside(join(place.directory, "steps"), name);
+    folders.requireLocalProject(stream);
     const journal = createJournalFile(disk, stream, place);
     const opened: OpenStream = {
       stream,
@@ -670,7 +671,8 @@ function loudOnes({ place }: OpenStream, mendings: readonly Mending[]): readonly
 
 /** True for a journal that stands in its stream's way and in nobody else's. */
 function isUnusable(error: unknown): error is OrchestratorError {
-  return error instanceof OrchestratorError && ["journal-damaged", "journal-unreadable"].includes(error.code);
+  const codes: readonly string[] = ["journal-damaged", "journal-unreadable", "unsupported-file-system"];
+  return error instanceof OrchestratorError && codes.includes(error.code);
 }
 
 function isNews({ replaced, records }: News): boolean {

@@ -47,8 +47,10 @@ export type Folders = {
   tidy(stream: Stream): void;
   /** Documents and pages in the stream's folder that are not among those. */
   unknownFiles(stream: Stream, known: Iterable<DocumentName>): readonly string[];
-  /** Throws `unsupported-file-system` where appending is not safe. */
-  refuseNetworkFileSystem(): void;
+  /** Throws `unsupported-file-system` when the root is where appending is not safe. */
+  requireLocalRoot(): void;
+  /** The same for the stream's project, whose folder, or `projects` itself, may be mounted from elsewhere. Asks each project's once. */
+  requireLocalProject(stream: Stream): void;
 };
 
 export function createFolders(disk: Disk, root: string, now: () => Date, warn: (message: string) => void): Folders {
@@ -133,24 +135,43 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     }
   }
 
-  function refuseNetworkFileSystem(): void {
-    let existing = root;
-    while (disk.factsOf(existing) === undefined && dirname(existing) !== existing) existing = dirname(existing);
+  let warnedOfFuse = false;
+
+  /** Throws when the file system of a folder, or of the nearest one above it that exists, is a network's. */
+  function requireLocal(directory: string, name: string, remedy: string): void {
     let type: number;
     try {
+      let existing = directory;
+      while (disk.factsOf(existing) === undefined && dirname(existing) !== existing) existing = dirname(existing);
       type = disk.fileSystemType(existing);
     } catch {
       return;
     }
-    const name = networkFileSystems.get(type);
-    if (name !== undefined) {
-      const message = `The root is on a network file system (${name}), which cannot append safely. Set root to a folder on a local disk.`;
+    const network = networkFileSystems.get(type);
+    if (network !== undefined) {
+      const message = `${name} is on a network file system (${network}), which cannot append safely. ${remedy}`;
       throw new OrchestratorError("unsupported-file-system", message);
     }
-    if (type === fuse)
-      warn(
-        "The root is on a FUSE file system. If that is a network folder, changes of two machines can damage each other.",
-      );
+    if (type !== fuse || warnedOfFuse) return;
+    warnedOfFuse = true;
+    warn(
+      `${name} is on a FUSE file system. If that is a network folder, changes of two machines can damage each other.`,
+    );
+  }
+
+  function requireLocalRoot(): void {
+    requireLocal(root, "The root", "Set root to a folder on a local disk.");
+  }
+
+  /** Projects whose folder is there and was found to be on a local disk. */
+  const local = new Set<string>();
+
+  function requireLocalProject({ projectId }: Stream): void {
+    if (local.has(projectId)) return;
+    const { directory } = placeOf(root, { projectId });
+    requireLocal(directory, `projects/${projectId}`, "Put the project's folder itself on a local disk.");
+    // One that is yet to be made is asked again once it is there.
+    if (isThere({ projectId })) local.add(projectId);
   }
 
   return {
@@ -197,6 +218,7 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
         .filter((file) => /^[^.].*\.(?:json|md)$/.test(file) && !files.has(file))
         .sort();
     },
-    refuseNetworkFileSystem,
+    requireLocalRoot,
+    requireLocalProject,
   };
 }

@@ -84,12 +84,12 @@ export type Store = {
    * be listed are left out with a warning; with `whole` that throws `journal-unreadable` instead.
    */
   list(options?: { readonly whole?: boolean }): Promise<readonly Stream[]>;
-  /** The stream as it is now, or undefined when it does not exist. Redoes documents and pages that a crash left behind. Throws `journal-damaged`, `journal-unreadable`. */
+  /** The stream as it is now, or undefined when it does not exist. Redoes documents and pages that a crash left behind. Throws `journal-damaged`, `journal-unreadable`, `unsupported-file-system`. */
   read(stream: Stream): Promise<Snapshot | undefined>;
   /**
    * Appends one record when the stream's last `seq` is `expectedSeq` (0: the stream must not exist yet). Resolves after
    * the record is durable and documents and pages were written. Throws `not-committed`, `outcome-unknown`,
-   * `journal-damaged`, `journal-unreadable`, `invalid-id`, `unknown-project` (a task needs its project), and what `readOnly` says.
+   * `journal-damaged`, `journal-unreadable`, `unsupported-file-system`, `invalid-id`, `unknown-project` (a task needs its project), and what `readOnly` says.
    */
   commit(stream: Stream, expectedSeq: number, change: Change): Promise<CommitAnswer>;
   /** The records after `afterSeq`, in order. */

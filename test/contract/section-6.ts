@@ -55,6 +55,6 @@ export const keeping = {
     "verify reads a journal from its start, compares every document and page, mends them and says what differed.",
   "s6.history": "Every record can be read again in order, with who did what, when, by which tool and call.",
   "s6.network-file-system":
-    "A root whose file system is a network's by its statfs type is `unsupported-file-system`, which names the type and what to do.",
+    "A root, or a project's folder below it, whose file system is a network's by its statfs type is `unsupported-file-system`, which names the type and what to do.",
   "s6.windows": "On Windows a rename that is held up is tried again with growing pauses, and no directory is synced.",
 } satisfies Rules;

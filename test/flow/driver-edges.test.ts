@@ -1,7 +1,7 @@
 /** What the driver does at the edges: limits, waiting, refusals of the host, late reports, changes that cross its own. */
 import { describe, expect, it } from "vitest";
 import type { Config } from "../../src/schema/config.ts";
-import { OrchestratorError } from "../../src/errors.ts";
+import { OrchestratorError, type ErrorCode } from "../../src/errors.ts";
 import { getStatus } from "../../src/tools/get-status.ts";
 import { setStepStatus } from "../../src/tools/set-step-status.ts";
 import { setTaskStatus } from "../../src/tools/set-task-status.ts";
@@ -849,23 +849,27 @@ describe("a task that is paused in the middle of a step", () => {
 });
 
 describe("a damaged journal", () => {
-  const damage = () => new OrchestratorError("journal-damaged", "line 3 of the journal is no record");
+  const damage = (code: ErrorCode = "journal-damaged") =>
+    new OrchestratorError(code, "line 3 of the journal is no record");
   const told = (world: World) => world.warnings.filter((one) => one.includes("line 3"));
 
-  it("is told once, looked at again without a word, and goes on when it is restored", async () => {
-    const world = await createWorld({ config: plain });
-    const taskId = await world.task();
-    world.fail("read", damage(), 1000, { of: taskId, result: '\\"startedAt\\": \\"' });
-    await world.done(startTask, { taskId });
-    await world.pass(10 * minute);
-    expect(told(world)).toStrictEqual([
-      `task ${taskId} is not driven until this is mended: line 3 of the journal is no record`,
-    ]);
-    expect(world.runs).toStrictEqual([]);
-    world.mend();
-    await becomes(world, taskId, "done");
-    expect(told(world)).toHaveLength(1);
-  });
+  it.each(["journal-damaged", "unsupported-file-system"] as const)(
+    "(%s) is told once, looked at again without a word, and goes on when it is restored",
+    async (code) => {
+      const world = await createWorld({ config: plain });
+      const taskId = await world.task();
+      world.fail("read", damage(code), 1000, { of: taskId, result: '\\"startedAt\\": \\"' });
+      await world.done(startTask, { taskId });
+      await world.pass(10 * minute);
+      expect(told(world)).toStrictEqual([
+        `task ${taskId} is not driven until this is mended: line 3 of the journal is no record`,
+      ]);
+      expect(world.runs).toStrictEqual([]);
+      world.mend();
+      await becomes(world, taskId, "done");
+      expect(told(world)).toHaveLength(1);
+    },
+  );
 
   it("keeps its task's place only while a run of it lives, and the task asks for one again when it heals", async () => {
     const world = await createWorld({ config: plain, cast: { builder: staysBusy } });

@@ -1,6 +1,6 @@
 /** A disk that is full, slow or failing: what the answer says is what is true, and the next call goes on. */
 import { describe, expect, it } from "vitest";
-import { readdirSync, readFileSync, statfsSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statfsSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { nodeDisk, type Disk } from "../../src/store/disk.ts";
 import { createFileStore } from "../../src/store/file-store.ts";
@@ -530,6 +530,50 @@ describe("opening", () => {
       await aFileStore(join(root, "not", "there"), { disk });
       expect(asked).toEqual([root]);
       expect(nodeDisk.fileSystemType(root)).toBe(statfsSync(root).type);
+    },
+  );
+
+  it.each(["projects", "projects/shop"])(
+    "a project refuses a network file system that is mounted at %s, and is used once it is not there any more",
+    { tags: ["s6.network-file-system"] },
+    async (mount) => {
+      const root = await aRootWithTask();
+      let mounted = true;
+      const asked: string[] = [];
+      const fileSystemType = (path: string) => {
+        asked.push(path);
+        return mounted && path.startsWith(join(root, mount)) ? 0x6969 : 0xef53;
+      };
+      const store = await aFileStore(root, { disk: { ...nodeDisk, fileSystemType } });
+      const refusal = {
+        code: "unsupported-file-system",
+        message:
+          "projects/shop is on a network file system (NFS), which cannot append safely. Put the project's folder itself on a local disk.",
+      };
+      for (const stream of [project, task]) await expect(store.read(stream)).rejects.toMatchObject(refusal);
+      await expect(store.commit(task, 2, aChange({ task: newText }))).rejects.toMatchObject(refusal);
+      // Its neighbours are not disturbed.
+      expect((await store.changes()).records).toEqual([]);
+      mounted = false;
+      expect((await store.read(task))?.seq).toBe(2);
+      const before = asked.length;
+      for (const stream of [project, task]) await store.read(stream);
+      expect(asked.slice(before)).toEqual([]);
+    },
+  );
+
+  it(
+    "refuses to make a project where a network's file system is mounted at projects",
+    { tags: ["s6.network-file-system"] },
+    async () => {
+      const root = aRoot();
+      mkdirSync(join(root, "projects"));
+      const fileSystemType = (path: string) => (path === join(root, "projects") ? 0x6969 : 0xef53);
+      const store = await aFileStore(root, { disk: { ...nodeDisk, fileSystemType } });
+      await expect(store.commit(project, 0, aChange({ project: projectText() }))).rejects.toMatchObject({
+        code: "unsupported-file-system",
+      });
+      expect(await store.list()).toEqual([]);
     },
   );
 
