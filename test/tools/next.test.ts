@@ -12,8 +12,14 @@ import type { QuestionKind } from "../../src/schema/documents.ts";
 import { aQuestion, aStep, aTaskWith } from "../support/builders.ts";
 import { history } from "../support/histories.ts";
 
-const wordsOf = (state: Parameters<typeof nextOf>[0], statuses: Readonly<Record<string, DependencyStatus>> = {}) =>
-  nextOf(state, "/pages/task.md", new Map(Object.entries(statuses))).map(({ rank, words }) => `${rank} ${words}`);
+const wordsOf = (
+  state: Parameters<typeof nextOf>[0],
+  statuses: Readonly<Record<string, DependencyStatus>> = {},
+  holds: Parameters<typeof nextOf>[3] = [],
+) =>
+  nextOf(state, "/pages/task.md", new Map(Object.entries(statuses)), holds).map(
+    ({ rank, words }) => `${rank} ${words}`,
+  );
 
 describe("a question", () => {
   const stepAsks = (kind: QuestionKind, choices: readonly string[]) => {

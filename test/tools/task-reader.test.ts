@@ -64,7 +64,7 @@ describe("the unfinished tasks", () => {
     await bench.done("start_task", { taskId: stopping });
     await bench.launched(stopping, "step-01", "builder");
     await bench.done("set_task_status", { taskId: stopping, status: "cancelled" });
-    const found = async () => (await reader.unfinished()).map((one) => one.taskId).toSorted();
+    const found = async () => (await reader.unfinished()).map((one) => one.taskId ?? "").toSorted();
     expect(await found()).toStrictEqual([draft, stopping].toSorted());
     await bench.ended(stopping, "step-01", "builder");
     expect(await found()).toStrictEqual([draft]);
