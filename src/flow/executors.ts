@@ -274,6 +274,9 @@ export function createExecutors(ports: ExecutorPorts): Executors {
         if (error instanceof OrchestratorError && error.code === "host-refused") throw error;
         const why = `could not be launched: ${error instanceof Error ? error.message : String(error)}`;
         log.error(`run ${runId} ${why}`);
+        // The host may have launched it all the same; the next one is launched only when this one is not live.
+        await stopAndWait(effect, signal);
+        if (signal.aborted) return;
         return closeRun(situation, effect, "lost", why);
       }
       const confirmed = await record(stream, { type: "RunLaunched", v: 1, at: at(), stepId, runId });

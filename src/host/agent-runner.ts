@@ -156,7 +156,7 @@ async function calling<T>(what: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What passes by itself (the gateway starts or drains, its state is locked) asks for another try; the rest is final. */
+/** What passes by itself (the gateway starts, drains or does not answer in time, its state is locked) asks for another try; the rest is final. */
 export function asHostError(what: string, error: unknown): Error {
   const chain: unknown[] = [];
   for (let one: unknown = error; one !== undefined && one !== null && chain.length < 5; one = field(one, "cause"))
@@ -165,7 +165,7 @@ export function asHostError(what: string, error: unknown): Error {
     chain.map((one) => (["code", "name", "message"] as const).map((name) => textIn(one, name)).join(" ")).join(" | ") ||
     String(error);
   const passes =
-    /UNAVAILABLE|ContentionError|SQLITE_BUSY|database is locked|another OpenClaw process owns|outcome-unknown|unavailable during gateway startup|draining/i.test(
+    /UNAVAILABLE|ContentionError|SQLITE_BUSY|database is locked|another OpenClaw process owns|outcome-unknown|unavailable during gateway startup|gateway (?:request )?timeout|draining/i.test(
       words,
     );
   return passes

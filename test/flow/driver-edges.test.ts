@@ -940,6 +940,23 @@ describe("a host that refuses", () => {
     await expectInvariants(world);
   });
 
+  it(
+    "in words that leave open whether it launched has the run stopped before another is launched",
+    { tags: ["s7.one-live-run"] },
+    async () => {
+      const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+      world.fail("launch", new Error("the connection was lost"), 1, { result: "" });
+      const taskId = await world.started();
+      await world.pass(minute);
+      expect(endsOf(await world.step(taskId))).toStrictEqual(["lost", null]);
+      expect(world.runs.map((run) => [run.live, run.stops])).toStrictEqual([
+        [false, 1],
+        [true, 0],
+      ]);
+      await expectInvariants(world);
+    },
+  );
+
   it("to launch for good makes the run a lost one, and a person is asked in the end and told why", async () => {
     const world = await createWorld({ config: plain });
     world.fail("launch", new Error("no such agent"), 3);

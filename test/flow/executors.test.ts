@@ -294,11 +294,27 @@ describe("launching a run", () => {
         launch: () => Promise.reject(error),
       });
       await executors.LaunchRun(launch, situation);
-      expect(logged).toStrictEqual([`error: run ${request.runId} could not be launched: ${words}`]);
+      expect(logged).toStrictEqual([
+        `error: run ${request.runId} could not be launched: ${words}`,
+        `warn: run ${request.runId} was asked to stop and the host has not said that it ended`,
+      ]);
       expect(recorded).toStrictEqual([
-        ended(planned, { at: momentOf(0), end: "lost", why: `could not be launched: ${words}` }),
+        ended(planned, { at: momentOf(10), end: "lost", why: `could not be launched: ${words}` }),
       ]);
     }
+  });
+
+  it("stops what may have been launched all the same, and leaves it to the next driver when this one ends", async () => {
+    const fails: Options = { state: planned.state, launch: () => Promise.reject(new Error("no answer")) };
+    const { executors, situation, recorded, did } = setup({ ...fails, seen: [{ kind: "ended", by: "itself" }] });
+    await executors.LaunchRun(launch, situation);
+    const [stop, cleanUp] = ["stop", "clean up"].map((what) => did.indexOf(`${what} ${request.runId}`));
+    expect(stop).toBeGreaterThan(0);
+    expect(cleanUp).toBeGreaterThan(stop ?? 0);
+    expect(recorded).toHaveLength(1);
+    const ends = setup({ ...fails, abortAt: "stop" });
+    await ends.executors.LaunchRun(launch, ends.situation);
+    expect(ends.recorded).toStrictEqual([]);
   });
 
   it("stops a run that was fenced while the host launched it, and no other", async () => {

@@ -1,6 +1,6 @@
 /** How the host's words about a run are read. */
 import { describe, expect, it } from "vitest";
-import { createAgentRunner, readRunEnd } from "../../src/host/agent-runner.ts";
+import { asHostError, createAgentRunner, readRunEnd } from "../../src/host/agent-runner.ts";
 import { startOf } from "../../src/files/launcher.ts";
 import { renewLauncher } from "../../src/host/shared.ts";
 import type { Host } from "../../src/host/openclaw.ts";
@@ -79,5 +79,17 @@ describe("what the host says of a run", () => {
     ],
   ] as const)("%j is %j", (said, read) => {
     expect(readRunEnd(said)).toStrictEqual(read);
+  });
+});
+
+describe("an error of the host", () => {
+  it.each(["gateway request timeout after 30000ms", "gateway timeout after 10000ms", "the gateway is draining"])(
+    "passes by itself: %s",
+    (words) => expect(asHostError("launch", new Error(words))).toMatchObject({ code: "host-refused" }),
+  );
+
+  it.each(["no such agent", "the run had a timeout"])("is final: %s", (words) => {
+    const error = new Error(words);
+    expect(asHostError("launch", error)).toBe(error);
   });
 });
