@@ -18,9 +18,12 @@ export function recover(state: TaskState, limits: Limits): readonly Effect[] {
   const going = state.steps.filter(holdsTree);
   const continued = going.flatMap((step) => [...dueChecks(step), ...duePlan(step)]);
   const free = Math.max(0, limits.parallelSteps - going.length);
+  const ending = new Set(state.steps.filter((step) => openRuns(step).length > 0).map(({ id }) => id));
   const started = ready(state.steps)
     // One of a kind that this version does not know takes nobody's place.
     .filter((step) => !holdsTree(step) && dueRole(step) !== undefined)
+    // A step that has passed is built upon when the run that passed it has ended.
+    .filter((step) => !step.dependsOn.some((id) => ending.has(id)))
     .slice(0, free)
     .flatMap(duePlan);
   return [...running, ...continued, ...started];

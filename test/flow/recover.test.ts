@@ -40,6 +40,24 @@ describe("what is due", () => {
     },
   );
 
+  it(
+    "begins no step while the host has not ended the last run of one that it depends on",
+    { tags: ["s4.report-then-end"] },
+    () => {
+      const judging = history({ steps: [aWantedStep(), aWantedStep()] })
+        .start()
+        .build("step-01")
+        .launch("step-01", "qa");
+      const reported = judging.and("QaReported", {
+        runId: judging.runOf("step-01", "qa"),
+        criteria: judgementsOf(judging.step("step-01")),
+      });
+      expect(reported.step("step-01").status).toBe("passed");
+      expect(due(reported, 2)).toEqual(["AwaitRun step-01"]);
+      expect(due(reported.endRun("step-01", "qa", { end: "reported" }), 2)).toEqual(["PlanRun step-02"]);
+    },
+  );
+
   it("passes over a step of a kind that is not known, which takes no place", () => {
     const { state } = side(3);
     const steps = state.steps.map((step) => (step.id === "step-01" ? { ...step, kind: "survey" } : step));

@@ -17,6 +17,7 @@ const hooks = [
   "after_tool_call",
   "before_tool_call",
   "gateway_start",
+  "gateway_stop",
   "heartbeat_prompt_contribution",
   "model_call_ended",
   "model_call_started",
