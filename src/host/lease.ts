@@ -39,7 +39,13 @@ export async function takeLease(
     if (error instanceof Error && "code" in error && error.code === "ELOCKED") return undefined;
     throw error;
   }
-  await writeFile(file, `${JSON.stringify(launcher)}\n`);
+  try {
+    await writeFile(file, `${JSON.stringify(launcher)}\n`);
+  } catch (error) {
+    // Kept and refreshed by nobody who could give it back, it would shut out everybody, us included.
+    await release().catch(() => undefined);
+    throw error;
+  }
   return {
     async release() {
       // Resolves also when the lock was taken over meanwhile; then there is nothing of ours to give back.

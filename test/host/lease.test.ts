@@ -67,6 +67,15 @@ describe("the driving lease", () => {
     },
   );
 
+  it("that could not be noted is given back, and told", { tags: ["s6.lease-one-gateway-drives"] }, async () => {
+    const { take, folder } = setup();
+    const note = path.join(folder, "holder.json");
+    await mkdir(note, { recursive: true });
+    await expect(take()).rejects.toThrow("EISDIR");
+    await rm(note, { recursive: true });
+    expect(await take()).toBeDefined();
+  });
+
   it(
     "that is taken away is told to its holder, who may still give it back",
     { tags: ["s6.lease-lost-stops-driving"] },
