@@ -48,7 +48,7 @@ export function createCheckRunner(host: Host, settings: () => Settings, keptStat
           exitCode: timedOut ? null : result.code,
           timedOut,
           durationMs: Math.round(performance.now() - startedAt),
-          outputTail: tailOf(`${result.stdout}${result.stderr}`),
+          outputTail: tailOfBoth(result.stdout, result.stderr),
         };
       } catch (error) {
         return notRun(
@@ -99,13 +99,20 @@ async function wordsBefore(program: string, environment: Readonly<Record<string,
 
 const environmentProgram = "/usr/bin/env";
 
+/** The ends of both outputs within the bound: half for each, and what one does not need is the other's. Pure. */
+function tailOfBoth(stdout: string, stderr: string): string {
+  const all = bounds.outputTailBytes;
+  const roomOf = (other: string) => Math.max(Math.floor(all / 2), all - Buffer.byteLength(other));
+  return `${tailOf(stdout, roomOf(stderr))}${tailOf(stderr, roomOf(stdout))}`;
+}
+
 /** The last bytes of an output, cut at a character. Pure. */
-export function tailOf(output: string): string {
+export function tailOf(output: string, atMost: number = bounds.outputTailBytes): string {
   const bytes = Buffer.from(output, "utf8");
-  return bytes.length <= bounds.outputTailBytes
+  return bytes.length <= atMost
     ? output
     : bytes
-        .subarray(bytes.length - bounds.outputTailBytes)
+        .subarray(bytes.length - atMost)
         .toString("utf8")
         .replace(/^\uFFFD+/, "");
 }

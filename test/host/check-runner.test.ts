@@ -171,6 +171,26 @@ describe("a check", () => {
   });
 });
 
+describe("the outputs of a check", { tags: ["s7.checks-output"] }, () => {
+  it("each keep their end when both are long", async () => {
+    const { run, answers } = await setup();
+    const long = "x".repeat(bounds.outputTailBytes);
+    answers(() => ({ ...passing, stdout: `${long}2 of 3 failed\n`, stderr: `${long}a warning\n` }));
+    const { outputTail } = await run();
+    expect(outputTail).toContain("x2 of 3 failed\nx");
+    expect(outputTail.endsWith("xa warning\n")).toBe(true);
+    expect(Buffer.byteLength(outputTail)).toBe(bounds.outputTailBytes);
+  });
+
+  it("leave each other the room that they do not need", async () => {
+    const { run, answers } = await setup();
+    answers(() => ({ ...passing, stdout: "2 of 3 failed\n", stderr: "x".repeat(bounds.outputTailBytes) }));
+    const { outputTail } = await run();
+    expect(outputTail).toMatch(/^2 of 3 failed\nx+$/);
+    expect(Buffer.byteLength(outputTail)).toBe(bounds.outputTailBytes);
+  });
+});
+
 describe("the program of a check", () => {
   it(
     "is the first of its name on the PATH outside the projects and the repository, and is recorded",
