@@ -6,7 +6,7 @@
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 
@@ -19,11 +19,25 @@ export type WorktreeIdentity = {
   compare(repo: string, keepIn: string, before: string, after: string): Promise<readonly string[] | null>;
 };
 
-/** Uses git when `gitProgram` can be started, else hashes. `warn` hears why an identity could not be told. */
-export function createWorktree(warn: (message: string) => void, gitProgram = "git"): WorktreeIdentity {
+/** Long enough for a very large tree on a slow disk: the limit is against a git that never ends. */
+const longestGitMs = 600_000;
+
+type Git = (words: readonly string[], options: { env: NodeJS.ProcessEnv; cwd?: string }) => Promise<{ stdout: string }>;
+
+/**
+ * Uses git when `gitProgram` can be started, else hashes. `warn` hears why an identity could not be told; a git that has
+ * not ended after `gitMs` is such a reason.
+ */
+export function createWorktree(
+  warn: (message: string) => void,
+  gitProgram = "git",
+  gitMs = longestGitMs,
+): WorktreeIdentity {
+  const git: Git = (words, options) =>
+    run(gitProgram, words, { maxBuffer: 64 * 1024 * 1024, timeout: gitMs, killSignal: "SIGKILL", ...options });
   let usesGit: Promise<boolean> | undefined;
   const hasGit = () =>
-    (usesGit ??= run(gitProgram, ["--version"]).then(
+    (usesGit ??= run(gitProgram, ["--version"], { timeout: longestGitMs }).then(
       () => true,
       () => false,
     ));
@@ -49,7 +63,7 @@ export function createWorktree(warn: (message: string) => void, gitProgram = "gi
     identify: (repo, keepIn) =>
       guarded(() =>
         inTurn(keepIn, async () =>
-          (await hasGit()) ? identifyWithGit(gitProgram, repo, keepIn) : identifyByHash(repo, keepIn),
+          (await hasGit()) ? identifyWithGit(git, repo, keepIn) : identifyByHash(repo, keepIn),
         ),
       ),
     compare: (_repo, keepIn, before, after) =>
@@ -58,12 +72,10 @@ export function createWorktree(warn: (message: string) => void, gitProgram = "gi
         if (before.startsWith("files-") !== after.startsWith("files-")) return null;
         return before.startsWith("files-")
           ? compareHashes(keepIn, before, after)
-          : compareWithGit(gitProgram, keepIn, before, after);
+          : compareWithGit(git, keepIn, before, after);
       }),
   };
 }
-
-const gitOptions = { maxBuffer: 64 * 1024 * 1024 };
 
 /** Git of our own: neither the caller's environment nor the repository's hooks and filters change what is seen. */
 function environment(keepIn: string, repo?: string): NodeJS.ProcessEnv {
@@ -77,21 +89,19 @@ function environment(keepIn: string, repo?: string): NodeJS.ProcessEnv {
   return { ...inherited, ...own, ...(repo === undefined ? {} : { GIT_WORK_TREE: repo }) };
 }
 
-async function identifyWithGit(git: string, repo: string, keepIn: string): Promise<string> {
+async function identifyWithGit(git: Git, repo: string, keepIn: string): Promise<string> {
   await mkdir(keepIn, { recursive: true });
   const env = environment(keepIn, repo);
   // Left behind by a process that was killed while it held the lock; in this process the turns exclude each other.
   await rm(path.join(keepIn, "git", "index.lock"), { force: true });
-  await run(git, ["init", "--quiet", "--bare", "--template=", path.join(keepIn, "git")], {
+  await git(["init", "--quiet", "--bare", "--template=", path.join(keepIn, "git")], {
     env: environment(keepIn),
-    ...gitOptions,
   });
   await mkdir(path.join(keepIn, "git", "info"), { recursive: true });
   await writeFile(path.join(keepIn, "git", "info", "exclude"), [...passedOver].map((name) => `${name}/\n`).join(""));
   try {
     // A warning about an inner repository would be about nobody's mistake.
-    await run(
-      git,
+    await git(
       [
         "-c",
         "core.bare=false",
@@ -104,20 +114,20 @@ async function identifyWithGit(git: string, repo: string, keepIn: string): Promi
         "--",
         ".",
       ],
-      { env, cwd: repo, ...gitOptions },
+      { env, cwd: repo },
     );
   } catch (error) {
     // An inner repository without a commit cannot be added at all.
     if (await hasInnerRepository(repo)) return identifyByHash(repo, keepIn);
     throw error;
   }
-  const staged = await run(git, ["ls-files", "--stage", "-z"], { env, cwd: repo, ...gitOptions });
+  const staged = await git(["ls-files", "--stage", "-z"], { env, cwd: repo });
   if (staged.stdout.split("\0").some((entry) => entry.startsWith(gitlinkMode))) {
     // Kept in the index, it would hide the folder's files also when it is no repository any more.
     await rm(path.join(keepIn, "git", "index"), { force: true });
     return identifyByHash(repo, keepIn);
   }
-  const { stdout } = await run(git, ["write-tree"], { env, ...gitOptions });
+  const { stdout } = await git(["write-tree"], { env });
   return stdout.trim();
 }
 
@@ -140,10 +150,9 @@ async function hasInnerRepository(repo: string, below = ""): Promise<boolean> {
 /** Installed packages are not the work; git passes over its own folder by itself. */
 const passedOver = new Set([".git", "node_modules"]);
 
-async function compareWithGit(git: string, keepIn: string, before: string, after: string): Promise<readonly string[]> {
-  const { stdout } = await run(git, ["diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after], {
+async function compareWithGit(git: Git, keepIn: string, before: string, after: string): Promise<readonly string[]> {
+  const { stdout } = await git(["diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after], {
     env: environment(keepIn),
-    ...gitOptions,
   });
   return stdout
     .split("\0")
@@ -183,7 +192,14 @@ async function listFiles(repo: string, below: string): Promise<readonly string[]
 }
 
 async function hashFile(absolute: string): Promise<string> {
-  const content = await readFile(absolute).catch(async () => `link ${await readlink(absolute)}`);
+  const found = await lstat(absolute);
+  // A link may lead to what never ends; where it leads is what the tree holds of it, as git sees it too.
+  if (found.isSymbolicLink()) return `link-${digest(await readlink(absolute))}`;
+  if (!found.isFile()) throw new Error(`${absolute} is no file any more`);
+  return digest(await readFile(absolute));
+}
+
+function digest(content: string | Buffer): string {
   return createHash("sha256").update(content).digest("hex");
 }
 

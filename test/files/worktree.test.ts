@@ -17,14 +17,14 @@ import path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { createWorktree } from "../../src/files/worktree.ts";
 
-function setup(gitProgram?: string) {
+function setup(gitProgram?: string, gitMs?: number) {
   const base = mkdtempSync(path.join(tmpdir(), "po-worktree-"));
   onTestFinished(() => rmSync(base, { recursive: true, force: true }));
   const repo = path.join(base, "repo");
   const keepIn = path.join(base, "kept");
   mkdirSync(repo);
   const warnings: string[] = [];
-  const worktree = createWorktree((message) => warnings.push(message), gitProgram);
+  const worktree = createWorktree((message) => warnings.push(message), gitProgram, gitMs);
   const write = (name: string, text: string) => {
     mkdirSync(path.dirname(path.join(repo, name)), { recursive: true });
     writeFileSync(path.join(repo, name), text);
@@ -161,6 +161,38 @@ describe.each(kinds)("the identity of %s", (_what, prepare, gitProgram) => {
     const before = everythingIn(tree.repo);
     await tree.identify();
     expect(everythingIn(tree.repo)).toStrictEqual(before);
+  });
+});
+
+describe("without git", () => {
+  it("a link is taken by where it leads and is not followed", { tags: ["s7.tree-by-hash"] }, async () => {
+    const { repo, identify, write, remove, compare } = setup("no-such-git");
+    const [pipe, outside] = ["pipe", "outside.txt"].map((name) => path.join(repo, "..", name));
+    execFileSync("mkfifo", [pipe ?? ""]);
+    writeFileSync(outside ?? "", "one");
+    symlinkSync("../pipe", path.join(repo, "to-pipe"));
+    symlinkSync("/dev/zero", path.join(repo, "to-zero"));
+    symlinkSync("../outside.txt", path.join(repo, "to-file"));
+    const before = await identify();
+    expect(before).toMatch(/^files-/);
+    writeFileSync(outside ?? "", "two");
+    expect(await identify()).toBe(before);
+    remove("to-file");
+    write("to-file", "link ../outside.txt");
+    expect(await compare(before, await identify())).toStrictEqual(["to-file"]);
+  });
+});
+
+describe("a git that does not end", () => {
+  it("is waited for no longer than its time, with a warning", async () => {
+    const base = mkdtempSync(path.join(tmpdir(), "po-worktree-"));
+    onTestFinished(() => rmSync(base, { recursive: true, force: true }));
+    const slow = path.join(base, "git");
+    writeFileSync(slow, '#!/bin/sh\n[ "$1" = --version ] || exec sleep 3600\n');
+    chmodSync(slow, 0o755);
+    const { identify, warnings } = setup(slow, 50);
+    expect(await identify()).toBeNull();
+    expect(warnings).toHaveLength(1);
   });
 });
 
