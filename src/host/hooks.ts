@@ -74,9 +74,9 @@ export function registerHooks(api: Api, host: Host): void {
   api.on("resolve_exec_env", (event, ctx) => {
     const sessionKey = event.sessionKey ?? ctx.sessionKey;
     if (sessionKey === undefined || placeOfSession(sessionKey) === undefined) return undefined;
-    const blanked = Object.keys(process.env)
-      .filter(isSecretName)
-      .map((name) => [name, ""]);
+    const blanked = Object.entries(process.env)
+      .filter(([name, value = ""]) => isSecretName(name) || addressWithPassword.test(value))
+      .map(([name]) => [name, ""]);
     return { ...Object.fromEntries(blanked), [runVariable]: sessionKey };
   });
 }
@@ -145,8 +145,11 @@ function backgroundPid(tool: string, result: unknown): number | undefined {
 }
 
 const secretWords =
-  /(?:TOKENS?|SECRETS?|PASSWORDS?|PASSWD|PASS|PASSPHRASE|CREDENTIALS?|(?:API|SECRET|ACCESS|PRIVATE|SIGNING|ENCRYPTION)KEYS?)$|^(?:KEYS?|PAT|DSN|AUTH|PRIVATE|JWT)$/;
-const addressesWithPasswords = /(?:DATABASE|DB|REDIS|MONGO|MONGODB|POSTGRES|POSTGRESQL|MYSQL|AMQP)_UR[IL]$/;
+  /(?:TOKENS?|SECRETS?|PASSWORDS?|PASSWD|PASS|PASSPHRASE|CREDENTIALS?|COOKIES?|WEBHOOKS?|CONNECTIONSTRINGS?|(?<!^(?:MON|DON|TUR|HOT))KEYS?)$|^(?:PAT|DSN|AUTH|PRIVATE|JWT)$/;
+const addressesWithPasswords =
+  /(?:DATABASE|DB|REDIS|MONGO|MONGODB|POSTGRES|POSTGRESQL|MYSQL|AMQP)_UR[IL]$|CONNECTION_STRINGS?$|WEBHOOK_?URLS?$/;
+/** `scheme://user:secret@host`, anywhere in a value. */
+const addressWithPassword = /[a-z0-9]:\/\/[^\s/?#@:]*:[^\s/?#]+@/i;
 
 /** Names of environment variables whose values a run's shell must not see. Pure. */
 export function isSecretName(name: string): boolean {

@@ -30,7 +30,7 @@ export const work = {
 
   "s7.leftovers-ended": "Processes that a run leaves in the background are ended with it.",
   "s7.secrets-blank":
-    "Variables of the gateway's environment whose names say that they are secrets are blank in the shells of runs.",
+    "Variables of the gateway's environment that are named like secrets or hold an address with a password are blank in the shells of runs.",
 
   "s7.checks-no-shell": "A check's program is started with its words as they are, without a shell.",
   "s7.checks-time-limit":

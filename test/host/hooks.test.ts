@@ -156,12 +156,15 @@ describe("the shell of a run", { tags: ["s7.secrets-blank"] }, () => {
     for (const [name, value] of [
       ["MY_SECRET_KEY", "one"],
       ["PLAIN_WORD", "two"],
+      ["MIRROR", "https://me:hidden@mirror.example.org/simple"],
+      ["CACHE", "redis://:hidden@cache:6379/0"],
+      ["PLAIN_ADDRESS", "http://localhost:8080/a@b"],
     ] as const)
       vi.stubEnv(name, value);
     onTestFinished(() => void vi.unstubAllEnvs());
     const seen = environment(sessionKey);
-    expect(seen).toMatchObject({ MY_SECRET_KEY: "", [runVariable]: sessionKey });
-    expect(seen).not.toHaveProperty("PLAIN_WORD");
+    expect(seen).toMatchObject({ MY_SECRET_KEY: "", MIRROR: "", CACHE: "", [runVariable]: sessionKey });
+    for (const name of ["PLAIN_WORD", "PLAIN_ADDRESS", "PATH", "HOME"]) expect(seen).not.toHaveProperty(name);
     expect(environment(chat)).toBeUndefined();
   });
 
@@ -185,6 +188,13 @@ describe("the shell of a run", { tags: ["s7.secrets-blank"] }, () => {
       "GOOGLE_APPLICATION_CREDENTIALS",
       "npm_config__auth",
       "SESSION_JWT",
+      "STORAGE_CONNECTION_STRING",
+      "STORAGE_CONNECTIONSTRING",
+      "SLACK_WEBHOOK_URL",
+      "SLACK_WEBHOOK",
+      "SLACK_WEBHOOKURL",
+      "SESSION_COOKIE",
+      "OPENAIKEY",
     ];
     expect(secrets.filter((name) => !isSecretName(name))).toStrictEqual([]);
   });
