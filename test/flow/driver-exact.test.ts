@@ -28,6 +28,7 @@ function setup(tasks: Readonly<Record<string, Read>>) {
     flowId: undefined as string | undefined,
     cancels: (): readonly string[] => [],
     parallelTasks: 4,
+    parallelSteps: 1,
     /** Ends the checks and the observations that are under way. */
     release: (): void => undefined,
   };
@@ -39,7 +40,7 @@ function setup(tasks: Readonly<Record<string, Read>>) {
   const launcher = { host: "here", pid: 1, startedAt: momentOf(0), bootId: "us" };
   const ports: DriverPorts = {
     root: "/root",
-    settings: () => readSettings({ parallelTasks: world.parallelTasks }).settings,
+    settings: () => readSettings({ parallelTasks: world.parallelTasks, parallelSteps: world.parallelSteps }).settings,
     clock,
     log: {
       info: () => undefined,
@@ -87,7 +88,10 @@ function setup(tasks: Readonly<Record<string, Read>>) {
         await held();
         return { kind: "live" };
       },
-      stop: () => Promise.resolve(),
+      stop: ({ runId }) => {
+        note(`stop ${runId}`);
+        return held();
+      },
       cleanUp: () => Promise.resolve(),
       usage: () => Promise.resolve(null),
       launcher,
@@ -193,6 +197,54 @@ describe("a task with nothing due", () => {
   });
 });
 
+describe("a task that is woken while it is looked at", () => {
+  it("is looked at once more, however often it was woken", async () => {
+    const { driver, asked, settle } = setup({ a: building });
+    for (let time = 1; time <= 5; time += 1) driver.wake(streamOf("a"));
+    await settle();
+    // Once, once more for the wakes meanwhile, and once when its flow was brought up.
+    expect(asked().filter((what) => what === "read a")).toHaveLength(3);
+  });
+});
+
+describe("effects of several steps", () => {
+  const two = history({ steps: [aWantedStep(), aWantedStep({ dependsOn: [] })] }).start();
+  const both = two.launch("step-01", "builder").launch("step-02", "builder");
+
+  it("are begun side by side, each once", async () => {
+    const plans = setup({ a: two.state });
+    plans.world.parallelSteps = 2;
+    plans.world.hold = { kind: "slot", id: "other" };
+    await plans.wake("a");
+    const first = plans.asked().filter((what) => what.startsWith("take")).length;
+    plans.world.parallelSteps = 1;
+    await plans.wake("a");
+    expect([first, plans.asked().filter((what) => what.startsWith("take")).length]).toStrictEqual([4, 1]);
+
+    const waits = setup({ a: both.state });
+    await waits.wake("a");
+    expect(waits.asked().filter((what) => what.startsWith("observe"))).toStrictEqual([
+      "observe task-1/step-01/1/builder/1",
+      "observe task-1/step-02/1/builder/1",
+    ]);
+    waits.world.tasks["a"] = both
+      .and("StepDecided", { status: "blocked" })
+      .and("StepDecided", { stepId: "step-02", status: "blocked" }).state;
+    await waits.wake("a");
+    expect(waits.asked().filter((what) => what.startsWith("stop"))).toStrictEqual([
+      "stop task-1/step-01/1/builder/1",
+      "stop task-1/step-02/1/builder/1",
+    ]);
+  });
+
+  it("keep the place of a task of which one step is half-done", async () => {
+    const { wake, asked, world } = setup({ a: two.build("step-01").state });
+    world.hold = { kind: "slot", id: "other" };
+    await wake("a");
+    expect(asked()[1]).toBe(`take ${key("a")}`);
+  });
+});
+
 describe("a flow record that was made anew", () => {
   it("is linked to its task", async () => {
     const { wake, world, recorded } = setup({ a: draft });
@@ -287,6 +339,12 @@ describe("a task that cannot be read", () => {
       pauses.push(clock.now() - at);
     }
     expect(pauses).toStrictEqual([500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000, 10_000]);
+  });
+
+  it("for what passes by itself is no damage", async () => {
+    const { wake, logged, clock } = setup({ a: new OrchestratorError("host-refused", "draining") });
+    await wake("a");
+    expect([logged(), clock.next()]).toStrictEqual([["warn: look of a is tried again (1): draining"], start + 500]);
   });
 
   it("for damage is told once and looked at again every ten seconds, until it is mended", async () => {

@@ -18,7 +18,7 @@ type Options = {
   >;
   readonly launchedBy?: "us" | "another" | "gone" | "nobody";
   /** What the host says of the run, call by call; live after that. */
-  readonly seen?: readonly (RunObservation | "refuses" | "fails")[];
+  readonly seen?: readonly (RunObservation | "refuses" | "fails" | "breaks")[];
   readonly signs?: { readonly lastEventAt: number; readonly refusals: number };
   readonly trees?: readonly (string | null)[];
   readonly files?: readonly string[] | null;
@@ -91,6 +91,7 @@ function setup(options: Options = {}) {
         await doing(`observe ${runId} for ${atMostMs}`, undefined);
         const next = seen.shift() ?? { kind: "live" };
         if (next === "refuses") throw hostRefuses();
+        if (next === "breaks") throw new OrchestratorError("bug", "our own");
         if (next === "fails") throw new Error("no such host");
         return next;
       },
@@ -383,8 +384,13 @@ describe("a run that is awaited", () => {
     const drains = setup({ state: one.state, seen: ["refuses", { kind: "ended", by: "itself" }] });
     await drains.executors.AwaitRun(awaiting(one), drains.situation);
     expect(drains.recorded).toStrictEqual([ended(one, { at: momentOf(2), end: "lost" })]);
-    const fails = setup({ state: one.state, seen: ["fails"] });
-    await expect(fails.executors.AwaitRun(awaiting(one), fails.situation)).rejects.toThrow("no such host");
+    for (const [seen, words] of [
+      ["fails", "no such host"],
+      ["breaks", "our own"],
+    ] as const) {
+      const fails = setup({ state: one.state, seen: [seen] });
+      await expect(fails.executors.AwaitRun(awaiting(one), fails.situation)).rejects.toThrow(words);
+    }
   });
 
   it("may be silent for so long, and no longer", async () => {
@@ -392,7 +398,7 @@ describe("a run that is awaited", () => {
     const config = { roles: { builder: { idleMinutes: 1 } } };
     const { executors, situation, recorded, logged } = setup({ state: one.state, config });
     await executors.AwaitRun(awaiting(one), situation);
-    // It started at the first second; what is over is noticed at the end of a slice of two seconds.
+    // It started at the second second; what is over is noticed at the end of a slice of two seconds.
     const why = "showed no sign of life for 1 minutes";
     expect(logged).toStrictEqual([
       `warn: run ${one.runOf("step-01", "builder")} ${why}; it is stopped`,
@@ -501,6 +507,49 @@ describe("what a run left behind", () => {
   it("blames nobody where steps share the tree, and counts by what is configured", async () => {
     const { recorded } = await closed(built(), "builder", { config: { parallelSteps: 2, maxLostRuns: 7 } });
     expect(recorded).toMatchObject([{ shared: true, maxLostRuns: 7 }]);
+  });
+});
+
+describe("a step among others", () => {
+  const check = { ...aCheck, name: "lint" };
+  const two = history({ steps: [aWantedStep(), aWantedStep({ dependsOn: [], checks: [check] })] }).start();
+  const failed = two.fail("step-02", { tree: "tree-5" });
+
+  it("has its own attempt, tree and checks", async () => {
+    const planned = failed.and("RunPlanned", { stepId: "step-02", treeBefore: "tree-6" });
+    const runId = planned.runOf("step-02", "builder");
+    const effect = { stepId: "step-02", role: "builder" as const, runId, sessionKey: "session" };
+    const launch = setup({ state: planned.state });
+    await launch.executors.LaunchRun({ type: "LaunchRun", ...effect }, launch.situation);
+    expect(launch.did.at(-1)).toContain("step-02 builder attempt 2");
+    const { state } = planned.and("RunLaunched", { stepId: "step-02", runId });
+    const gone = setup({ state, launchedBy: "gone" });
+    await gone.executors.AwaitRun({ type: "AwaitRun", ...effect, reported: false }, gone.situation);
+    expect(gone.did.at(-1)).toBe("compare tree-6 tree-9");
+    const checks = setup({ state });
+    await checks.executors.RunChecks({ type: "RunChecks", stepId: "step-02", attempt: 2 }, checks.situation);
+    expect(checks.did).toStrictEqual(["check lint"]);
+  });
+
+  it("has its own time to run", async () => {
+    const one = history({ steps: [aWantedStep(), aWantedStep({ dependsOn: [] })] })
+      .start()
+      .launch("step-01", "builder")
+      .endRun("step-01", "builder")
+      .launch("step-02", "builder")
+      .endRun("step-02", "builder")
+      .launch("step-02", "builder");
+    const effect = {
+      stepId: "step-02",
+      role: "builder" as const,
+      runId: one.runOf("step-02", "builder"),
+      sessionKey: "s",
+    };
+    const config = { roles: { builder: { maxMinutes: 0.25, idleMinutes: 9 } } };
+    const { executors, situation, recorded } = setup({ state: one.state, config });
+    await executors.AwaitRun({ type: "AwaitRun", ...effect, reported: false }, situation);
+    // Its second launch was at the ninth second; what is over is noticed at the end of a slice of two seconds.
+    expect(recorded).toMatchObject([{ type: "RunEnded", end: "lost", at: momentOf(26 + 10) }]);
   });
 });
 
