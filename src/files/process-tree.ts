@@ -1,7 +1,15 @@
 /** Ending processes that a run left behind, with everything they started. Only where the kernel lists processes in /proc. */
 import { readdir, readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 
-/** Ends the processes and all their descendants; those that are gone already are passed over. Never throws. */
+/** How often, and with which pause, is looked whether the kernel has carried out a kill. It does so at once, but for a process deep in a system call. */
+const looks = 200;
+const pauseMs = 10;
+
+/**
+ * Ends the processes and all their descendants, and comes back when none of them runs any more; those that are gone already are
+ * passed over. One that the kernel does not let go of is waited for two seconds. Never throws.
+ */
 export async function endProcessTrees(pids: readonly number[]): Promise<void> {
   const children = await childrenOf();
   const all = new Set<number>();
@@ -12,6 +20,18 @@ export async function endProcessTrees(pids: readonly number[]): Promise<void> {
     pending.push(...(children.get(pid) ?? []));
   }
   for (const pid of all) endOne(pid);
+  for (let look = 0, left = [...all]; look < looks; look += 1) {
+    const running = await Promise.all(left.map(isRunning));
+    left = left.filter((_, index) => running[index] === true);
+    if (left.length === 0) return;
+    await sleep(pauseMs);
+  }
+}
+
+/** Whether the process runs: one that has ended and that its parent has not asked about yet (a zombie) does not. Never throws. */
+export async function isRunning(pid: number): Promise<boolean> {
+  const state = (await statOf(pid))[0];
+  return state !== undefined && state !== "Z" && state !== "X";
 }
 
 /** The processes in whose environment the variable has that value, whoever started them and whoever their parent is now. Never throws. */
@@ -40,12 +60,17 @@ async function childrenOf(): Promise<ReadonlyMap<number, readonly number[]>> {
   const children = new Map<number, number[]>();
   await Promise.all(
     (await listedProcesses()).map(async (pid) => {
-      const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+      const parent = Number((await statOf(pid))[1]);
       if (parent > 0) children.set(parent, [...(children.get(parent) ?? []), pid]);
     }),
   );
   return children;
+}
+
+/** What the kernel says of a process from its state on, empty for one that is gone. The name before it may contain anything. */
+async function statOf(pid: number): Promise<readonly string[]> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  return stat === "" ? [] : stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
 async function listedProcesses(): Promise<readonly number[]> {

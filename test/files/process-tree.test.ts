@@ -33,8 +33,8 @@ describe.runIf(process.platform === "linux")("processes that were marked by a va
     expect(found.length).toBeGreaterThanOrEqual(2);
     expect(found).not.toContain(other.pid);
     await endProcessTrees(found);
+    expect(await processesWith(variable, value)).toEqual([]);
     await ours.ended;
-    await expect.poll(() => processesWith(variable, value)).toEqual([]);
     expect(await processesWith(variable, `${value}0`)).toContain(other.pid);
     await endProcessTrees([other.pid]);
     await other.ended;

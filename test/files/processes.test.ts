@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { hostname } from "node:os";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { isAlive, startOf, thisProcess } from "../../src/files/launcher.ts";
-import { endProcessTrees } from "../../src/files/process-tree.ts";
+import { endProcessTrees, isRunning } from "../../src/files/process-tree.ts";
 
 function aProcess(script: string): ChildProcess {
   const child = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "ignore"] });
@@ -15,8 +15,8 @@ function aProcess(script: string): ChildProcess {
 const pidOf = (child: ChildProcess) => child.pid ?? 0;
 const stays = "setInterval(() => {}, 1000)";
 
-/** True while the process runs; one that has ended and was not yet collected by its parent does not. */
-function isRunning(pid: number): boolean {
+/** True while the kernel lists the process: also for one that has ended and that its parent has not collected yet. */
+function isListed(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
@@ -53,7 +53,7 @@ describe("a launcher", () => {
     const launcher = { ...thisProcess("boot-1"), pid, startedAt: startedAt ?? "not told" };
     await vi.waitFor(() => expect(isAlive(launcher)).toBe(false), { timeout: 5000 });
     expect(startedAt).toContain("/");
-    expect(isRunning(pid)).toBe(true);
+    expect([isListed(pid), await isRunning(pid)]).toEqual([true, false]);
   });
 
   it("of another host is taken as alive", () => {
@@ -70,7 +70,7 @@ describe.skipIf(process.platform !== "linux")("a tree of processes", () => {
     const [said] = root.stdout === null ? [] : await once(root.stdout, "data");
     const youngest = Number(String(said));
     onTestFinished(() => {
-      if (isRunning(youngest)) process.kill(youngest, "SIGKILL");
+      if (isListed(youngest)) process.kill(youngest, "SIGKILL");
     });
     return { root, youngest };
   }
@@ -78,16 +78,16 @@ describe.skipIf(process.platform !== "linux")("a tree of processes", () => {
   it("is ended down to its youngest", async () => {
     const { root, youngest } = await aTree();
     const ended = once(root, "exit");
-    expect(isRunning(youngest)).toBe(true);
+    expect(await isRunning(youngest)).toBe(true);
     await endProcessTrees([pidOf(root)]);
+    expect(await isRunning(youngest)).toBe(false);
     expect((await ended)[1]).toBe("SIGKILL");
-    await vi.waitFor(() => expect(isRunning(youngest)).toBe(false), { timeout: 5000 });
   });
 
   it("that is gone, or is this process or the first of all, is passed over", async () => {
     const child = aProcess("");
     await once(child, "exit");
     await endProcessTrees([pidOf(child), process.pid, 1, 0, -1]);
-    expect(isRunning(process.pid)).toBe(true);
+    expect(await isRunning(process.pid)).toBe(true);
   });
 });

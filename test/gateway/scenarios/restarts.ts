@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { fieldsOf, listOf, textOf } from "../../../harness/json.ts";
 import { gate, type Gate } from "../../../harness/model.ts";
 import { until } from "../../../harness/wait.ts";
+import { isRunning } from "../../../src/files/process-tree.ts";
 import { judgesWell, oneByOne, report, type Act } from "../cast.ts";
 import type { Play, Stage } from "../stage.ts";
 
@@ -42,14 +43,6 @@ const heldAfter =
 
 const linesOf = async (play: Play, file: string) =>
   (await readFile(path.join(play.repo, file), "utf8")).trim().split("\n");
-
-const isAlive = (pid: string): boolean => {
-  try {
-    return process.kill(Number(pid), 0);
-  } catch {
-    return false;
-  }
-};
 
 /** Every run of the task as its documents have it. */
 const runsOf = async (play: Play) =>
@@ -107,7 +100,8 @@ export function restarts(stage: () => Stage): void {
           "acceptance qa 1.1 reported",
         ]);
         expect(await linesOf(play, "effects.log")).toEqual(["step-01 attempt 1 launch 2"]);
-        expect((await linesOf(play, "shells.log")).filter(isAlive)).toEqual([]);
+        const shells = await linesOf(play, "shells.log");
+        expect(await Promise.all(shells.map((pid) => isRunning(Number(pid))))).toEqual(shells.map(() => false));
         await expectTold(play);
         await until("the flow to have ended", async () => (await play.flow()).status === "succeeded");
       },

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { JsonObject } from "../../../harness/json.ts";
 import { gate } from "../../../harness/model.ts";
 import { until } from "../../../harness/wait.ts";
+import { isRunning } from "../../../src/files/process-tree.ts";
 import { buildsWell, judgesWell, oneByOne, report, type Act } from "../cast.ts";
 import type { Play, Stage } from "../stage.ts";
 
@@ -103,12 +104,9 @@ export function runLimits(stage: () => Stage): void {
   });
 
   describe("a run that has reported", () => {
-    const isAlive = (pid: string): boolean => {
-      try {
-        return process.kill(Number(pid), 0);
-      } catch {
-        return false;
-      }
+    const alive = async (pids: readonly string[]): Promise<readonly string[]> => {
+      const are = await Promise.all(pids.map((pid) => isRunning(Number(pid))));
+      return pids.filter((_, index) => are[index] === true);
     };
 
     it(
@@ -127,7 +125,7 @@ export function runLimits(stage: () => Stage): void {
                 .split(/\s+/)
                 .filter((word) => /^\d+$/.test(word)),
             );
-            expect(pids.filter(isAlive)).toHaveLength(3);
+            expect(await alive(pids)).toHaveLength(3);
           }
           if (results.length > 4) await held.hold(scene.turn);
           return oneByOne(
@@ -154,8 +152,8 @@ export function runLimits(stage: () => Stage): void {
         };
         stage().cast.play("LeavesThings", {
           builder: leaves,
-          qa: (scene) => {
-            if (scene.turn.results.length === 0) aliveAtQa.push(...pids.filter(isAlive));
+          qa: async (scene) => {
+            if (scene.turn.results.length === 0) aliveAtQa.push(...(await alive(pids)));
             return judgesWell(scene);
           },
         });
