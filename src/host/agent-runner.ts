@@ -22,6 +22,7 @@ export const toolOfRole = { builder: "record_builder_result", qa: "record_qa_res
 export function createAgentRunner(host: Host, settings: () => Settings, root: string, store: Store): AgentRunner {
   const { runtime } = host.api;
   const { launcher: us } = shared();
+  let toldOfUntold = false;
   return {
     launcher: us,
     isAlive: (launcher) => Promise.resolve(isAlive(launcher) && !isSameProcess(launcher, us)),
@@ -78,9 +79,17 @@ export function createAgentRunner(host: Host, settings: () => Settings, root: st
       const known = [...(leftovers.get(sessionKey) ?? [])];
       leftovers.delete(sessionKey);
       cwdOfSession.delete(sessionKey);
+      const untold = known.filter(([, started]) => started === undefined).map(([pid]) => pid);
+      if (untold.length > 0 && !toldOfUntold)
+        host.log.warn(
+          `processes that runs left in the background are not ended where the system does not tell when they started: ${untold.join(", ")}`,
+        );
+      toldOfUntold ||= untold.length > 0;
       // A remembered id may belong to another process by now. The mark finds also what nobody told us of, but no process that
       // was given an empty environment.
-      const remembered = known.filter(([pid, started]) => startOf(pid) === started).map(([pid]) => pid);
+      const remembered = known
+        .filter(([pid, started]) => started !== undefined && startOf(pid) === started)
+        .map(([pid]) => pid);
       await endProcessTrees([...remembered, ...(await processesWith(runVariable, sessionKey))]);
     },
 

@@ -1,8 +1,10 @@
 /** How the host's words about a run are read. */
-import { describe, expect, it } from "vitest";
+import { spawn } from "node:child_process";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { asHostError, createAgentRunner, readRunEnd } from "../../src/host/agent-runner.ts";
 import { startOf } from "../../src/files/launcher.ts";
-import { renewLauncher } from "../../src/host/shared.ts";
+import { isRunning } from "../../src/files/process-tree.ts";
+import { renewLauncher, shared } from "../../src/host/shared.ts";
 import type { Host } from "../../src/host/openclaw.ts";
 import { readSettings, type Config } from "../../src/schema/config.ts";
 import { createBench } from "../support/bench.ts";
@@ -46,6 +48,53 @@ describe("a launcher", () => {
     expect(await after.isAlive(before)).toBe(false);
     const parent = { ...before, pid: process.ppid, startedAt: startOf(process.ppid) ?? "not told", bootId: "another" };
     expect(await after.isAlive(parent)).toBe(true);
+  });
+});
+
+describe.runIf(process.platform === "linux")("a process that a run left in the background", () => {
+  /** A process of its own that somebody told us of; `session` is the run's. */
+  async function setup() {
+    const logged: string[] = [];
+    // Only what cleaning up asks for.
+    const host = {
+      api: { runtime: {} },
+      log: { warn: (words: string) => void logged.push(words) },
+    } as unknown as Host;
+    const runner = createAgentRunner(host, () => readSettings({}).settings, "/root", createBench().store);
+    const child = spawn("/bin/sleep", ["300"], { detached: true, stdio: "ignore", env: {} });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const pid = child.pid ?? 0;
+    const cleanUpAfter = (started: string | undefined) => {
+      shared().leftovers.set("session", new Map([[pid, started]]));
+      return runner.cleanUp({ runId: "run", sessionKey: "session" });
+    };
+    return { pid, logged, cleanUpAfter };
+  }
+
+  it("is ended with the run when it is the one that was noted", { tags: ["s7.leftovers-ended"] }, async () => {
+    const { pid, logged, cleanUpAfter } = await setup();
+    await cleanUpAfter("another start");
+    expect(await isRunning(pid)).toBe(true);
+    await cleanUpAfter(startOf(pid));
+    expect([await isRunning(pid), logged]).toStrictEqual([false, []]);
+  });
+
+  it("is left alone where nobody knows when it started, and that is said once", async () => {
+    const { pid, logged, cleanUpAfter } = await setup();
+    await cleanUpAfter(undefined);
+    await cleanUpAfter(undefined);
+    expect(await isRunning(pid)).toBe(true);
+    expect(logged).toStrictEqual([expect.stringContaining(String(pid))]);
+  });
+
+  it("is left alone where it cannot be told from what has its id now", async () => {
+    const { pid, cleanUpAfter } = await setup();
+    process.kill(pid, "SIGKILL");
+    await vi.waitFor(() => expect(startOf(pid)).toBeUndefined());
+    const kill = vi.spyOn(process, "kill");
+    onTestFinished(() => kill.mockRestore());
+    await cleanUpAfter(undefined);
+    expect(kill).not.toHaveBeenCalled();
   });
 });
 
