@@ -36,11 +36,17 @@ export async function isRunning(pid: number): Promise<boolean> {
 
 /** The processes in whose environment the variable has that value, whoever started them and whoever their parent is now. Never throws. */
 export async function processesWith(name: string, value: string): Promise<readonly number[]> {
-  const entry = `${name}=${value}`;
+  return processesWhere(name, (found) => found === value);
+}
+
+/** As `processesWith`, for each value of the variable that is one of those meant. */
+export async function processesWhere(name: string, isMeant: (value: string) => boolean): Promise<readonly number[]> {
+  const beginning = `${name}=`;
   const found = await Promise.all(
     (await listedProcesses()).map(async (pid) => {
       const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
-      return environment.split("\0").includes(entry) ? [pid] : [];
+      const entry = environment.split("\0").find((one) => one.startsWith(beginning));
+      return entry !== undefined && isMeant(entry.slice(beginning.length)) ? [pid] : [];
     }),
   );
   return found.flat();

@@ -322,7 +322,7 @@ export function createExecutors(ports: ExecutorPorts): Executors {
       const step = state.steps.find((one) => one.id === stepId);
       const results = [];
       for (const check of step?.checks ?? []) {
-        results.push(await checks.run(check, repo, signal, stream));
+        results.push(await checks.run(check, repo, signal, stream, stepId));
         if (signal.aborted) return;
       }
       await record(stream, { type: "ChecksFinished", v: 1, at: at(), stepId, attempt, results });

@@ -77,8 +77,11 @@ export type AgentRunner = {
 export type Hold = { readonly kind: "slot" | "tree"; readonly id: string };
 
 export type CheckRunner = {
-  /** Runs one check in the tree with a bounded environment, time and output. Never throws for what the check does. */
-  run(check: Check, cwd: string, signal: AbortSignal, stream: Stream): Promise<CheckResult>;
+  /**
+   * Runs one check in the tree with a bounded environment, time and output; what an earlier check of that step left
+   * running, in a gateway that was killed, is ended first. Never throws for what the check does.
+   */
+  run(check: Check, cwd: string, signal: AbortSignal, stream: Stream, stepId: string): Promise<CheckResult>;
 };
 
 export type Worktree = {

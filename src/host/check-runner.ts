@@ -1,26 +1,28 @@
 /**
  * Deterministic checks, run by the host's command runner: no shell, the whole process tree ended at the time limit,
  * bounded output, and an environment of PATH, HOME, LANG and a private temporary folder only. The folder's name marks
- * what the check started, so that nothing of it outlives the check.
+ * what the check started, so that nothing of it outlives the check; how it begins follows from root, task and step, so that
+ * another gateway finds what a killed one left.
  */
+import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { access, mkdtemp, rm, stat } from "node:fs/promises";
+import { access, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { isInside, realPlace } from "../files/paths.ts";
-import { endProcessTrees, processesWith } from "../files/process-tree.ts";
+import { endProcessTrees, processesWhere, processesWith } from "../files/process-tree.ts";
 import type { CheckRunner } from "../flow/ports.ts";
 import type { Check, CheckResult } from "../schema/documents.ts";
 import { bounds } from "../schema/bounds.ts";
 import type { Settings } from "../schema/config.ts";
-import type { Store } from "../store/store.ts";
+import { nameOfStream, type Store, type Stream } from "../store/store.ts";
 import { readChats } from "../tools/chat-of-task.ts";
 import type { Host } from "./openclaw.ts";
 
 /** Binds the check port to the host. `keptState` is a folder whose programs are never started, e.g. the root's `projects/`. */
 export function createCheckRunner(host: Host, settings: () => Settings, keptState: string, store: Store): CheckRunner {
   return {
-    async run(check, cwd, signal, stream) {
+    async run(check, cwd, signal, stream, stepId) {
       const agentId = (await readChats(store, stream))?.told.agentId;
       const refused = refuseNow(host, settings(), check, agentId);
       if (refused !== undefined) return notRun(check, refused);
@@ -28,7 +30,9 @@ export function createCheckRunner(host: Host, settings: () => Settings, keptStat
       const program = await findProgram(name, [cwd, keptState]);
       if (program === undefined)
         return notRun(check, `${name} was not found on the gateway's PATH outside project and repository`);
-      const temporary = await mkdtemp(path.join(tmpdir(), "check-"));
+      const mark = markOf(keptState, stream, stepId);
+      await endLeft(mark);
+      const temporary = await mkdtemp(path.join(tmpdir(), mark));
       const startedAt = performance.now();
       try {
         const environment = environmentOf(temporary);
@@ -63,6 +67,21 @@ export function createCheckRunner(host: Host, settings: () => Settings, keptStat
       }
     },
   };
+}
+
+/** How the names of the temporary folders of a step's checks begin, the same in every gateway. */
+function markOf(keptState: string, stream: Stream, stepId: string): string {
+  const step = JSON.stringify([keptState, nameOfStream(stream), stepId]);
+  return `check-${createHash("sha256").update(step).digest("hex").slice(0, 16)}-`;
+}
+
+/** Ends what a gateway that was killed left of the checks of a step: their processes, and their folders. Checks of a step run one after the other. */
+async function endLeft(mark: string): Promise<void> {
+  const isMarked = (folder: string) => path.basename(folder).startsWith(mark);
+  await endProcessTrees(await processesWhere(temporaryFolder, isMarked));
+  const names = await readdir(tmpdir()).catch(() => []);
+  for (const name of names.filter(isMarked))
+    await rm(path.join(tmpdir(), name), { recursive: true, force: true }).catch(() => undefined);
 }
 
 function refuseNow(host: Host, settings: Settings, check: Check, agentId = host.defaultAgentId()): string | undefined {

@@ -1,8 +1,10 @@
 /** How a check is started and what becomes of it, with a host that only notes what it is asked to run. */
-import { existsSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { isRunning } from "../../src/files/process-tree.ts";
 import { buildersAreUnconfined, createCheckRunner, tailOf } from "../../src/host/check-runner.ts";
 import type { Host } from "../../src/host/openclaw.ts";
 import { bounds } from "../../src/schema/bounds.ts";
@@ -77,12 +79,13 @@ async function setup(config: Config = { checks: { allow: ["tool"] } }, hostConfi
     asked,
     setPath,
     answers: (how: (asked: Asked) => Result) => void (answer = how),
-    run: (fields: Partial<Check> = {}) =>
+    run: (fields: Partial<Check> = {}, stepId = "step-01") =>
       runner.run(
         { name: "mine", command: ["tool", "a b", "$HOME; ls"], timeoutSeconds: 7, ...fields },
         repo,
         signal,
         stream,
+        stepId,
       ),
   };
 }
@@ -146,6 +149,37 @@ describe("a check", () => {
     expect(folder).not.toBe("");
     expect(existsSync(folder)).toBe(false);
   });
+
+  it.runIf(process.platform === "linux")(
+    "first ends what a killed gateway left of the checks of its step, and of no other step",
+    { tags: ["s7.checks-left"] },
+    async () => {
+      const { run, answers } = await setup();
+      const folders: string[] = [];
+      answers(({ options }) => {
+        folders.push(options.baseEnv["TMPDIR"] ?? "");
+        return passing;
+      });
+      await run();
+      await run({}, "step-02");
+      // As a killed gateway leaves them: processes in sessions of their own, with their folders.
+      const left = folders.map((folder) => {
+        mkdirSync(folder);
+        return spawn("/bin/sleep", ["300"], { detached: true, stdio: "ignore", env: { TMPDIR: folder } });
+      });
+      onTestFinished(() => {
+        for (const child of left) child.kill("SIGKILL");
+        for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+      });
+      const living = () => Promise.all(left.map(({ pid = 0 }) => isRunning(pid)));
+      expect(await living()).toStrictEqual([true, true]);
+      const before = folders.splice(0);
+      await run({ name: "another" });
+      expect(await living()).toStrictEqual([false, true]);
+      expect(before.map((folder) => existsSync(folder))).toStrictEqual([false, true]);
+      folders.push(...before);
+    },
+  );
 
   it(
     "fails with the exit code of its program, and without one when the time was up",
