@@ -99,7 +99,7 @@ export type FlowRecords = {
     state: TaskState,
     at: { readonly seq: number; readonly sum: string },
   ): Promise<string | undefined>;
-  /** Among these tasks, those whose flow a person asked to cancel. One list per owner. */
+  /** Among these tasks, those whose flow a person asked to cancel. One list per owner. Throws when it found none and could not look at all. */
   cancelRequested(streams: readonly Stream[]): Promise<readonly Stream[]>;
 };
 

@@ -89,7 +89,9 @@ export async function readFlow(
   stream: Stream,
   flowId: string | null,
 ): Promise<FlowMark | undefined> {
-  const chats = await readChats(store, stream);
+  const chats = await readChats(store, stream).catch((error: unknown) =>
+    Promise.reject(new OrchestratorError("host-refused", "the flow record's owner is not known now", { cause: error })),
+  );
   try {
     for (const sessionKey of chats === undefined ? mainSessions(host) : [chats.flowOwner.sessionKey]) {
       const flows = host.api.runtime.tasks.async.managedFlows.bindSession({ sessionKey });
@@ -147,8 +149,10 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
 
     async cancelRequested(streams) {
       const byOwner = new Map<string, { readonly stream: Stream; readonly flowId: string }[]>();
+      const unknown: unknown[] = [];
       for (const stream of streams) {
-        const [chats, read] = await Promise.all([readChats(store, stream), readTask({ store }, stream)]);
+        const owner = readChats(store, stream).catch((error: unknown) => void unknown.push(error));
+        const [chats, read] = await Promise.all([owner, readTask({ store }, stream)]);
         const flowId =
           read !== undefined && "state" in read && read.snapshot.readOnly === undefined ? read.state.task.flowId : null;
         if (chats === undefined || flowId === null) continue;
@@ -168,6 +172,8 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
         );
         asked.push(...owned.filter((one) => cancelled.has(one.flowId)).map((one) => one.stream));
       }
+      // What is known counts first: one owner that cannot be read must not hide the cancels of the others.
+      if (asked.length === 0 && unknown.length > 0) throw unknown[0];
       return asked;
     },
   };

@@ -7,7 +7,7 @@
 import { join, resolve } from "node:path";
 import { OrchestratorError } from "../errors.ts";
 import { formatCursor, readCursor } from "./cursor.ts";
-import { codeOf, lookAt, nodeDisk, pause, type Disk } from "./disk.ts";
+import { codeOf, lookAt, nodeDisk, pause, type Disk, type Found } from "./disk.ts";
 import { createFolders } from "./folders.ts";
 import { formatRecord } from "./journal.ts";
 import { createJournalFile, type JournalFile, type News } from "./journal-file.ts";
@@ -233,12 +233,22 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     requireStream(stream);
     requireSidecarName(name);
     const { directory } = placeOf(root, stream);
+    folders.requireInside(directory, nameOfStream(stream));
+    const found = lookAtSidecar(directory, `${nameOfStream(stream)}/${sidecarFileOf(name)}`, name);
+    if (found.kind !== "file") return undefined;
     try {
-      folders.requireInside(directory, nameOfStream(stream));
-      const found = lookAt(disk, join(directory, sidecarFileOf(name)));
-      return found.kind === "file" ? (JSON.parse(Buffer.from(found.bytes).toString("utf8")) as unknown) : undefined;
+      return JSON.parse(Buffer.from(found.bytes).toString("utf8")) as unknown;
     } catch {
       return undefined;
+    }
+  }
+
+  function lookAtSidecar(directory: string, file: string, name: string): Found {
+    try {
+      return lookAt(disk, join(directory, sidecarFileOf(name)));
+    } catch (error) {
+      const message = `${file} could not be read (${codeOf(error)}). Mend its permission or the disk.`;
+      throw new OrchestratorError("journal-unreadable", message, { cause: error });
     }
   }
 

@@ -103,7 +103,10 @@ export type Store = {
   refreshPages(stream: Stream): Promise<void>;
   /** Reads the whole journal and compares every document and page; repairs what differs and says so. */
   verify(stream: Stream): Promise<readonly Finding[]>;
-  /** A small value kept beside the stream, outside journal and version control; undefined when absent or unreadable. */
+  /**
+   * A small value kept beside the stream, outside journal and version control; undefined when there is none or what
+   * stands there is no JSON. Throws `journal-unreadable` when nobody can tell now: that says nothing of the value.
+   */
   readSidecar(stream: Stream, name: string): Promise<unknown>;
   /** Keeps the value, also before the stream's first record; the stream does not exist because of it. */
   writeSidecar(stream: Stream, name: string, value: unknown): Promise<void>;

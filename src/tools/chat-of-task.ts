@@ -8,7 +8,10 @@ import type { Caller } from "./desk.ts";
 export type Chat = { readonly sessionKey: string; readonly agentId: string };
 export type ChatsOfTask = { readonly flowOwner: Chat; readonly told: Chat };
 
-/** The chats of a task, or undefined when they are not known (a project that came from elsewhere). */
+/**
+ * The chats of a task, or undefined when they are not known (a project that came from elsewhere). Throws
+ * `journal-unreadable` when that cannot be told now: try again later, it is not the same as none.
+ */
 export async function readChats(store: Store, stream: Stream): Promise<ChatsOfTask | undefined> {
   const value = await store.readSidecar(stream, "chats");
   if (typeof value !== "object" || value === null || !("flowOwner" in value) || !("told" in value)) return undefined;

@@ -20,6 +20,7 @@ import {
   readStateAt,
   readTask,
   rollbackOf,
+  tryAfter,
   withWarnings,
   type Answer,
   type Call,
@@ -100,8 +101,10 @@ async function answerMade(
     return refuse("id-taken", `A task with the id ${stream.taskId} exists already.`, ["another title"]);
   const doubt = (await desk.store.read(stream))?.doubt;
   if (doubt !== undefined) return refuse("outcome-unknown", doubt);
-  if ((await readChats(desk.store, stream)) === undefined) await rememberOwner(desk.store, stream, caller);
-  return answer({ stream, state: await readStateAt(desk, stream, 1) }, desk);
+  const warnings = await tryAfter(async () => {
+    if ((await readChats(desk.store, stream)) === undefined) await rememberOwner(desk.store, stream, caller);
+  });
+  return withWarnings(answer({ stream, state: await readStateAt(desk, stream, 1) }, desk), warnings);
 }
 
 function answer({ stream, state }: Pick<ReadTask, "stream" | "state">, desk: Desk): Answer {

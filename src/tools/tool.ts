@@ -342,7 +342,7 @@ export async function rollbackOf(desk: Desk, snapshot: Snapshot): Promise<Rollba
 }
 
 /** Does what follows a commit; the change stands whatever comes of it, so a failure is a warning. */
-async function tryAfter(work: () => Promise<void> | undefined): Promise<readonly string[]> {
+export async function tryAfter(work: () => Promise<void> | undefined): Promise<readonly string[]> {
   try {
     await work();
     return [];

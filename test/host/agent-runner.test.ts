@@ -7,21 +7,29 @@ import { isRunning } from "../../src/files/process-tree.ts";
 import { renewLauncher, shared } from "../../src/host/shared.ts";
 import type { Host } from "../../src/host/openclaw.ts";
 import { readSettings, type Config } from "../../src/schema/config.ts";
+import type { Store } from "../../src/store/store.ts";
 import { createBench } from "../support/bench.ts";
 
 describe("the agent of a role", () => {
-  async function setup(config: Config) {
+  async function setup(config: Config, reading: Partial<Store> = {}) {
     const bench = createBench();
     const taskId = await bench.started();
     // Who plays a role depends on nothing else of the host.
     const host = { api: { runtime: {} }, defaultAgentId: () => "first" } as unknown as Host;
-    const runner = createAgentRunner(host, () => readSettings(config).settings, "/root", bench.store);
+    const store = { ...bench.store, ...reading };
+    const runner = createAgentRunner(host, () => readSettings(config).settings, "/root", store);
     return (role: "builder" | "qa") => runner.agentFor(role, { projectId: "shop", taskId });
   }
 
   it("is that of the chat that started the task", { tags: ["s7.roles-default"] }, async () => {
     const agentFor = await setup({});
     expect([await agentFor("builder"), await agentFor("qa")]).toStrictEqual(["main", "main"]);
+  });
+
+  it("is asked for again later when the chat cannot be read now, and is nobody else", async () => {
+    const failing = { readSidecar: () => Promise.reject(new Error("EMFILE")) };
+    await expect((await setup({}, failing))("builder")).rejects.toThrow("EMFILE");
+    expect(await (await setup({ roles: { builder: { agentId: "smith" } } }, failing))("builder")).toBe("smith");
   });
 
   it("is the configured one where one is configured", { tags: ["s8.role-agent"] }, async () => {

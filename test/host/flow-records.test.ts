@@ -232,6 +232,39 @@ describe("a cancel asked of a flow", () => {
   });
 });
 
+describe("a task whose chats cannot be read now", () => {
+  /** The chats of one task cannot be read. */
+  const unreadable = (store: Store, taskId: string): Store => ({
+    ...store,
+    readSidecar: (stream, name) =>
+      stream.taskId === taskId
+        ? Promise.reject(new OrchestratorError("journal-unreadable", "No (EMFILE)."))
+        : store.readSidecar(stream, name),
+  });
+
+  it("hides no cancel of another one, and is not taken for one without a cancel", async () => {
+    const { host, bench, stream, made } = await setup();
+    const second = { projectId: "shop", taskId: await bench.started({ title: "Second" }) };
+    const records = createFlowRecords(host, root, unreadable(bench.store, second.taskId));
+    await expect(records.cancelRequested([second, stream])).rejects.toMatchObject({ code: "journal-unreadable" });
+    made.cancelRequestedAt = 1;
+    expect(await records.cancelRequested([second, stream])).toStrictEqual([stream]);
+  });
+
+  it("is not taken for one without a flow record that names a later state", async () => {
+    const { host, bench, taskId, stream } = await setup();
+    const store = unreadable(bench.store, taskId);
+    await expect(readFlow(host, root, store, stream, "flow-1")).rejects.toMatchObject({ code: "host-refused" });
+  });
+
+  it("is not settled without its owner", async () => {
+    const { bench, taskId } = await setup();
+    await expect(readKnownTasks(unreadable(bench.store, taskId), () => undefined)).rejects.toMatchObject({
+      code: "journal-unreadable",
+    });
+  });
+});
+
 describe("settling flows at start", () => {
   /** `known`: what the root knows of the task with this id. */
   async function settled(known: Readonly<Record<string, Partial<KnownTask>>>, flow: object, owners = [owner]) {

@@ -456,7 +456,7 @@ describe("a folder", () => {
     expect(readText(root, project, ".gitignore")).toBe("mine\n");
   });
 
-  it("holds sidecars that are undefined when they cannot be read", async () => {
+  it("holds sidecars that are undefined when they are no JSON", async () => {
     const root = await aRootWithTask();
     const store = await aFileStore(root);
     await store.writeSidecar(task, "lease", { until: 1 });

@@ -325,6 +325,28 @@ describe("a sync", () => {
 });
 
 describe("a journal that cannot be read", () => {
+  it.each([
+    ["factsOf", "EACCES"],
+    ["readFile", "EMFILE"],
+    ["readFile", "EIO"],
+    ["realPath", "EACCES"],
+  ] as const)("(%s, %s) is not taken for a sidecar that is not there", async (call, code) => {
+    const root = await aRootWithTask();
+    const faults: { behave: Behaviour | undefined } = { behave: undefined };
+    const disk = watchedDisk((...input) => (faults.behave ?? ((_call, proceed) => proceed()))(...input));
+    const store = await aFileStore(root, { disk });
+    await store.writeSidecar(task, "chats", { told: "a" });
+    faults.behave = fails(call, code);
+    await expect(store.readSidecar(task, "chats")).rejects.toMatchObject({
+      code: "journal-unreadable",
+      message: expect.stringContaining(code) as unknown,
+    });
+    faults.behave = fails("readFile", "ENOENT");
+    expect(await store.readSidecar(task, "chats")).toBeUndefined();
+    faults.behave = undefined;
+    expect(await store.readSidecar(task, "chats")).toStrictEqual({ told: "a" });
+  });
+
   const fails = (name: keyof Disk, code: string): Behaviour => {
     return (call, proceed) => {
       if (call.name === name && call.path.includes("login-1a2b3c4d")) throw systemError(code);

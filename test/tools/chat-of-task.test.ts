@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { readChats, rememberOwner, rememberStarter } from "../../src/tools/chat-of-task.ts";
 import { createMemoryStore } from "../../src/store/memory-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { owner, wakeUp } from "../support/callers.ts";
 
 const stream = { projectId: "shop", taskId: "login" };
@@ -35,6 +36,14 @@ describe("the chat of a task", () => {
     expect((await readChats(store, stream))?.told).toStrictEqual(chat("fourth"));
     await rememberStarter(store, stream, owner({ sessionKey: "fifth", senderIsOwner: false }));
     expect((await readChats(store, stream))?.told).toStrictEqual(chat("fifth"));
+  });
+
+  it("keeps its owner when it cannot be read while another one starts the task", async () => {
+    const store = setup();
+    await rememberOwner(store, stream, owner({ sessionKey: "first" }));
+    const faulty: Store = { ...store, readSidecar: () => Promise.reject(new Error("EMFILE")) };
+    await expect(rememberStarter(faulty, stream, owner({ sessionKey: "second" }))).rejects.toThrow("EMFILE");
+    expect(await readChats(store, stream)).toStrictEqual({ flowOwner: chat("first"), told: chat("first") });
   });
 
   it.each([

@@ -1,7 +1,9 @@
 /** The same call twice has one effect and the same answer, also when the process began anew in between; refusals leave no trace. */
 import { describe, expect, it, onTestFinished } from "vitest";
+import { OrchestratorError } from "../../src/errors.ts";
 import { nodeDisk, type Disk } from "../../src/store/disk.ts";
 import { createFileStore } from "../../src/store/file-store.ts";
+import { createMemoryStore } from "../../src/store/memory-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { Caller } from "../../src/tools/desk.ts";
 import { startTask } from "../../src/tools/start-task.ts";
@@ -323,6 +325,28 @@ describe("a task that was made while the process died before it could remember t
     bench.restart();
     await call();
     expect(await bench.store.readSidecar(stream, "chats")).toMatchObject({ told: { sessionKey: "agent:main:chat" } });
+  });
+
+  it("is answered with a warning, and keeps its chat, when that cannot be read now", async () => {
+    const memory = createMemoryStore({ renderPages: () => ({}) });
+    let fails = false;
+    const readSidecar: Store["readSidecar"] = (stream, name) =>
+      fails
+        ? Promise.reject(new OrchestratorError("journal-unreadable", "No (EMFILE)."))
+        : memory.readSidecar(stream, name);
+    const bench = createBench({ store: { ...memory, readSidecar } });
+    await bench.done("create_project", aProject());
+    const caller = owner();
+    const call = () => bench.call("create_task", aTask(), caller);
+    const { details } = await call();
+    const stream = { projectId: "shop", taskId: String(details["taskId"]) };
+    const kept = await memory.readSidecar(stream, "chats");
+    bench.restart();
+    fails = true;
+    const again = await call();
+    expect(again.details).toStrictEqual(details);
+    expect(again.text).toContain("Warning: No (EMFILE).");
+    expect(await memory.readSidecar(stream, "chats")).toStrictEqual(kept);
   });
 });
 
