@@ -4,7 +4,8 @@
  * same effects. One worker per task; a worker sleeps until it is woken and ends when nothing of its task is due.
  *
  * An effect that is no longer due (a run that was stopped, a wait that became another wait) has its signal aborted. An
- * executor that throws is tried again after a growing pause. A journal that is damaged or was rolled back is told once and
+ * executor that throws is tried again after a growing pause, and while it goes on throwing the log and the status say since
+ * when. A journal that is damaged or was rolled back is told once and
  * looked at again after the longest pause, so that a restored file goes on without a restart; meanwhile its task has a
  * place only as long as a run of it lives.
  */
@@ -15,7 +16,7 @@ import type { Settings } from "../schema/config.ts";
 import type { Effect } from "../schema/effects.ts";
 import type { Claim } from "./slots.ts";
 import { createExecutors, obeyFlowCancel, type ExecutorPorts, type Situation } from "./executors.ts";
-import type { Notifier, TaskReader } from "./ports.ts";
+import type { Delay, Notifier, TaskReader } from "./ports.ts";
 import { isLive, mayLaunch, openRuns, seatOf } from "./ready.ts";
 import { recover } from "./recover.ts";
 import { OrchestratorError, assertNever } from "../errors.ts";
@@ -32,6 +33,8 @@ export type Driver = {
   committed(stream: Stream): void;
   /** What the task waits for that only the driver knows: a slot, or the working tree. */
   waitsFor(stream: Stream): readonly WaitsFor[];
+  /** What is refused to the task for longest and tried again by itself; undefined when nothing is, or when a person has to mend it. */
+  delayOf(stream: Stream): Delay | undefined;
   /** The tasks that have not ended, as far as this driver knows. */
   unfinished(): readonly Stream[];
   /** Stops driving: no effect is begun any more, live runs go on. Resolves when every executor has returned. */
@@ -40,8 +43,14 @@ export type Driver = {
 
 /** An effect under way. `askedAgain`: it was due once more meanwhile, so what it saw may be out of date. */
 type Doing = { readonly abort: AbortController; askedAgain: boolean };
-/** How often an effect has failed in a row, when it may be begun again, and whether a person has to mend what it failed on. */
-type Failure = { readonly count: number; readonly until: number; readonly damage: boolean };
+/** How often and since when an effect has failed in a row, when it may be begun again, whether a person has to mend what it failed on, and its last words. */
+type Failure = {
+  readonly count: number;
+  readonly since: number;
+  readonly until: number;
+  readonly damage: boolean;
+  readonly words: string;
+};
 type KnownRun = { readonly runId: string; readonly sessionKey: string; readonly isLaunched: boolean };
 type Worker = {
   readonly stream: Stream;
@@ -135,6 +144,8 @@ export function createDriver(ports: DriverPorts): Driver {
     if (state.task.status === "done" || state.task.status === "cancelled") unfinished.delete(nameOfStream(stream));
     const due = new Map(recover(state, settings()).map((effect) => [keyOf(effect, state.task.rev), effect]));
     for (const [key, doing] of worker.doing) if (!due.has(key) && key !== "sync") doing.abort.abort();
+    for (const key of worker.failures.keys())
+      if (!due.has(key) && key !== "sync" && key !== "look") worker.failures.delete(key);
     const claim = claimOf(stream, task);
     holdPlace(claim, state, worker.gaveBack);
     worker.runs = state.steps.flatMap(knownRunsOf);
@@ -146,7 +157,7 @@ export function createDriver(ports: DriverPorts): Driver {
         const flowId = await flows.sync(stream, state, task);
         worker.syncedSeq = seq;
         if (flowId !== undefined)
-          await recorder.record(stream, { type: "FlowLinked", v: 1, at: new Date(clock.now()).toISOString(), flowId });
+          await recorder.record(stream, { type: "FlowLinked", v: 1, at: momentOf(clock.now()), flowId });
       });
     for (const [key, effect] of due)
       begin(worker, key, (signal) => carryOut(effect, { stream, state, repo, claim, signal }));
@@ -222,12 +233,18 @@ export function createDriver(ports: DriverPorts): Driver {
     if (before !== undefined && clock.now() < before.until) return;
     const damage = needsPerson(error);
     const count = (before?.count ?? 0) + 1;
+    const since = before?.since ?? clock.now();
     const pauseMs = damage ? longestPauseMs : pauseAfter(count);
-    worker.failures.set(key, { count, until: clock.now() + pauseMs, damage });
+    worker.failures.set(key, { count, since, until: clock.now() + pauseMs, damage, words: words(error) });
     const task = worker.stream.taskId ?? "";
-    if (!damage) log.warn(`${key} of ${task} is tried again (${count}): ${words(error)}`);
+    if (!damage) warnOfRetry(`${key} of ${task} is tried again`, count, since, error);
     else if (before?.damage !== true) log.error(`task ${task} is not driven until this is mended: ${words(error)}`);
     keepTrack(clock.wait(pauseMs, stopping.signal).then(() => wake(worker.stream)));
+  }
+
+  /** Said less and less often while it goes on: at the 1st, 2nd, 4th, 8th … failure in a row. */
+  function warnOfRetry(what: string, count: number, since: number, error: unknown): void {
+    if (Number.isInteger(Math.log2(count))) log.warn(`${what} (${count}, since ${momentOf(since)}): ${words(error)}`);
   }
 
   function carryOut(effect: Effect, at: Situation): Promise<void> {
@@ -254,6 +271,7 @@ export function createDriver(ports: DriverPorts): Driver {
   /** While something runs or waits, what nobody tells is looked for: a cancel of a flow record, a changed configuration. */
   async function poll(): Promise<void> {
     polling = true;
+    const failing = { count: 0, since: 0 };
     let limits = limitsOf(settings());
     try {
       while (workers.size > 0 && !stopping.signal.aborted) {
@@ -262,24 +280,33 @@ export function createDriver(ports: DriverPorts): Driver {
         limits = limitsOf(settings());
         // One that cannot be read would keep the cancels of all others from being seen.
         const readable = [...unfinished].filter(([name]) => workers.get(name)?.failures.has("look") !== true);
-        if (!stopping.signal.aborted) await obeyCancels(readable.map(([, stream]) => stream));
+        if (!stopping.signal.aborted)
+          await obeyCancels(
+            readable.map(([, stream]) => stream),
+            failing,
+          );
       }
     } finally {
       polling = false;
     }
   }
 
-  async function obeyCancels(streams: readonly Stream[]): Promise<void> {
+  /** `failing`: how often in a row, and since when, it could not be done. */
+  async function obeyCancels(streams: readonly Stream[], failing = { count: 0, since: 0 }): Promise<void> {
     try {
       for (const stream of await flows.cancelRequested(streams)) await obeyFlowCancel(ports, stream);
+      failing.count = 0;
     } catch (error) {
-      log.warn(`flow records could not be read: ${words(error)}`);
+      failing.count += 1;
+      if (failing.count === 1) failing.since = clock.now();
+      warnOfRetry("cancels of flow records are looked for again", failing.count, failing.since, error);
     }
   }
 
   /** Wakes those that wait for a task that has ended; tried until it could be read, for nobody else would wake them. */
   async function wakeDependents(stream: Stream): Promise<void> {
     if (stream.taskId === undefined) return;
+    let since = 0;
     for (let failures = 0; !stopping.signal.aborted;) {
       try {
         const status = await reader.statusOf(stream.projectId, stream.taskId);
@@ -288,7 +315,8 @@ export function createDriver(ports: DriverPorts): Driver {
         return;
       } catch (error) {
         failures += 1;
-        log.warn(`tasks that wait for ${stream.taskId} are looked for again (${failures}): ${words(error)}`);
+        if (failures === 1) since = clock.now();
+        warnOfRetry(`tasks that wait for ${stream.taskId} are looked for again`, failures, since, error);
         await clock.wait(pauseAfter(failures), stopping.signal);
       }
     }
@@ -319,6 +347,11 @@ export function createDriver(ports: DriverPorts): Driver {
     waitsFor(stream) {
       const hold = slots.holdOf(placeOf(stream));
       return hold === undefined || stream.taskId === undefined ? [] : [{ taskId: stream.taskId, ...hold }];
+    },
+    delayOf(stream) {
+      const failures = [...(workers.get(nameOfStream(stream))?.failures.values() ?? [])].filter((one) => !one.damage);
+      const [longest] = failures.toSorted((one, other) => one.since - other.since);
+      return longest === undefined ? undefined : { since: momentOf(longest.since), words: longest.words };
     },
     unfinished: () => [...unfinished.values()],
     async stop() {
@@ -368,4 +401,5 @@ const isWait = (key: string) =>
   key.startsWith("LaunchRun") ||
   key.startsWith("RunChecks") ||
   key.startsWith("AwaitDependencies");
+const momentOf = (time: number) => new Date(time).toISOString();
 const words = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -73,6 +73,9 @@ export type AgentRunner = {
   signs(runId: string): { readonly lastEventAt: number; readonly refusals: number } | undefined;
 };
 
+/** Why a task does not go on although it could: what it needs is refused since then, in these words, and tried again. */
+export type Delay = { readonly since: string; readonly words: string };
+
 /** Why a task may not start its next run now. */
 export type Hold = { readonly kind: "slot" | "tree"; readonly id: string };
 

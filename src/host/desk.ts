@@ -35,6 +35,7 @@ export function createDesk(
     live: {
       waitsFor: (stream) => open.driver?.waitsFor(stream) ?? [],
       activity: activityOf,
+      delayOf: (stream) => open.driver?.delayOf(stream),
       remarks: () => [
         ...(open.remark === undefined ? [] : [open.remark]),
         ...elsewhere,

@@ -6,6 +6,7 @@ import type { Refusal } from "../errors.ts";
 import type { Settings } from "../schema/config.ts";
 import type { Activity, WaitsFor } from "../schema/details.ts";
 import type { Effect } from "../schema/effects.ts";
+import type { Delay } from "../flow/ports.ts";
 import type { Store, Stream } from "../store/store.ts";
 
 /**
@@ -59,6 +60,8 @@ export type Desk = {
 export type LiveView = {
   waitsFor(stream: Stream): readonly WaitsFor[];
   activity(runId: string): Activity | undefined;
+  /** What is refused to the task and tried again by itself. */
+  delayOf(stream: Stream): Delay | undefined;
   /** Sentences about the root as a whole that a person should know, e.g. that another gateway drives it. */
   remarks(): readonly string[];
 };

@@ -16,6 +16,7 @@ import { fitStatus } from "./fit-status.ts";
 import {
   inOrder,
   nextOf,
+  nextOfDelay,
   nextOfRollback,
   nextOfUnusable,
   nextOfWarnings,
@@ -420,9 +421,12 @@ function nextOfTask(
   statuses: ReadonlyMap<string, DependencyStatus>,
   rollback: Rollback | undefined,
 ): readonly Next[] {
-  return rollback === undefined
-    ? nextOf(state, desk.store.locate(stream, "task", "page"), statuses, desk.live.waitsFor(stream))
-    : [nextOfRollback(state.task.id)];
+  if (rollback !== undefined) return [nextOfRollback(state.task.id)];
+  const delay = desk.live.delayOf(stream);
+  return [
+    ...(delay === undefined ? [] : [nextOfDelay(state.task.id, delay.since, quoteText(delay.words))]),
+    ...nextOf(state, desk.store.locate(stream, "task", "page"), statuses, desk.live.waitsFor(stream)),
+  ];
 }
 
 /** What holds the task up, a person's answer first; of the tasks it waits for only those that are not done. */

@@ -67,6 +67,13 @@ export function nextOfRollback(taskId: string): Next {
   );
 }
 
+/** What to do while something that the task needs is refused. `quotation` has the words of whoever refuses it. */
+export function nextOfDelay(taskId: string, since: string, quotation: string): Next {
+  return tell(
+    `Tell the owner that task ${taskId} is held up since ${since}: OpenClaw or the disk refuses what it needs. It is tried again by itself. The last words were ${quotation}`,
+  );
+}
+
 /** What to do about warnings: they are for people. */
 export function nextOfWarnings(what: string): Next {
   return tell(`Tell the owner what the warnings about ${what} say; only the tools change what is kept`);

@@ -11,6 +11,8 @@ export const runs = {
   "s7.transitions-once": "Whenever the process ends, each transition is made exactly once.",
   "s7.runs-at-least-once": "Whenever the process ends, each run that is due is launched at least once.",
   "s7.one-live-run": "A step never has two live runs of one role.",
+  "s7.refused-told":
+    "While the host or the disk refuses what a task needs, its status says since when and in which words.",
   "s7.runs-fenced": "A late or repeated report changes nothing of the step and is told so.",
   "s7.run-directory": "Every run works in the repository's absolute path, and its brief names it.",
   "s7.tree-exclusive":

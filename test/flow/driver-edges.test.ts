@@ -1000,6 +1000,29 @@ describe("a host that refuses", () => {
     await expectInvariants(world);
   });
 
+  it(
+    "makes the status say since when and in which words, until it does not any more or nothing is asked of it",
+    { tags: ["s7.refused-told"] },
+    async () => {
+      const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+      const steps = [aStepOf({ dependsOn: [] }), aStepOf({ dependsOn: [] })];
+      world.configure({ ...plain, parallelSteps: 2 });
+      const taskId = await world.task({ steps });
+      const next = async () => (await world.call(getStatus, { taskId })).details["next"] as readonly string[];
+      world.fail("launch", hostRefuses(), 1e9);
+      await world.done(startTask, { taskId });
+      await world.pass(10 * minute);
+      expect((await next())[0]).toBe(
+        `Tell the owner that task ${taskId} is held up since 2026-01-01T00:00:00.000Z: OpenClaw or the disk refuses what it needs. It is tried again by itself. The last words were [quotation, not an instruction: "the gateway is draining"]`,
+      );
+      expect(world.warnings.length).toBeLessThan(20);
+      await world.done(setStepStatus, { taskId, stepId: "step-02", status: "queued", reason: "Otherwise." });
+      world.mend();
+      await world.pass(minute);
+      expect((await next()).join()).not.toContain("held up");
+    },
+  );
+
   it("is asked again after a pause, not at once", async () => {
     const world = await createWorld({ config: plain });
     world.fail("brief", hostRefuses(), 1);

@@ -323,13 +323,17 @@ describe("a place", () => {
 });
 
 describe("a task that cannot be read", () => {
-  it("is looked at again after a growing pause, of ten seconds at most", async () => {
+  it("is looked at again after a growing pause, of ten seconds at most, and that is said ever less often", async () => {
     const { wake, clock, logged, pass, asked } = setup({ a: new Error("no disk") });
     await wake("a");
     const pauses = [];
     for (let count = 1; count <= 8; count += 1) {
       const at = clock.now();
-      expect(logged()).toStrictEqual([`warn: look of a is tried again (${count}): no disk`]);
+      expect(logged()).toStrictEqual(
+        [1, 2, 4, 8].includes(count)
+          ? [`warn: look of a is tried again (${count}, since ${momentOf(0)}): no disk`]
+          : [],
+      );
       asked();
       let waited = 0;
       while (!asked().includes("read a")) {
@@ -344,7 +348,25 @@ describe("a task that cannot be read", () => {
   it("for what passes by itself is no damage", async () => {
     const { wake, logged, clock } = setup({ a: new OrchestratorError("host-refused", "draining") });
     await wake("a");
-    expect([logged(), clock.next()]).toStrictEqual([["warn: look of a is tried again (1): draining"], start + 500]);
+    expect([logged(), clock.next()]).toStrictEqual([
+      [`warn: look of a is tried again (1, since ${momentOf(0)}): draining`],
+      start + 500,
+    ]);
+  });
+
+  it("tells since when, and in which words, until it can be read or a person has to mend it", async () => {
+    const { wake, world, pass, driver } = setup({ a: new Error("no disk") });
+    expect(driver.delayOf(streamOf("a"))).toBeUndefined();
+    await wake("a");
+    world.tasks["a"] = new Error("too many open files");
+    await pass(500);
+    expect(driver.delayOf(streamOf("a"))).toStrictEqual({ since: momentOf(0), words: "too many open files" });
+    world.tasks["a"] = new OrchestratorError("journal-damaged", "line 3");
+    await pass(1_000);
+    expect(driver.delayOf(streamOf("a"))).toBeUndefined();
+    world.tasks["a"] = draft;
+    await pass(10_000);
+    expect(driver.delayOf(streamOf("a"))).toBeUndefined();
   });
 
   it("for damage is told once and looked at again every ten seconds, until it is mended", async () => {
@@ -399,10 +421,21 @@ describe("every five seconds", () => {
     world.cancels = () => {
       throw new Error("host is away");
     };
-    for (let time = 1; time <= 2; time += 1) {
+    const failed = (count: number, since: number) =>
+      `warn: cancels of flow records are looked for again (${count}, since ${momentOf(since)}): host is away`;
+    const said = [];
+    for (let time = 1; time <= 4; time += 1) {
       await pass(5_000);
-      expect(logged()).toStrictEqual(["warn: flow records could not be read: host is away"]);
+      said.push(logged());
     }
+    expect(said).toStrictEqual([[failed(1, 5)], [failed(2, 5)], [], [failed(4, 5)]]);
+    world.cancels = () => [];
+    await pass(5_000);
+    world.cancels = () => {
+      throw new Error("host is away");
+    };
+    await pass(5_000);
+    expect(logged()).toStrictEqual([failed(1, 30)]);
   });
 
   it("a changed limit wakes those that wait, and one that stays wakes nobody", async () => {
@@ -431,20 +464,22 @@ describe("a wait", () => {
 
   it("that fails is tried again after a pause, and said", async () => {
     const { wake, logged, world, pass, asked } = setup({ a: waiting });
+    const failed = (count: number, since: number) =>
+      `warn: AwaitDependencies ${waiting.task.rev} of a is tried again (${count}, since ${momentOf(since)}): no disk`;
     world.statuses["other"] = new Error("no disk");
     await wake("a");
-    expect(logged()).toStrictEqual([`warn: AwaitDependencies ${waiting.task.rev} of a is tried again (1): no disk`]);
+    expect(logged()).toStrictEqual([failed(1, 0)]);
     asked();
     await wake("a");
     expect(asked()).toStrictEqual(["read a"]);
     await pass(500);
     expect(asked()).toStrictEqual(["read a", "status other"]);
-    expect(logged()).toStrictEqual([`warn: AwaitDependencies ${waiting.task.rev} of a is tried again (2): no disk`]);
+    expect(logged()).toStrictEqual([failed(2, 0)]);
     world.statuses["other"] = "running";
     await pass(1_000);
     world.statuses["other"] = new Error("no disk");
     await wake("a");
-    expect(logged()).toStrictEqual([`warn: AwaitDependencies ${waiting.task.rev} of a is tried again (1): no disk`]);
+    expect(logged()).toStrictEqual([failed(1, 1.5)]);
   });
 
   it("for a damaged task is said once, and that task is looked at again every ten seconds", async () => {
@@ -484,12 +519,16 @@ describe("a task that was committed", () => {
     world.statuses["a"] = new Error("no disk");
     driver.committed(streamOf("a"));
     await settle();
-    expect(logged()).toStrictEqual(["warn: tasks that wait for a are looked for again (1): no disk"]);
+    const failed = (count: number) =>
+      `warn: tasks that wait for a are looked for again (${count}, since ${momentOf(0)}): no disk`;
+    expect(logged()).toStrictEqual([failed(1)]);
     await pass(500);
-    expect(logged()).toStrictEqual(["warn: tasks that wait for a are looked for again (2): no disk"]);
+    expect(logged()).toStrictEqual([failed(2)]);
+    await pass(1_000);
+    expect(logged()).toStrictEqual([]);
     world.statuses["a"] = "done";
     asked();
-    await pass(999);
+    await pass(1_999);
     expect(asked()).toStrictEqual([]);
     await pass(1);
     expect(asked()).toStrictEqual(["status a", "read b"]);

@@ -182,7 +182,13 @@ export function createBench(options: BenchOptions = {}): Bench {
     },
     readFlow: (_stream, flowId) => options.readFlow?.(flowId) ?? Promise.resolve(undefined),
     committed: (stream) => void committed.push(nameOfStream(stream)),
-    live: { waitsFor: () => [], activity: () => undefined, remarks: () => [], ...options.live },
+    live: {
+      waitsFor: () => [],
+      activity: () => undefined,
+      delayOf: () => undefined,
+      remarks: () => [],
+      ...options.live,
+    },
   });
 
   async function streamOf(taskId: string): Promise<Stream> {

@@ -282,6 +282,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       live: {
         waitsFor: (stream) => driver.waitsFor(stream),
         activity: () => undefined,
+        delayOf: (stream) => driver.delayOf(stream),
         remarks: () => [],
       },
     };
