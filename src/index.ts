@@ -24,8 +24,8 @@ export default definePluginEntry({
     let gatewayStarted = false;
     api.registerService({
       id: "project-orchestrator-driver",
-      start(context) {
-        driving = createDriving(host, context.stateDir);
+      start() {
+        driving = createDriving(host);
         if (gatewayStarted) driving.begin();
       },
       async stop() {

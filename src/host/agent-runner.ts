@@ -13,6 +13,7 @@ import { readChats } from "../tools/chat-of-task.ts";
 import type { Launcher } from "../schema/events.ts";
 import type { Store } from "../store/store.ts";
 import type { Host } from "./openclaw.ts";
+import { knownRoots } from "./roots.ts";
 import { remember, runVariable, shared } from "./shared.ts";
 
 /** The one tool of ours that each role has. */
@@ -38,7 +39,7 @@ export function createAgentRunner(host: Host, settings: () => Settings, root: st
     },
 
     async launch({ runId, sessionKey, role, cwd, brief }: RunRequest) {
-      const place = await judgeRepo(root, cwd, settings().allowedRepos, [...shared().roots.keys()]);
+      const place = await judgeRepo(root, cwd, settings().allowedRepos, await knownRoots(host));
       if (place !== cwd)
         throw new Error(typeof place === "string" ? `the repository ${cwd} now leads to ${place}` : place.reason);
       remember(shared().cwdOfSession, sessionKey, cwd);

@@ -6,6 +6,7 @@ import type { Desk } from "../tools/desk.ts";
 import { buildersAreUnconfined } from "./check-runner.ts";
 import { createFlow, readFlow } from "./flow-records.ts";
 import type { Host } from "./openclaw.ts";
+import { knownRoots } from "./roots.ts";
 import { activityOf, shared, type OpenRoot } from "./shared.ts";
 
 /**
@@ -25,8 +26,8 @@ export function createDesk(
     now: () => new Date(),
     backOff: (round) => pause(randomInt(1, 2 + Math.min(50, 2 ** Math.min(round, 6)))),
     answers: shared().answers,
-    chooseRepo: (projectId, wanted) =>
-      chooseRepo(root, projectId, wanted, host.settings().allowedRepos, [...shared().roots.keys()]),
+    chooseRepo: async (projectId, wanted) =>
+      chooseRepo(root, projectId, wanted, host.settings().allowedRepos, await knownRoots(host)),
     inspectPaths,
     buildersAreUnconfined: () => buildersAreUnconfined(host, agentId),
     createFlow: (request) => createFlow(host, root, request),

@@ -27,7 +27,7 @@ import { createFlowRecords, readKnownTasks, settleFlows, youngMs } from "./flow-
 import { takeLease } from "./lease.ts";
 import { createNotifier, noteTurnEnd } from "./notifier.ts";
 import type { Host } from "./openclaw.ts";
-import { createRememberedRoots, hasProjects, namedRoots, openRoot, openRoots } from "./roots.ts";
+import { createRememberedRoots, hasProjects, knownRoots, openRoot, openRoots } from "./roots.ts";
 import { noteSign, shared, type OpenRoot } from "./shared.ts";
 
 export type Driving = {
@@ -49,9 +49,9 @@ const systemClock: Clock = {
 };
 
 /** Made when the service starts; the async context of that moment is the one in which everything is done. */
-export function createDriving(host: Host, stateDir: string, clock = systemClock): Driving {
+export function createDriving(host: Host, clock = systemClock): Driving {
   const inService = AsyncLocalStorage.snapshot();
-  const remembered = createRememberedRoots(stateDir);
+  const remembered = createRememberedRoots(host.stateDir());
   const slots = createSlots(() => host.settings().parallelTasks);
   const ending = new AbortController();
   const attended = new Map<string, Promise<void>>();
@@ -190,12 +190,10 @@ export function createDriving(host: Host, stateDir: string, clock = systemClock)
     }
   }
 
-  /** The configured root, remembered ones, and the workspaces of all agents: those that hold projects. */
-  async function knownRoots(): Promise<readonly string[]> {
-    const open = (await openRoots()).map((one) => one.root);
-    const all = new Set([...namedRoots(host), ...(await remembered.list()), ...open]);
+  /** The real paths of the known roots that hold projects. */
+  async function rootsWithProjects(): Promise<readonly string[]> {
     const real = await Promise.all(
-      [...all].map(async (root) => ((await hasProjects(root)) ? realPlace(root) : undefined)),
+      (await knownRoots(host)).map(async (root) => ((await hasProjects(root)) ? realPlace(root) : undefined)),
     );
     return [...new Set(real.filter((root) => root !== undefined))];
   }
@@ -205,7 +203,7 @@ export function createDriving(host: Host, stateDir: string, clock = systemClock)
       if (begun) return;
       begun = true;
       insist("finding the projects", ending.signal, async () => {
-        for (const root of await knownRoots()) attend(root);
+        for (const root of await rootsWithProjects()) attend(root);
       });
     },
     async end() {

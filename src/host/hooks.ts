@@ -9,7 +9,7 @@ import { findTask, stateOf } from "../tools/tool.ts";
 import { agentOf, toolOfRole } from "./agent-runner.ts";
 import { findStatePath, isWritingTool, pathsOf } from "./guard.ts";
 import type { Api, Host } from "./openclaw.ts";
-import { openRoots } from "./roots.ts";
+import { knownRoots, openRoots } from "./roots.ts";
 import { keyOfToolCall, noteRefusal, noteSign, remember, runVariable, shared } from "./shared.ts";
 
 const reportingTools = new Set(["record_builder_result", "record_qa_result"]);
@@ -115,8 +115,7 @@ async function refuseStatePath(
   agentId: string | undefined,
 ): Promise<string | undefined> {
   if (!isWritingTool(event.toolName)) return undefined;
-  const roots = (await openRoots()).map((one) => one.root);
-  if (roots.length === 0) return undefined;
+  const roots = await knownRoots(host);
   const cwds = workingDirectories(host, sessionKey, agentId ?? agentOf(sessionKey ?? ""));
   const named = pathsOf(event.toolName, event.params, event.derivedPaths);
   const found = await findStatePath(named, cwds.length === 0 ? roots : cwds, roots);

@@ -18,6 +18,8 @@ export type Host = {
   workspaceOf(agentId: string): string | undefined;
   /** The working directory that a session was started with; undefined when it has none of its own. */
   cwdOf(agentId: string, sessionKey: string | undefined): string | undefined;
+  /** Where OpenClaw keeps its own state; ours has a folder in it. */
+  stateDir(): string;
   /** Every configured agent; the default one where none is named. */
   agentIds(): readonly string[];
   /** Every message of a session, the first ones of a long session too; none when there is no such session. */
@@ -61,6 +63,7 @@ export function createHost(api: Api): Host {
     },
     problems: () => read().problems,
     defaultAgentId,
+    stateDir: () => api.runtime.state.resolveStateDir(process.env),
     agentIds: () => [...new Set([defaultAgentId(), ...Object.keys(config().agents?.entries ?? {})])],
     async messagesOf(sessionKey) {
       const agentId = sessionKey.split(":")[1] ?? "main";

@@ -47,6 +47,16 @@ export async function hasProjects(root: string): Promise<boolean> {
   );
 }
 
+/**
+ * Every root that this process knows of: the open ones, those that the configuration names, and the remembered ones. Kept
+ * state is guarded in all of them, also before anything of them is opened here.
+ */
+export async function knownRoots(host: Host): Promise<readonly string[]> {
+  const open = (await openRoots()).map((one) => one.root);
+  const remembered = await createRememberedRoots(host.stateDir()).list();
+  return [...new Set([...open, ...namedRoots(host), ...remembered])];
+}
+
 /** All roots that are open in this process; one whose opening failed is left out. */
 export async function openRoots(): Promise<readonly OpenRoot[]> {
   const settled = await Promise.allSettled(shared().roots.values());

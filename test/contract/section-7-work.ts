@@ -14,11 +14,13 @@ export const work = {
     "Files that change between the end of the builder's run and the end of QA's are named in the attempt, on its page and in the briefs that follow.",
 
   "s7.qa-no-file-tools": "QA's write, edit and apply_patch are refused, inside the repository too.",
-  "s7.qa-no-sessions": "Tools that start other sessions are refused to QA.",
+  "s7.qa-no-sessions": "Tools that start other sessions are refused to QA and to builders.",
   "s7.qa-shell-seen": "What QA's shell changes in the work is named in the attempt, and the verdict stands.",
 
   "s7.guard-state":
     "write, edit and apply_patch below projects/ are refused to every session: builder, QA, the chat, and subagents of others.",
+  "s7.guard-known-roots":
+    "The guard holds in each root that the configuration names, that is remembered or that is open, also before anything of it was opened in the process.",
   "s7.guard-repo-free": "Exactly <projectId>/repo/ below projects/ may be written with file tools.",
   "s7.guard-paths":
     "A path is judged by where the host would write: @, file:// and its encoding, ~, .., links and the session's working directory.",

@@ -26,9 +26,10 @@ async function setup() {
     agentIds: () => ["main"],
     defaultAgentId: () => "main",
     workspaceOf: () => root,
+    stateDir: () => path.join(home, "state"),
   } as unknown as Host; // Only what is asked for where no task is.
   const clock = createSettableClock();
-  const driving = createDriving(host, path.join(home, "state"), clock);
+  const driving = createDriving(host, clock);
   onTestFinished(async () => {
     await driving.end();
     await rm(home, { recursive: true, force: true });

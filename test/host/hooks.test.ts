@@ -4,7 +4,9 @@ import path from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { isSecretName, registerHooks } from "../../src/host/hooks.ts";
 import type { Api, Host } from "../../src/host/openclaw.ts";
+import { createRememberedRoots } from "../../src/host/roots.ts";
 import { runVariable, shared } from "../../src/host/shared.ts";
+import { readSettings } from "../../src/schema/config.ts";
 import { aRealRoot, createBench } from "../support/bench.ts";
 
 type Call = { readonly toolName: string; readonly params?: object; readonly runId?: string };
@@ -33,9 +35,14 @@ async function setup(role: "builder" | "qa" = "builder") {
   const hooks = new Map<string, Hook>();
   const api = { on: (name: string, hook: Hook) => void hooks.set(name, hook) };
   const cwds = new Map<string, string>();
+  const stateDir = path.join(root, "..", "state");
+  let workspace = root;
   // The hooks ask the host for nothing else.
   const host = {
-    workspaceOf: () => root,
+    settings: () => readSettings({}).settings,
+    agentIds: () => ["main"],
+    stateDir: () => stateDir,
+    workspaceOf: () => workspace,
     cwdOf: (_agentId: string, key: string | undefined) => cwds.get(key ?? ""),
   } as unknown as Host;
   registerHooks(api as unknown as Api, host);
@@ -49,6 +56,13 @@ async function setup(role: "builder" | "qa" = "builder") {
     root,
     cwds,
     run,
+    /** Nothing is open in this process: as before the gateway has started, or in a local turn. */
+    close: () => void shared().roots.delete(root),
+    /** The agents work in another folder from now on, and this root is remembered. */
+    moveAgents: async () => {
+      workspace = path.join(root, "..", "elsewhere");
+      await createRememberedRoots(stateDir).add(root);
+    },
     sessionKey,
     /** Why the run's session may not make the call; undefined when it may. */
     inRun: async (toolName: string, params?: object) =>
@@ -100,6 +114,17 @@ describe("a file tool that would write kept state", { tags: ["s7.guard-state"] }
     expect(await call(other, "write", write)).toBeUndefined();
     cwds.set(other, path.join(root, "projects", "shop"));
     expect(await call(other, "write", write)).toContain("kept state");
+  });
+
+  it("is refused also while no root is open in the process", { tags: ["s7.guard-known-roots"] }, async () => {
+    const { in: call, close, moveAgents, root } = await setup();
+    close();
+    const file = path.join(root, "projects", "shop", "project.json");
+    for (const [tool, params] of writes(file)) expect(await call(chat, tool, params)).toContain("kept state");
+    await moveAgents();
+    for (const [tool, params] of writes(file)) expect(await call(chat, tool, params)).toContain("kept state");
+    expect(await call(chat, "write", { path: "projects/shop/project.json" })).toContain("kept state");
+    expect(await call(chat, "write", { path: "notes/project.json" })).toBeUndefined();
   });
 
   it("counts as a refusal to the run", { tags: ["s4.lost-refusals"] }, async () => {

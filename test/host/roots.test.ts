@@ -119,6 +119,68 @@ describe("a root that is driven although the configuration no longer names it", 
   );
 });
 
+describe("a repository in another root", { tags: ["s5.repo-never-kept"] }, () => {
+  /** Two roots in a folder that repositories may be in; work is done in the first, and the second holds a project. */
+  function setup() {
+    const folder = aFolder();
+    const [root, other] = [path.join(folder, "one"), path.join(folder, "two")];
+    const [kept, repo] = ["tasks", "repo"].map((name) => path.join(other, "projects", "shop", name));
+    for (const one of [root, kept, repo]) mkdirSync(one ?? "", { recursive: true });
+    const stateDir = path.join(folder, "state");
+    const config = { ...agents({ main: { workspace: root } }), ...pluginConfig({ allowedRepos: [folder] }) };
+    const fake = createFakeHost(config, stateDir);
+    const store = createMemoryStore({ renderPages: () => ({}) });
+    const desk = createDesk(fake.host, { root, store });
+    const runner = createAgentRunner(fake.host, () => fake.host.settings(), root, store);
+    const run = {
+      runId: "a-run",
+      sessionKey: "agent:main:subagent:one",
+      role: "builder",
+      brief: "",
+      label: "",
+    } as const;
+    onTestFinished(async () => {
+      await (await shared().roots.get(other))?.store.close();
+      shared().roots.clear();
+    });
+    return {
+      kept: kept ?? "",
+      repo: repo ?? "",
+      launchedIn: fake.launchedIn,
+      chosen: (wanted: string) => desk.chooseRepo("new", wanted),
+      launch: (cwd: string) => runner.launch({ ...run, cwd }),
+      ways: {
+        open: async () => void (await openRoot(other, () => undefined)),
+        named: async () =>
+          fake.configure({ ...config, ...agents({ main: { workspace: root }, second: { workspace: other } }) }),
+        remembered: () => createRememberedRoots(stateDir).add(other),
+      },
+    };
+  }
+
+  it.each(["open", "named", "remembered"] as const)(
+    "may not be its kept state, neither for a new project nor at a launch: the root is %s",
+    async (way) => {
+      const { kept, ways, chosen, launch, launchedIn } = setup();
+      expect(await chosen(kept)).toBe(kept);
+      await launch(kept);
+      expect(launchedIn).toStrictEqual([kept]);
+      await ways[way]();
+      expect(await chosen(kept)).toMatchObject({ code: "invalid-repo", reason: expect.stringContaining("kept state") });
+      await expect(launch(kept)).rejects.toThrow("kept state");
+      expect(launchedIn).toHaveLength(1);
+    },
+  );
+
+  it("may be that of one of its projects", async () => {
+    const { repo, ways, chosen, launch, launchedIn } = setup();
+    await ways.open();
+    expect(await chosen(repo)).toBe(repo);
+    await launch(repo);
+    expect(launchedIn).toStrictEqual([repo]);
+  });
+});
+
 describe("the plugin's configuration on the host", () => {
   it("is read anew at each use, also when it is taken out again", { tags: ["s8.read-live"] }, () => {
     const { host, configure } = createFakeHost(pluginConfig({ maxAttempts: 5 }));

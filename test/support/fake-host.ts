@@ -1,5 +1,5 @@
 /**
- * OpenClaw as far as flow records, configuration and agents go, in memory. Flow records behave as the host's do: another
+ * OpenClaw as far as flow records, configuration, agents and launches go, in memory. Flow records behave as the host's do: another
  * owner sees nothing, a stale revision is a conflict, and an ended flow could be written to all the same (`touchedAfterEnd`
  * names those that were).
  */
@@ -27,6 +27,8 @@ export type FakeHost = {
   /** Owners whose flows were listed, one entry per list. */
   readonly lists: readonly string[];
   readonly logged: readonly string[];
+  /** Working directories of the runs that were launched. */
+  readonly launchedIn: readonly string[];
   readonly flow: (flowId: string | null) => FlowRow;
   /** A flow as some process of ours left it. */
   readonly has: (fields: Partial<FlowRow> & { readonly flowId: string }) => FlowRow;
@@ -41,11 +43,12 @@ export type FakeHost = {
 
 type Change = { readonly flowId: string; readonly expectedRevision: number } & Partial<FlowRow>;
 
-export function createFakeHost(initial: object = {}): FakeHost {
+export function createFakeHost(initial: object = {}, stateDir = "/no-state"): FakeHost {
   const flows: FlowRow[] = [];
   const touchedAfterEnd: string[] = [];
   const lists: string[] = [];
   const logged: string[] = [];
+  const launchedIn: string[] = [];
   let config = initial;
   let failure = { words: "", times: 0 };
   let interferences = 0;
@@ -104,6 +107,8 @@ export function createFakeHost(initial: object = {}): FakeHost {
     logger: { info: note, warn: note, error: note },
     runtime: {
       config: { current: () => config },
+      state: { resolveStateDir: () => stateDir },
+      subagent: { run: async ({ cwd }: { readonly cwd: string }) => void launchedIn.push(cwd) },
       agent: {
         resolveAgentWorkspaceDir: (
           given: { agents?: { entries?: Record<string, { workspace?: string }> } },
@@ -120,6 +125,7 @@ export function createFakeHost(initial: object = {}): FakeHost {
     touchedAfterEnd,
     lists,
     logged,
+    launchedIn,
     flow(flowId) {
       const found = flows.find((one) => one.flowId === flowId);
       if (found === undefined) throw new Error(`no flow ${flowId}`);
