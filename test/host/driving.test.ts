@@ -4,10 +4,13 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createDriving } from "../../src/host/driving.ts";
-import type { Host } from "../../src/host/openclaw.ts";
-import { openRoots } from "../../src/host/roots.ts";
+import { createDesk } from "../../src/host/desk.ts";
+import { openRoot, openRoots } from "../../src/host/roots.ts";
 import { shared } from "../../src/host/shared.ts";
-import { readSettings } from "../../src/schema/config.ts";
+import { callTool } from "../../src/tools/tool.ts";
+import { aProject, aTask, toolNamed } from "../support/bench.ts";
+import { owner } from "../support/callers.ts";
+import { createFakeHost } from "../support/fake-host.ts";
 import { createSettableClock } from "../support/settable-clock.ts";
 
 /** A root with a folder for projects and none in it, and a host of which only what driving asks for is there. */
@@ -16,18 +19,8 @@ async function setup() {
   const root = path.join(home, "root");
   const projects = path.join(root, "projects");
   await mkdir(projects, { recursive: true });
-  const said: string[] = [];
-  const say = (message: string) => void said.push(message);
-  const { settings } = readSettings({ root });
-  const host = {
-    api: { runtime: { events: { onAgentEvent: () => () => undefined } } },
-    log: { info: say, warn: say, error: say },
-    settings: () => settings,
-    agentIds: () => ["main"],
-    defaultAgentId: () => "main",
-    workspaceOf: () => root,
-    stateDir: () => path.join(home, "state"),
-  } as unknown as Host; // Only what is asked for where no task is.
+  const config = { plugins: { entries: { "project-orchestrator": { config: { root } } } } };
+  const { host, logged: said } = createFakeHost(config, path.join(home, "state"));
   const clock = createSettableClock();
   const driving = createDriving(host, clock);
   onTestFinished(async () => {
@@ -36,7 +29,7 @@ async function setup() {
   });
   const isDriven = async (which = root) =>
     (await openRoots()).some((one) => one.root === which && one.driver !== undefined);
-  return { home, root, projects, said, clock, driving, isDriven };
+  return { home, host, root, projects, said, clock, driving, isDriven };
 }
 
 describe("a root", () => {
@@ -59,6 +52,20 @@ describe("a root", () => {
     // A tool of another evaluation of the plugin has committed.
     shared().onCommit?.(other, { projectId: "shop" });
     await vi.waitFor(async () => expect(await isDriven(other)).toBe(true));
+  });
+
+  it("has its driver woken by a tool's commit at once, and not by looking", { tags: ["s7.driver-woken"] }, async () => {
+    const { host, root, clock, driving } = await setup();
+    driving.begin();
+    // From here on the driver looks for others' commits when the clock moves, which it never does.
+    await vi.waitFor(() => expect(clock.next()).toBe(clock.now() + 5_000));
+    const open = await openRoot(root, () => undefined);
+    expect(open.driver?.unfinished()).toStrictEqual([]);
+    const desk = createDesk(host, open);
+    await callTool(desk, owner(), toolNamed("create_project"), aProject());
+    const { details } = await callTool(desk, owner(), toolNamed("create_task"), aTask());
+    const stream = { projectId: "shop", taskId: details["taskId"] };
+    await vi.waitFor(() => expect(open.driver?.unfinished()).toStrictEqual([stream]));
   });
 
   it("whose first start failed is tried again after a while, and is driven once it can be", async () => {

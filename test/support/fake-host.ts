@@ -107,6 +107,7 @@ export function createFakeHost(initial: object = {}, stateDir = "/no-state"): Fa
     logger: { info: note, warn: note, error: note },
     runtime: {
       config: { current: () => config },
+      events: { onAgentEvent: () => () => undefined },
       state: { resolveStateDir: () => stateDir },
       subagent: { run: async ({ cwd }: { readonly cwd: string }) => void launchedIn.push(cwd) },
       agent: {
