@@ -62,7 +62,7 @@ export const errorTable = {
   "nothing-to-do": refused("It already is what was asked for.", "Read get_status before deciding."),
   "question-open": refused("A step waits for a person's answer.", "Answer with set_step_status for that step."),
   "not-built": refused(
-    "The step's builder never reported it done, or QA never judged the whole, so there is nothing to accept.",
+    "The step's builder never reported it done, or QA has not judged the whole as it is now, so there is nothing to accept.",
     "Let it be built, or skip it.",
   ),
   "step-live": refused(

@@ -459,16 +459,21 @@ function refuseDecision(state: TaskState, step: Step, { status }: TaskEventOf<"S
     step.status !== "blocked"
       ? `Step ${step.id} is ${step.status}: its next attempt has nothing to accept yet.`
       : step.kind === "review"
-        ? `QA has not judged the whole that step ${step.id} is about.`
+        ? `QA has not judged the whole as it is now in step ${step.id}.`
         : `Nothing was ever reported done for step ${step.id}.`,
     step.status === "blocked" ? ["queued", "skipped"] : ["skipped", "blocked"],
   );
 }
 
-/** True when there is something that a person can accept: a builder reported it done; of a review, QA judged the whole. */
+/** True when there is something that a person can accept: a builder reported it done; of a review, QA judged the whole of now. */
 function isAcceptable(step: Step, steps: readonly Step[]): boolean {
   if (step.kind !== "review") return step.attempts.some((attempt) => attempt.builder?.outcome === "done");
-  return step.attempts.some((attempt) => attempt.qa !== undefined) && isMet(step, steps);
+  // Asked by the judgement itself, and cleared when a step is added.
+  if (step.question?.kind === "acceptance-failed") return true;
+  // QA begins once every step is finished, so what it did not see are the steps that were made later.
+  const sawAll = ({ qa, runs }: Attempt) =>
+    runs.some((run) => run.runId === qa?.runId && steps.every((one) => one.createdAt <= run.startedAt));
+  return isMet(step, steps) && step.attempts.some(sawAll);
 }
 
 function applyDecision(state: TaskState, step: Step, event: TaskEventOf<"StepDecided">): Step {

@@ -82,7 +82,7 @@ export const statuses = {
   "s4.acceptance-again": "Judging again gives the review to QA once more, with the note.",
   "s4.acceptance-accept": "A person accepts a failed review with a reason, and the task is done.",
   "s4.acceptance-judged-first":
-    "A review that QA never judged, or that waits for other steps, cannot be accepted: not-built.",
+    "A review cannot be accepted before QA has judged it, nor while it waits for other steps, nor after a step was added since it was judged: not-built.",
   "s4.acceptance-offer-follows":
     "A review that keeps its question when a step is added offers what can then be carried out, and no acceptance.",
   "s4.acceptance-before-done": "A task with an acceptance review is done only when the review was passed or skipped.",

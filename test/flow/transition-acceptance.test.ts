@@ -179,6 +179,18 @@ describe("an acceptance review that fails", () => {
     expect(done.taskStatus).toBe("done");
   });
 
+  it(
+    "is accepted as well when the clock was set back since the task was made",
+    { tags: ["s4.acceptance-accept"] },
+    () => {
+      const ahead = history({ acceptanceReview: true, at: momentOf(10_000) })
+        .start()
+        .pass("step-01");
+      const asked = ahead.judge("acceptance", { fails: ["a1"] });
+      expect(asked.and("StepDecided", { stepId: "acceptance", status: "passed" }).taskStatus).toBe("done");
+    },
+  );
+
   it("ends with the task when a person cancels it", () => {
     expect(failed().and("TaskCancelled").statuses()).toEqual({ "step-01": "passed", acceptance: "cancelled" });
   });
@@ -190,7 +202,7 @@ describe("a review that is held", () => {
   const notJudged = {
     ok: false,
     code: "not-built",
-    reason: "QA has not judged the whole that step acceptance is about.",
+    reason: "QA has not judged the whole as it is now in step acceptance.",
     accepts: ["queued", "skipped"],
   };
   const added = () => failed().and("StepAdded");
@@ -204,6 +216,19 @@ describe("a review that is held", () => {
       () => built().launch("acceptance", "qa").endRun("acceptance", "qa", { maxLostRuns: 0 }),
     ],
     ["behind a step that was added after a fail", () => hold(added())],
+    ["behind one that was added with the clock set back", () => hold(failed().and("StepAdded", { at: momentOf(0) }))],
+    ["after a step that QA did not see has passed", () => hold(added().pass("step-02"))],
+    [
+      "after a step that QA did not see was skipped",
+      () => hold(added().and("StepDecided", { stepId: "step-02", status: "skipped" })),
+    ],
+    [
+      "after a step was added while it was held and has passed",
+      () =>
+        hold(failed().and("StepDecided", { stepId: "acceptance", status: "queued" }))
+          .and("StepAdded")
+          .pass("step-02"),
+    ],
   ])("%s cannot be accepted, and is not offered to be", { tags: ["s4.acceptance-judged-first"] }, (_words, make) => {
     expect(make().step("acceptance").question?.choices).toEqual(["judge again with a note", "skip", "cancel the task"]);
     expect(accept(make())).toEqual(notJudged);
@@ -215,12 +240,28 @@ describe("a review that is held", () => {
     () => {
       const again = failed().and("StepDecided", { stepId: "acceptance", status: "queued" });
       const choices = ["judge again with a note", "accept with a reason", "skip", "cancel the task"];
-      for (const one of [hold(again), hold(added().pass("step-02"))]) {
+      const judgedAnew = added()
+        .pass("step-02")
+        .judge("acceptance", { fails: ["a1"] })
+        .and("StepDecided", { stepId: "acceptance", status: "queued" });
+      for (const one of [hold(again), hold(judgedAnew)]) {
         expect(one.step("acceptance").question).toMatchObject({ kind: "held", choices });
         expect(accept(one)).toMatchObject({ ok: true, next: { task: { status: "done" } } });
       }
     },
   );
+
+  it("can be accepted when all happened within one moment", { tags: ["s4.acceptance-accept"] }, () => {
+    const running = reviewed().start().pass("step-01").and("RunPlanned", { stepId: "acceptance", role: "qa" });
+    const run = { stepId: "acceptance", runId: running.runOf("acceptance", "qa") };
+    const criteria = judgementsOf(running.step("acceptance"), ["a1"]);
+    const asked = running
+      .and("RunLaunched", { ...run, at: momentOf(0) })
+      .and("QaReported", { ...run, criteria, feedback: "No." });
+    const held = hold(asked.and("StepDecided", { stepId: "acceptance", status: "queued" }));
+    expect(held.step("acceptance").createdAt).toBe(momentOf(0));
+    expect(accept(held)).toMatchObject({ ok: true });
+  });
 
   it(
     "is not offered to be accepted any more when a step is added",
