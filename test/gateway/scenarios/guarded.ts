@@ -60,6 +60,7 @@ export function guarded(stage: () => Stage): void {
       { tags: [...tags, "s7.guard-every-route", "s7.qa-no-file-tools", "s7.qa-no-sessions", "s7.qa-shell-seen"] },
       async () => {
         const { home } = stage().gateway.paths;
+        const spawn = searched({ name: "sessions_spawn", args: { task: "Write from-qa.txt." } });
         const byQa = [
           write("from-qa.txt"),
           edit("a.txt"),
@@ -67,7 +68,7 @@ export function guarded(stage: () => Stage): void {
           searched(write("from-qa.txt")),
           write("../project.json"),
           { name: "sessions_spawn", args: { task: "Write from-qa.txt." } },
-          searched({ name: "sessions_spawn", args: { task: "Write from-qa.txt." } }),
+          spawn,
           searched({ name: "sessions_send", args: { sessionKey: "agent:main:main", message: "Hello." } }),
         ];
         stage().cast.play("GuardsRuns", {
@@ -82,8 +83,10 @@ export function guarded(stage: () => Stage): void {
             if (results.length === 1 + ways.length)
               return { calls: [write("project.json"), patch("*** Add File: sub/b.txt", "+b")] };
             if (results.length === 3 + ways.length)
-              return { calls: [{ name: "edit", args: { path: "a.txt", edits: [{ oldText: "a", newText: "b" }] } }] };
-            if (results.length > 4 + ways.length) return { text: "Done." };
+              return {
+                calls: [{ name: "edit", args: { path: "a.txt", edits: [{ oldText: "a", newText: "b" }] } }, spawn],
+              };
+            if (results.length > 5 + ways.length) return { text: "Done." };
             return report({ outcome: "done", summary: "Tried.", filesChanged: ["a.txt", "project.json", "sub/b.txt"] });
           },
           qa: (scene) =>
@@ -109,6 +112,7 @@ export function guarded(stage: () => Stage): void {
           expect([way, said]).toEqual([way, expect.stringContaining("which only its tools change")]);
           expect(said).toContain("record_builder_result");
         }
+        expect(built[4 + ways.length]?.text).toContain("A run works by itself");
         for (const name of ["project.json", "sub/b.txt"]) expect(await exists(path.join(play.repo, name))).toBe(true);
         expect(await readFile(path.join(play.repo, "a.txt"), "utf8")).toBe("b\n");
 
