@@ -131,7 +131,7 @@ export function createDriving(host: Host, clock = systemClock): Driving {
     const { root, store } = open;
     const driven = new AbortController();
     // Ended however the driving ends: what it has not told is told by the next one, and not by both.
-    const notifier = createNotifier(host, store, AbortSignal.any([signal, driven.signal]));
+    const notifier = createNotifier(host, store, clock, AbortSignal.any([signal, driven.signal]));
     const desk = createDesk(host, open);
     const worktree = worktreeBesides(root, host);
     const driver = createDriver({

@@ -7,25 +7,36 @@
  * ended well; the sidecar remembers how far the task's journal has been told).
  */
 import { EventEmitter, once } from "node:events";
-import { setTimeout as pause } from "node:timers/promises";
-import type { Notifier } from "../flow/ports.ts";
+import type { Clock, Notifier } from "../flow/ports.ts";
 import { renderNotice } from "../render/notices.ts";
 import { parseProject } from "../schema/documents.ts";
-import { nameOfStream, type Store, type Stream } from "../store/store.ts";
+import { nameOfStream, type JournalRecord, type Store, type Stream } from "../store/store.ts";
 import { readChats } from "../tools/chat-of-task.ts";
 import { stateOf } from "../tools/tool.ts";
-import { beginning, isWanted, readNotices, type Place } from "../tools/outbox.ts";
+import { beginning, holds, isWanted, readNotices, type Mark, type NoticeInTime, type Place } from "../tools/outbox.ts";
 import type { Api, Host } from "./openclaw.ts";
+import { orchestratingAgents } from "./roots.ts";
 import { remember } from "./shared.ts";
 
-/** One notice as it is said, and the question that it asks. */
+/** One notice as it is said, the task's stream that it is of, and the question that it asks. */
 type Pending = {
   readonly text: string;
-  readonly asks?: { readonly stream: string; readonly id: string };
+  readonly stream: string;
+  readonly asks?: string;
   told(): void;
 };
-/** How far a task's journal was read, and the records whose texts are not told yet. */
-type Reading = { place: Place; readonly untold: number[] };
+/** How far a task's journal was read. */
+type Reading = {
+  place: Place;
+  /** What is before each text that is not told yet. */
+  readonly untold: Mark[];
+  /** Questions from before the beginning that have to be asked. */
+  asked: readonly NoticeInTime[];
+  /** How far the task was told, when the journal that was found lacks that: it may come back. */
+  readonly lost: Mark | undefined;
+  /** False until the sidecar says where telling began, for a task that came from elsewhere. */
+  isBegun: boolean;
+};
 /** What the prompt of a turn carries, and how its latest model call stands: some models' calls the host does not show. */
 type Carried = {
   readonly sessionKey: string;
@@ -127,8 +138,16 @@ function isBeingTold(sessionKey: string): boolean {
 }
 
 /** The notifier for the tasks of one store. `signal` ends its waiting; `collectMs` is how long it gathers before the first wake. */
-export function createNotifier(host: Host, store: Store, signal: AbortSignal, collectMs = 1_000): Notifier {
+export function createNotifier(
+  host: Host,
+  store: Store,
+  clock: Clock,
+  signal: AbortSignal,
+  collectMs = 1_000,
+): Notifier {
   const places = new Map<string, Reading>();
+  /** How often in a row a task could not be read, and whether it will be tried again. */
+  const failures = new Map<string, { count: number; isPlanned: boolean }>();
   const inTurn = new Map<string, Promise<void>>();
   const telling = new Set<string>();
   const queuedHere = new WeakSet<Pending>();
@@ -155,15 +174,12 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
     telling.add(sessionKey);
     let failures = 0;
     // The host lets a chat be woken five times in a minute: what comes close together is told in one turn.
-    await pause(collectMs, undefined, { signal, ref: false }).catch(() => undefined);
+    await clock.wait(collectMs, signal);
     while (!signal.aborted && (outbox().pending.get(sessionKey)?.size ?? 0) > 0) {
       const told = await wakeOnce(sessionKey);
       failures = told ? 0 : failures + 1;
       // A person's message has ended the turn, or no turn comes: not at once again, and less and less often.
-      if (failures > 0)
-        await pause(Math.min(250 * 2 ** failures, longestPauseMs), undefined, { signal, ref: false }).catch(
-          () => undefined,
-        );
+      if (failures > 0) await clock.wait(pauseAfter(failures), signal);
     }
     telling.delete(sessionKey);
   }
@@ -174,7 +190,7 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
       if (!outbox().pending.has(sessionKey)) return true;
       if (!isAtIt) wake(sessionKey);
     } catch (error) {
-      host.log.warn(`the chat could not be woken: ${error instanceof Error ? error.message : String(error)}`);
+      host.log.warn(`the chat could not be woken: ${words(error)}`);
       return false;
     }
     return (await nextAnswer(sessionKey)) === true;
@@ -194,43 +210,101 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
 
   /** Reads on in the task's journal and queues what its chat is to hear. */
   async function readOn(stream: Stream): Promise<void> {
+    const snapshot = await store.read(stream);
+    // What must not be written is not driven: a copy has nothing to say.
+    if (snapshot === undefined || snapshot.readOnly !== undefined) return;
     const name = nameOfStream(stream);
-    const known = places.get(name) ?? (await startingPlace(stream));
-    places.set(name, known);
-    const { place, notices } = readNotices(known.place, await store.history(stream, known.place.seq));
+    const { known, records } = await readingOf(stream);
+    const { place, notices } = readNotices(known.place, records);
     const open = openQuestions(place);
     dropAnswered(name, open);
-    const wanted = notices.filter(
+    const wanted = [...known.asked, ...notices].filter(
       ({ notice }) =>
         isWanted(notice, host.settings().notify) && (notice.kind !== "question" || open.has(notice.question.id)),
     );
-    const chats = wanted.length === 0 ? undefined : await readChats(store, stream);
-    if (chats === undefined) {
-      known.place = place;
-      if (notices.length > 0 && known.untold.length === 0) await saveTold(stream, place.seq);
-      return;
-    }
+    const texts = wanted.length === 0 ? [] : await textsOf(stream, known, wanted);
+    const sessionKey = wanted.length === 0 ? "" : await chatOf(stream);
+    // Nobody hears it now; when somebody lets the task go on, it is read again.
+    if (sessionKey === undefined) return;
+    if (signal.aborted) return; // The next one to drive reads it.
+    // Only now: what failed until here is read again.
+    known.place = place;
+    known.asked = [];
+    known.untold.push(...wanted.map(({ before }) => before));
+    queue(sessionKey, texts);
+    if (known.isBegun && (notices.length === 0 || known.untold.length > 0)) return;
+    await saveTold(stream, known);
+    known.isBegun = true;
+  }
+
+  async function textsOf(
+    stream: Stream,
+    known: Reading,
+    notices: readonly NoticeInTime[],
+  ): Promise<readonly Pending[]> {
     const project = parseProject((await store.read({ projectId: stream.projectId }))?.documents["project"] ?? "");
     const taskPage = store.locate(stream, "task", "page");
-    const queued = wanted.map(({ seq, notice, state: { task, steps } }): Pending & { readonly seq: number } => ({
-      seq,
-      ...(notice.kind === "question" ? { asks: { stream: name, id: notice.question.id } } : {}),
+    return notices.map(({ before, notice, state: { task, steps } }) => ({
+      stream: nameOfStream(stream),
+      ...(notice.kind === "question" ? { asks: notice.question.id } : {}),
       text: renderNotice({ project, task, steps, notice, taskPage }),
       told() {
-        known.untold.splice(known.untold.indexOf(seq), 1);
-        inOrder(stream, () =>
-          saveTold(stream, known.untold.length === 0 ? known.place.seq : Math.min(...known.untold) - 1),
-        );
+        known.untold.splice(known.untold.indexOf(before), 1);
+        inOrder(stream, () => saveTold(stream, known));
       },
     }));
-    if (signal.aborted) return; // The next one to drive reads it.
-    // Only now: what failed until here is read again at the next change.
-    known.place = place;
-    const { sessionKey } = chats.told;
+  }
+
+  /** Where reading goes on, and the records from there. It begins anew in a journal that is not the one that was read. */
+  async function readingOf(
+    stream: Stream,
+  ): Promise<{ readonly known: Reading; readonly records: readonly JournalRecord[] }> {
+    const name = nameOfStream(stream);
+    const known = places.get(name);
+    if (known !== undefined) {
+      const records = await store.history(stream, Math.max(0, known.place.seq - 1));
+      const isBack = known.lost !== undefined && holds(records, known.lost);
+      if (holds(records, known.place) && !isBack) return { known, records };
+      places.delete(name);
+      drop((one) => queuedHere.has(one) && one.stream === name);
+    }
+    const records = await store.history(stream, 0);
+    const begun = await beginReading(stream, records);
+    places.set(name, begun);
+    return { known: begun, records };
+  }
+
+  /**
+   * Goes on where the task has been told. Where that is not known, for the task came from elsewhere or its journal is an
+   * older copy, what happened counts as told, and only what is still asked is asked here; after a rollback that a person
+   * accepted everything since then is news.
+   */
+  async function beginReading(stream: Stream, records: readonly JournalRecord[]): Promise<Reading> {
+    const saved = markIn(await store.readSidecar(stream, "told"));
+    const isOurs = saved === undefined ? (await readChats(store, stream)) !== undefined : holds(records, saved);
+    if (isOurs) {
+      const { place } = readNotices(beginning, records.slice(0, saved?.seq ?? 0));
+      return { place, untold: [], asked: [], lost: undefined, isBegun: true };
+    }
+    const accepted = records.findLast((record) => record.event.type === "RollbackAccepted");
+    const end = (saved === undefined ? undefined : accepted?.seq) ?? records.length;
+    const { place, notices } = readNotices(beginning, records.slice(0, end));
+    const asked = notices.filter(({ notice }) => notice.kind === "question");
+    return { place, untold: [], asked, lost: saved, isBegun: saved !== undefined };
+  }
+
+  /** Whose chat hears of the task: the main one of the first agent that may orchestrate when none is known; undefined without such an agent. */
+  async function chatOf(stream: Stream): Promise<string | undefined> {
+    const agentId = orchestratingAgents(host)[0];
+    const main = agentId === undefined ? undefined : `agent:${agentId}:main`;
+    return (await readChats(store, stream))?.told.sessionKey ?? main;
+  }
+
+  function queue(sessionKey: string, texts: readonly Pending[]): void {
+    if (texts.length === 0) return;
     const waiting = outbox().pending.get(sessionKey) ?? new Set<Pending>();
     outbox().pending.set(sessionKey, waiting);
-    for (const one of queued) {
-      known.untold.push(one.seq);
+    for (const one of texts) {
       queuedHere.add(one);
       waiting.add(one);
     }
@@ -239,34 +313,56 @@ export function createNotifier(host: Host, store: Store, signal: AbortSignal, co
 
   /** What is answered before a turn has carried it is not asked any more. */
   function dropAnswered(stream: string, open: ReadonlySet<string>): void {
-    const isAnswered = ({ asks }: Pending) => asks?.stream === stream && !open.has(asks.id);
+    const isAnswered = ({ stream: of, asks }: Pending) => of === stream && asks !== undefined && !open.has(asks);
     for (const one of drop((queued) => queuedHere.has(queued) && isAnswered(queued))) one.told();
   }
 
-  async function startingPlace(stream: Stream): Promise<Reading> {
-    const saved = await store.readSidecar(stream, "told");
-    const seq =
-      typeof saved === "object" && saved !== null && "seq" in saved && typeof saved.seq === "number" ? saved.seq : 0;
-    const earlier = (await store.history(stream, 0)).filter((record) => record.seq <= seq);
-    return { place: readNotices(beginning, earlier).place, untold: [] };
+  /** Everything up to the first text that is not told yet has been told. */
+  async function saveTold(stream: Stream, { place, untold }: Reading): Promise<void> {
+    const { seq, sum } = untold.reduce((first, one) => (one.seq < first.seq ? one : first), place);
+    await store.writeSidecar(stream, "told", { seq, sum });
   }
 
-  const saveTold = (stream: Stream, seq: number) => store.writeSidecar(stream, "told", { seq });
+  /** Reads on; what cannot be read is tried again, less and less often, until it could be or the telling ends. */
+  function look(stream: Stream): void {
+    const name = nameOfStream(stream);
+    inOrder(stream, () =>
+      readOn(stream).then(
+        () => void failures.delete(name),
+        (error: unknown) => lookLater(stream, error),
+      ),
+    );
+  }
+
+  function lookLater(stream: Stream, error: unknown): void {
+    if (signal.aborted) return;
+    const name = nameOfStream(stream);
+    const failure = failures.get(name) ?? { count: 0, isPlanned: false };
+    failures.set(name, failure);
+    failure.count += 1;
+    // It may last for days: the 1st, 2nd, 4th, 8th time is enough.
+    if (Number.isInteger(Math.log2(failure.count)))
+      host.log.warn(`telling of ${stream.taskId ?? ""} is tried again (${failure.count}): ${words(error)}`);
+    if (failure.isPlanned) return;
+    failure.isPlanned = true;
+    void clock.wait(pauseAfter(failure.count), signal).then(() => {
+      failure.isPlanned = false;
+      if (!signal.aborted && failures.get(name) === failure) look(stream);
+    });
+  }
 
   function inOrder(stream: Stream, work: () => Promise<void>): void {
     const name = nameOfStream(stream);
     const turn = (inTurn.get(name) ?? Promise.resolve())
       .then(work)
-      .catch((error: unknown) =>
-        host.log.warn(`telling of ${stream.taskId ?? ""}: ${error instanceof Error ? error.message : String(error)}`),
-      )
+      .catch((error: unknown) => host.log.warn(`telling of ${stream.taskId ?? ""}: ${words(error)}`))
       .finally(() => inTurn.get(name) === turn && inTurn.delete(name));
     inTurn.set(name, turn);
   }
 
   return {
     changed(stream) {
-      if (stream.taskId !== undefined) inOrder(stream, () => readOn(stream)); // A project has nothing to tell.
+      if (stream.taskId !== undefined) look(stream); // A project has nothing to tell.
     },
   };
 }
@@ -276,3 +372,13 @@ function openQuestions(place: Place): ReadonlySet<string> {
   const { task, steps } = stateOf(place);
   return new Set([task, ...steps].flatMap(({ question }) => (question === null ? [] : [question.id])));
 }
+
+/** How far a task was told, as its sidecar says; undefined when that says nothing. */
+function markIn(saved: unknown): Mark | undefined {
+  if (typeof saved !== "object" || saved === null || !("seq" in saved) || !("sum" in saved)) return undefined;
+  const { seq, sum } = saved;
+  return typeof seq === "number" && typeof sum === "string" ? { seq, sum } : undefined;
+}
+
+const pauseAfter = (failures: number) => Math.min(250 * 2 ** failures, longestPauseMs);
+const words = (error: unknown) => (error instanceof Error ? error.message : String(error));

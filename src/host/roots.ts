@@ -66,16 +66,21 @@ export async function openRoots(): Promise<readonly OpenRoot[]> {
 /** The folders that the configuration names now: the configured root, or the workspace of every agent that may orchestrate. */
 export function namedRoots(host: Host): readonly string[] {
   const settings = host.settings();
-  const { roles, orchestrators } = settings;
-  const mayOrchestrate = (agentId: string) =>
-    agentId !== roles.builder.agentId &&
-    agentId !== roles.qa.agentId &&
-    (orchestrators === undefined || orchestrators.includes(agentId));
-  const roots = host
-    .agentIds()
-    .filter(mayOrchestrate)
-    .map((agentId) => rootFor(settings, host.workspaceOf(agentId)));
+  const roots = orchestratingAgents(host).map((agentId) => rootFor(settings, host.workspaceOf(agentId)));
   return [...new Set(roots.filter((root) => root !== undefined))];
+}
+
+/** The agents that may orchestrate, the default one first. */
+export function orchestratingAgents(host: Pick<Host, "settings" | "agentIds">): readonly string[] {
+  const { roles, orchestrators } = host.settings();
+  return host
+    .agentIds()
+    .filter(
+      (agentId) =>
+        agentId !== roles.builder.agentId &&
+        agentId !== roles.qa.agentId &&
+        (orchestrators === undefined || orchestrators.includes(agentId)),
+    );
 }
 
 /**

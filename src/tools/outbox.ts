@@ -10,11 +10,20 @@ import type { Settings } from "../schema/config.ts";
 import type { JournalRecord } from "../store/store.ts";
 import { stateOf } from "./tool.ts";
 
-export type NoticeInTime = { readonly seq: number; readonly notice: Notice; readonly state: TaskState };
+/** One record, or with `seq` 0 what is before the first. Its number alone could be another's after a rollback. */
+export type Mark = { readonly seq: number; readonly sum: string };
 
-/** Where a reader of the journal stands: the documents after record `seq`. */
-export type Place = { readonly seq: number; readonly documents: Readonly<Record<string, string>> };
-export const beginning: Place = { seq: 0, documents: {} };
+/** `before` is the record before the one that the notice follows from. */
+export type NoticeInTime = { readonly before: Mark; readonly notice: Notice; readonly state: TaskState };
+
+/** Where a reader of the journal stands: the documents after that record. */
+export type Place = Mark & { readonly documents: Readonly<Record<string, string>> };
+export const beginning: Place = { seq: 0, sum: "", documents: {} };
+
+/** True when the record is among these. Pure. */
+export function holds(records: readonly JournalRecord[], { seq, sum }: Mark): boolean {
+  return seq === 0 || records.some((record) => record.seq === seq && record.sum === sum);
+}
 
 /** Reads on from a place: the notices of the records after it, in order, and the place behind the last one. Pure. */
 export function readNotices(
@@ -29,11 +38,12 @@ export function readNotices(
     const changed = Object.entries({ ...place.documents, ...record.docs }).filter(
       (entry): entry is [string, string] => entry[1] !== null,
     );
-    place = { seq: record.seq, documents: Object.fromEntries(changed) };
+    const mark = { seq: place.seq, sum: place.sum };
+    place = { seq: record.seq, sum: record.sum, documents: Object.fromEntries(changed) };
     const state = stateOf(place);
     // A task's stream holds task events only; an unknown later type gives the notices of its differences.
     for (const notice of noticesOf(before, state, record.event as TaskEvent))
-      notices.push({ seq: record.seq, notice, state });
+      notices.push({ before: mark, notice, state });
   }
   return { place, notices };
 }

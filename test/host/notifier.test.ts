@@ -1,10 +1,20 @@
 /** A chat is woken until it was told, once for all that is pending, and never while it is being told. */
+import { randomBytes } from "node:crypto";
+import { readFile, rename, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createNotifier, noteTurnEnd, registerNoticeHooks } from "../../src/host/notifier.ts";
 import type { Api, Host } from "../../src/host/openclaw.ts";
 import { readSettings, type Config } from "../../src/schema/config.ts";
-import { createBench } from "../support/bench.ts";
-import { owner } from "../support/callers.ts";
+import type { Clock } from "../../src/flow/ports.ts";
+import { createFileStore } from "../../src/store/file-store.ts";
+import { createMemoryStore } from "../../src/store/memory-store.ts";
+import type { Store } from "../../src/store/store.ts";
+import type { FlowMark } from "../../src/tools/desk.ts";
+import { aRealRoot, createBench, type BenchOptions } from "../support/bench.ts";
+import { owner, wakeUp } from "../support/callers.ts";
+import { createSettableClock } from "../support/settable-clock.ts";
 
 type Hook = (event: object, context: object) => { readonly appendContext: string } | undefined;
 const sessionKey = "agent:main:chat";
@@ -13,9 +23,15 @@ const sessionKey = "agent:main:chat";
 const forget = () => Reflect.deleteProperty(globalThis, Symbol.for("project-orchestrator/1/outbox"));
 const soon = { timeout: 20_000 };
 
+const systemClock: Clock = {
+  now: Date.now,
+  wait: (ms, signal) => pause(ms, undefined, { signal, ref: false }).catch(() => undefined),
+};
+type Options = BenchOptions & { readonly clock?: Clock };
+
 /** A task with a step, a notifier that tells of it, and a host that only notes how often it is asked to wake the chat. */
-async function setup(config: Config = {}) {
-  const bench = createBench();
+async function setup(config: Config = {}, { clock = systemClock, ...options }: Options = {}) {
+  const bench = createBench(options);
   const taskId = await bench.started();
   const stream = { projectId: "shop", taskId };
   const hooks = new Map<string, Hook>();
@@ -26,19 +42,21 @@ async function setup(config: Config = {}) {
       system: { requestHeartbeat: (request: { readonly sessionKey: string }) => void wakes.push(request.sessionKey) },
     },
   };
-  const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const warnings: string[] = [];
+  const log = { info: () => undefined, warn: (words: string) => void warnings.push(words), error: () => undefined };
+  const settings = () => readSettings(config).settings;
   // The notifier asks the host for nothing else.
-  const host = { api, log, settings: () => readSettings(config).settings } as unknown as Host;
+  const host = { api, log, settings, agentIds: () => ["main", "second"] } as unknown as Host;
   registerNoticeHooks(api as unknown as Api);
   /** A gateway's notifier, until that gateway dies. */
   const begin = () => {
     const ending = new AbortController();
     onTestFinished(() => (ending.abort(), void forget()));
-    return { die: () => ending.abort(), notifier: createNotifier(host, bench.store, ending.signal, 0) };
+    return { die: () => ending.abort(), notifier: createNotifier(host, bench.store, clock, ending.signal, 0) };
   };
   let gateway = begin();
   const fire = (name: string, runId: string, fields: object = {}) =>
-    hooks.get(name)?.({ runId, sessionKey, ...fields }, { runId, sessionKey });
+    hooks.get(name)?.({ runId, sessionKey, ...fields }, { runId, sessionKey, ...fields });
   const changed = () => gateway.notifier.changed(stream);
   const aStep = async () => {
     await bench.done("create_step", { taskId, title: "More", goal: "More.", passCriteria: ["More."], dependsOn: [] });
@@ -47,7 +65,9 @@ async function setup(config: Config = {}) {
   return {
     bench,
     taskId,
+    stream,
     wakes,
+    warnings,
     changed,
     /** Something happens that the person is to hear of: a question, unless it is to be a step that passes. */
     happens: async (what: "question" | "passes" = "question") => {
@@ -79,7 +99,8 @@ async function setup(config: Config = {}) {
       changed();
     },
     /** The host begins a wake-up turn; what the plugin gives it to say. */
-    begins: (runId: string) => fire("heartbeat_prompt_contribution", runId)?.appendContext,
+    begins: (runId: string, chat = sessionKey) =>
+      fire("heartbeat_prompt_contribution", runId, { sessionKey: chat })?.appendContext,
     /** The model is asked once and answers, or does not. */
     asks: (runId: string, outcome: "completed" | "error") => {
       fire("model_call_started", runId);
@@ -89,8 +110,11 @@ async function setup(config: Config = {}) {
     ends: (runId: string, data: object = { phase: "end" }) => noteTurnEnd(runId, { ...data }),
     untilWoken: (times: number) => vi.waitFor(() => expect(wakes).toHaveLength(times), soon),
     untilTold: async () => {
-      const { seq } = (await bench.store.read(stream)) ?? { seq: -1 };
-      await vi.waitFor(async () => expect(await bench.store.readSidecar(stream, "told")).toStrictEqual({ seq }), soon);
+      const { seq, sum } = (await bench.store.read(stream)) ?? { seq: -1 };
+      await vi.waitFor(
+        async () => expect(await bench.store.readSidecar(stream, "told")).toStrictEqual({ seq, sum }),
+        soon,
+      );
     },
     toldSoFar: () => bench.store.readSidecar(stream, "told"),
   };
@@ -308,5 +332,241 @@ describe("a chat that is to hear of a task", () => {
     await happens();
     await untilWoken(1);
     expect(wakes).toStrictEqual(["agent:main:other"]);
+  });
+});
+
+/** A store in memory of which everything that is asked of it can be made to fail, or to answer otherwise. */
+function aFaultyStore() {
+  const store = createMemoryStore({ renderPages: () => ({}) });
+  const instead: Partial<Store> = {};
+  const faulty: Store = {
+    ...store,
+    read: (...input) => (instead.read ?? store.read)(...input),
+    readSidecar: (...input) => (instead.readSidecar ?? store.readSidecar)(...input),
+  };
+  return { store: faulty, instead, original: store.read };
+}
+
+describe("a task that cannot be read, or whose chat cannot", () => {
+  const unreadable = () => Promise.reject(new Error("EMFILE"));
+
+  it("is told once it can be read, tried less and less often and with few words in the log", async () => {
+    const clock = createSettableClock();
+    const { store, instead } = aFaultyStore();
+    const { happens, wakes, warnings, begins, untilWoken } = await setup({}, { clock, store });
+    instead.readSidecar = unreadable;
+    await happens();
+    const pauses: number[] = [];
+    while (pauses.length < 12) {
+      await vi.waitFor(() => expect(clock.next()).toBeDefined(), soon);
+      pauses.push((clock.next() ?? 0) - clock.now());
+      if (pauses.length === 12) delete instead.readSidecar;
+      clock.moveTo(clock.next() ?? 0);
+    }
+    expect(pauses.slice(0, 4)).toStrictEqual([500, 1000, 2000, 4000]);
+    expect(pauses.at(-1)).toBe(300_000);
+    expect(warnings.map((one) => /\d+(?=\): EMFILE)/.exec(one)?.[0])).toStrictEqual(["1", "2", "4", "8"]);
+    await vi.waitFor(() => expect(clock.next()).toBe(clock.now()), soon);
+    clock.moveTo(clock.now());
+    await untilWoken(1);
+    expect(wakes).toStrictEqual([sessionKey]);
+    expect(begins("turn")).toContain("The owner has to decide");
+    expect(clock.next()).toBeUndefined();
+  });
+
+  it("is read at once at its next change, and not any more once the telling ended", async () => {
+    const clock = createSettableClock();
+    const { store, instead } = aFaultyStore();
+    const { happens, changed, isLeft, warnings, begins } = await setup({}, { clock, store });
+    instead.read = unreadable;
+    changed();
+    await vi.waitFor(() => expect(warnings).toHaveLength(1), soon);
+    delete instead.read;
+    await happens();
+    await vi.waitFor(() => expect(begins("turn")).toContain("The owner has to decide"), soon);
+    instead.read = unreadable;
+    changed();
+    await vi.waitFor(() => expect(warnings).toHaveLength(2), soon);
+    isLeft();
+    expect(clock.next()).toBeUndefined();
+  });
+
+  it("is not told when it must not be written: it is a copy", async () => {
+    const { store, instead, original } = aFaultyStore();
+    const { stream, happens, isLeft, restarts, changed, begins, untilWoken } = await setup({}, { store });
+    isLeft();
+    await happens();
+    let reads = 0;
+    instead.read = async (of) => {
+      const found = await original(of);
+      if (of.taskId === stream.taskId) reads += 1;
+      return found && { ...found, readOnly: { code: "project-copied", reason: "a copy" } };
+    };
+    restarts();
+    changed();
+    await vi.waitFor(() => expect(reads).toBe(2), soon);
+    expect(begins("turn")).toBeUndefined();
+    delete instead.read;
+    changed();
+    await untilWoken(1);
+  });
+});
+
+describe("a task of which no chat is known", () => {
+  /** As in a clone of the project: what is kept beside the journal did not come along. */
+  const cloned = async (config: Config = {}, options: Options = {}) => {
+    const world = await setup(config, options);
+    await world.happens("passes");
+    await world.untilWoken(1);
+    await world.happens();
+    await vi.waitFor(() => expect(countIn(world.begins("there"))).toBe(2), soon);
+    await world.bench.store.writeSidecar(world.stream, "chats", null);
+    await world.bench.store.writeSidecar(world.stream, "told", null);
+    world.wakes.length = 0;
+    world.restarts();
+    return world;
+  };
+
+  it("asks the main chat of the default agent what is open, and tells it what happens from then on", async () => {
+    const { wakes, happens, restarts, begins, asks, ends, untilWoken, untilTold } = await cloned();
+    await untilWoken(1);
+    const text = begins("asked", "agent:main:main");
+    expect(countIn(text)).toBe(1);
+    expect(text).toContain("The owner has to decide");
+    asks("asked", "completed");
+    ends("asked");
+    await untilTold();
+    await happens("passes");
+    await untilWoken(2);
+    restarts();
+    await untilWoken(3);
+    const news = begins("news", "agent:main:main");
+    expect(countIn(news)).toBe(1);
+    expect(news).toContain("was accepted by a person");
+    expect(new Set(wakes)).toStrictEqual(new Set(["agent:main:main"]));
+  });
+
+  it("loses nothing that happens before the first thing was told", async () => {
+    const { happens, restarts, begins, untilWoken } = await cloned({ notify: "steps" });
+    await untilWoken(1);
+    await happens("passes");
+    await vi.waitFor(() => expect(countIn(begins("cut", "agent:main:main"))).toBe(2), soon);
+    restarts();
+    await vi.waitFor(() => expect(countIn(begins("again", "agent:main:main"))).toBe(2), soon);
+  });
+
+  it("asks an agent that may orchestrate", async () => {
+    const { wakes, untilWoken } = await cloned({ orchestrators: ["second"] });
+    await untilWoken(1);
+    expect(wakes).toStrictEqual(["agent:second:main"]);
+  });
+
+  it("waits with its question for somebody to let it go on when there is no such agent", async () => {
+    const { store, instead, original } = aFaultyStore();
+    const world = await cloned({ orchestrators: [] }, { store });
+    const { bench, taskId, wakes, changed, begins, toldSoFar, untilWoken } = world;
+    await bench.done("set_task_status", { taskId, status: "paused" }, wakeUp());
+    let reads = 0;
+    instead.read = (of) => ((reads += 1), original(of));
+    changed();
+    changed();
+    await vi.waitFor(() => expect(reads).toBeGreaterThanOrEqual(3), soon);
+    expect([wakes, await toldSoFar()]).toStrictEqual([[], null]);
+    await bench.done("set_task_status", { taskId, status: "running" }, owner({ sessionKey: "agent:main:other" }));
+    changed();
+    await untilWoken(1);
+    expect(wakes).toStrictEqual(["agent:main:other"]);
+    expect(begins("asked", "agent:main:other")).toContain("The owner has to decide");
+  });
+});
+
+describe("a task whose journal became an older copy", () => {
+  /** Two steps that passed are told; then the journal is as it was before the second. */
+  async function rolledBack(between: "question" | "passes" = "passes") {
+    const root = await aRealRoot();
+    const store = await createFileStore({
+      root,
+      renderPages: () => ({}),
+      now: () => new Date(0),
+      randomId: () => randomBytes(12).toString("hex"),
+    });
+    onTestFinished(() => store.close());
+    let reads = 0;
+    const read: Store["read"] = (stream) => ((reads += stream.taskId === undefined ? 0 : 1), store.read(stream));
+    let mark: FlowMark | undefined;
+    const world = await setup({}, { store: { ...store, read }, readFlow: () => Promise.resolve(mark) });
+    const file = path.join(root, "projects", "shop", "tasks", world.taskId, "journal.jsonl");
+    const restore = async (text: string) => (await writeFile(`${file}.new`, text), rename(`${file}.new`, file));
+    const hears = async (turn: string) => {
+      await vi.waitFor(() => expect(world.begins(turn)).toBeDefined(), soon);
+      const text = world.begins(turn);
+      world.asks(turn, "completed");
+      world.ends(turn);
+      await world.untilTold();
+      return text;
+    };
+    await world.happens(between);
+    await hears("first");
+    const older = await readFile(file, "utf8");
+    if (between === "question") {
+      const stepId = (await world.bench.state(world.taskId)).steps.find((step) => step.question !== null)?.id ?? "";
+      await world.bench.done("set_step_status", { taskId: world.taskId, stepId, status: "skipped", reason: "No." });
+    }
+    await world.happens("passes");
+    await hears("second");
+    const newer = await readFile(file, "utf8");
+    const { seq, sum } = (await store.history(world.stream, 0)).at(-1) ?? { seq: 0, sum: "" };
+    mark = { flowId: "flow-1", ended: false, seq, sum };
+    await restore(older);
+    return {
+      ...world,
+      hears,
+      /** The notifier has read the task and is done with that. */
+      untilLooked: async () => {
+        const before = reads;
+        world.changed();
+        world.changed();
+        await vi.waitFor(() => expect(reads).toBeGreaterThanOrEqual(before + 2), soon);
+      },
+      putBack: () => restore(newer),
+      /** A person goes on, and a step passes before anybody looks. */
+      goesOn: async () => {
+        const accepted = { taskId: world.taskId, status: "running", reason: "Go on." };
+        await world.bench.done("set_task_status", accepted);
+        mark = undefined;
+        await world.happens("passes");
+      },
+    };
+  }
+
+  it.each(["under a running gateway", "while no gateway ran"])(
+    "hears everything since a person went on from there, and nothing else: %s",
+    { tags: ["s7.told-once"] },
+    async (when) => {
+      const { goesOn, hears, restarts, isLeft } = await rolledBack();
+      if (when !== "under a running gateway") isLeft();
+      await goesOn();
+      if (when !== "under a running gateway") restarts();
+      const text = await hears("news");
+      expect(countIn(text)).toBe(1);
+      expect(text).toContain("was accepted by a person");
+    },
+  );
+
+  it("is asked again what is open again", { tags: ["s7.told-question"] }, async () => {
+    const { goesOn, hears } = await rolledBack("question");
+    await goesOn();
+    const text = await hears("news");
+    expect(countIn(text)).toBe(2);
+    expect(text).toContain("The owner has to decide");
+  });
+
+  it("hears nothing twice when the newer one is back", { tags: ["s7.told-once"] }, async () => {
+    const { restarts, untilLooked, putBack, happens, hears } = await rolledBack();
+    restarts();
+    await untilLooked();
+    await putBack();
+    await happens("passes");
+    expect(countIn(await hears("news"))).toBe(1);
   });
 });

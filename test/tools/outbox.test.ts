@@ -5,7 +5,7 @@ import type { Notice } from "../../src/schema/effects.ts";
 import { createBench, type Bench } from "../support/bench.ts";
 
 const told = (notices: ReturnType<typeof readNotices>["notices"]) =>
-  notices.map(({ seq, notice, state }) => [seq, notice.kind, state.task.status]);
+  notices.map(({ before, notice, state }) => [before.seq + 1, notice.kind, state.task.status]);
 
 async function blockedTwice(): Promise<{ readonly bench: Bench; readonly taskId: string }> {
   const bench = createBench({ config: { acceptanceReview: false } });
@@ -41,7 +41,7 @@ describe("the notices of a journal", () => {
     const { bench, taskId } = await blockedTwice();
     const [record] = await bench.history({ projectId: "shop", taskId });
     if (record === undefined) throw new Error("no record");
-    const from = { seq: 0, documents: { "steps/step-09": "{}" } };
+    const from = { seq: 0, sum: "", documents: { "steps/step-09": "{}" } };
     const { place } = readNotices(from, [{ ...record, docs: { ...record.docs, "steps/step-09": null } }]);
     expect(Object.keys(place.documents).toSorted()).toStrictEqual(["steps/step-01", "task"]);
   });
