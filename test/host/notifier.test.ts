@@ -10,7 +10,7 @@ import { readSettings, type Config } from "../../src/schema/config.ts";
 import type { Clock } from "../../src/flow/ports.ts";
 import { createFileStore } from "../../src/store/file-store.ts";
 import { createMemoryStore } from "../../src/store/memory-store.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { Store, Stream } from "../../src/store/store.ts";
 import type { FlowMark } from "../../src/tools/desk.ts";
 import { aRealRoot, createBench, type BenchOptions } from "../support/bench.ts";
 import { owner, wakeUp } from "../support/callers.ts";
@@ -341,10 +341,11 @@ function aFaultyStore() {
   const instead: Partial<Store> = {};
   const faulty: Store = {
     ...store,
-    read: (...input) => (instead.read ?? store.read)(...input),
-    readSidecar: (...input) => (instead.readSidecar ?? store.readSidecar)(...input),
+    read: (...input) => (instead.read === undefined ? store.read(...input) : instead.read(...input)),
+    readSidecar: (...input) =>
+      instead.readSidecar === undefined ? store.readSidecar(...input) : instead.readSidecar(...input),
   };
-  return { store: faulty, instead, original: store.read };
+  return { store: faulty, instead, original: (stream: Stream) => store.read(stream) };
 }
 
 describe("a task that cannot be read, or whose chat cannot", () => {
