@@ -15,6 +15,7 @@ import type { Step, TaskState } from "../schema/documents.ts";
 import type { Settings } from "../schema/config.ts";
 import type { Effect } from "../schema/effects.ts";
 import type { Claim } from "./slots.ts";
+import { createWithin, withDeadlines } from "./deadlines.ts";
 import { createExecutors, obeyFlowCancel, type ExecutorPorts, type Situation } from "./executors.ts";
 import type { Delay, Notifier, TaskReader } from "./ports.ts";
 import { isLive, mayLaunch, openRuns, seatOf } from "./ready.ts";
@@ -37,7 +38,10 @@ export type Driver = {
   delayOf(stream: Stream): Delay | undefined;
   /** The tasks that have not ended, as far as this driver knows. */
   unfinished(): readonly Stream[];
-  /** Stops driving: no effect is begun any more, live runs go on. Resolves when every executor has returned. */
+  /**
+   * Stops driving: no effect is begun any more, live runs go on. Resolves when every executor has returned; one whose call of
+   * the host is not answered is waited for ten seconds.
+   */
   stop(): Promise<void>;
 };
 
@@ -80,13 +84,15 @@ const pollMs = 5_000;
 const longestPauseMs = 10_000;
 
 /** Makes a driver over one root. Several roots of one process share `slots`. */
-export function createDriver(ports: DriverPorts): Driver {
+export function createDriver(unbounded: DriverPorts): Driver {
+  const stopping = new AbortController();
+  const within = createWithin(unbounded.clock, stopping.signal);
+  const ports = withDeadlines(unbounded, within);
   const { reader, flows, clock, log, notifier, settings, recorder, runner, slots, root } = ports;
   const workers = new Map<string, Worker>();
   /** Tasks that have not ended, as far as this driver was told of them: drafts, paused and blocked ones have no worker. */
   const unfinished = new Map<string, Stream>();
-  const stopping = new AbortController();
-  const executors = createExecutors(ports);
+  const executors = createExecutors(ports, within);
   const placeOf = (stream: Stream) => `${root}:${nameOfStream(stream)}`;
   const background = new Set<Promise<void>>();
   let polling = false;
@@ -327,6 +333,7 @@ export function createDriver(ports: DriverPorts): Driver {
       const streams = await reader.unfinished();
       const readable = [];
       for (const stream of streams) {
+        if (stopping.signal.aborted) return;
         const task = await reader.read(stream).catch(() => undefined);
         if (task !== undefined) readable.push({ stream, ...task });
       }

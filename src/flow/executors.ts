@@ -9,6 +9,7 @@ import type { Effect, EffectOf } from "../schema/effects.ts";
 import type { TaskEvent } from "../schema/events.ts";
 import type { Stream } from "../store/store.ts";
 import { bounds } from "../schema/bounds.ts";
+import type { Within } from "./deadlines.ts";
 import type {
   AgentRunner,
   Briefs,
@@ -67,7 +68,8 @@ const whyChars = 500;
 type Watch = { readonly lookedAt: number; readonly sleptMs: number; readonly wokeAt: number };
 type Ended = Extract<RunObservation, { readonly kind: "ended" }>;
 
-export function createExecutors(ports: ExecutorPorts): Executors {
+/** `within` bounds how long the answer to a launch is waited for; the other calls are bounded by the ports themselves. */
+export function createExecutors(ports: ExecutorPorts, within: Within = (_what, work) => work): Executors {
   const { settings, recorder, reader, runner, checks, worktree, flows, briefs, slots, clock, log } = ports;
   const watched = new Map<string, Watch>();
   const at = () => new Date(clock.now()).toISOString();
@@ -261,15 +263,13 @@ export function createExecutors(ports: ExecutorPorts): Executors {
       if (step === undefined) return;
       const brief = await briefs.brief(role, stream, state, step);
       if (signal.aborted) return;
+      // It may have been fenced while the host launched it; a stop that came before the launch found nothing to stop.
+      const stopFenced = async () => {
+        if (await isFenced(stream, stepId, runId)) await runner.stop(effect);
+      };
+      const label = `${stepId} ${role} attempt ${step.attempt}`;
       try {
-        await runner.launch({
-          runId,
-          sessionKey,
-          role,
-          cwd: repo,
-          brief,
-          label: `${stepId} ${role} attempt ${step.attempt}`,
-        });
+        await within("launch", runner.launch({ runId, sessionKey, role, cwd: repo, brief, label }), stopFenced);
       } catch (error) {
         if (error instanceof OrchestratorError && error.code === "host-refused") throw error;
         const why = `could not be launched: ${error instanceof Error ? error.message : String(error)}`;
@@ -280,8 +280,7 @@ export function createExecutors(ports: ExecutorPorts): Executors {
         return closeRun(situation, effect, "lost", why);
       }
       const confirmed = await record(stream, { type: "RunLaunched", v: 1, at: at(), stepId, runId });
-      // It may have been fenced while the host launched it; a stop that came before the launch found nothing to stop.
-      if (!confirmed && (await isFenced(stream, stepId, runId))) await runner.stop(effect);
+      if (!confirmed) await stopFenced();
     },
 
     async AwaitRun(effect, situation) {

@@ -151,6 +151,8 @@ export function createDriving(host: Host, clock = systemClock): Driving {
     });
     if (signal.aborted) return;
     open.driver = driver;
+    // At once, also while something below waits for an answer of the host.
+    signal.addEventListener("abort", () => void driver.stop(), { once: true });
     try {
       // Taken before anything is read: what others commit from here on is followed.
       const { cursor } = await store.changes();

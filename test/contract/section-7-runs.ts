@@ -13,6 +13,8 @@ export const runs = {
   "s7.one-live-run": "A step never has two live runs of one role.",
   "s7.refused-told":
     "While the host or the disk refuses what a task needs, its status says since when and in which words.",
+  "s7.host-deadline":
+    "A call that the host does not answer in time counts as refused and is made again, and nobody waits for it for ever.",
   "s7.runs-fenced": "A late or repeated report changes nothing of the step and is told so.",
   "s7.run-directory": "Every run works in the repository's absolute path, and its brief names it.",
   "s7.tree-exclusive":

@@ -1036,6 +1036,104 @@ describe("a host that refuses", () => {
   });
 });
 
+describe("a host that does not answer", { tags: ["s7.host-deadline"] }, () => {
+  it(
+    "a launch within a minute is asked again for the same run, whatever comes of the first call later",
+    { tags: ["s7.launch-confirmed", "s7.one-live-run"] },
+    async () => {
+      for (const comesLate of [() => undefined, (world: World) => world.fail("launch", new Error("too late"))]) {
+        const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+        const release = world.hold("launch");
+        const taskId = await world.started();
+        await world.pass(59 * second);
+        expect([world.runs, world.driver().delayOf({ projectId: "shop", taskId })]).toStrictEqual([[], undefined]);
+        await world.pass(second);
+        expect(world.driver().delayOf({ projectId: "shop", taskId })).toMatchObject({
+          words: "launch: OpenClaw has not answered in time",
+        });
+        await world.pass(second);
+        expect(world.live().map((run) => run.place.launch)).toStrictEqual([1]);
+        comesLate(world);
+        release();
+        await world.letPlay(world.live(), builds);
+        await becomes(world, taskId, "done");
+        expect(world.runs.map((run) => run.stops)).toStrictEqual([0, 0]);
+        await expectInvariants(world);
+      }
+    },
+  );
+
+  it("a launch until its run was stopped has the run stopped when it comes after all", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+    const release = world.hold("launch");
+    const taskId = await world.started();
+    await world.rest();
+    await world.done(setTaskStatus, { taskId, status: "cancelled" });
+    await world.pass(2 * minute);
+    expect(endsOf(await world.step(taskId))).toStrictEqual(["stopped"]);
+    release();
+    await world.rest();
+    expect(world.runs.map((run) => [run.live, run.stops])).toStrictEqual([[false, 1]]);
+  });
+
+  it.each<Part>(["read", "sync", "cancelRequested", "observe", "stop", "usage", "commit"])(
+    "in %s once is asked again, and the task is done all the same",
+    async (part) => {
+      const world = await createWorld({
+        config: { ...plain, roles: { builder: { idleMinutes: 1 } } },
+        cast: { builder: (run) => (run.lost === 0 ? staysSilent(run) : builds(run)) },
+      });
+      const taskId = await world.started();
+      world.hold(part, { of: part === "read" || part === "commit" ? taskId : "" });
+      await becomes(world, taskId, "done");
+      await world.pass(2 * minute);
+      await expectInvariants(world);
+    },
+  );
+
+  it("a check is asked again half a minute after the check's own time", async () => {
+    const world = await createWorld({ config: { ...plain, checks: { allow: ["npm"] } } });
+    world.hold("check");
+    const checks = [{ name: "tests", command: ["npm"], timeoutSeconds: 100 }];
+    const taskId = await world.started({ steps: [aStepOf({ checks })] });
+    await world.pass(129 * second);
+    expect(world.checksRun).toStrictEqual([]);
+    await world.pass(2 * second);
+    expect(world.checksRun).toStrictEqual(["tests"]);
+    await becomes(world, taskId, "done");
+  });
+
+  it.each<Part>(["launch", "observe", "sync", "cancelRequested", "check", "read"])(
+    "in %s keeps the driver from stopping for ten seconds at most",
+    async (part) => {
+      const world = await createWorld({
+        config: { ...plain, checks: { allow: ["npm"] } },
+        cast: { builder: part === "check" ? builds : staysBusy },
+      });
+      const taskId = await world.task({ steps: [aStepOf({ checks: [{ name: "tests", command: ["npm"] }] })] });
+      const release = part === "read" ? undefined : world.hold(part);
+      await world.done(startTask, { taskId });
+      await world.rest();
+      const releaseRead = part === "read" ? world.hold(part, { of: taskId }) : undefined;
+      world.driver().wake({ projectId: "shop", taskId });
+      await world.rest();
+      let stopped = false;
+      const stopping = world
+        .driver()
+        .stop()
+        .then(() => (stopped = true));
+      await world.pass(9 * second);
+      expect(stopped).toBe(false);
+      await world.pass(second);
+      await stopping;
+      const before = (await world.history(taskId)).length;
+      (release ?? releaseRead)?.();
+      await world.rest();
+      expect(await world.history(taskId)).toHaveLength(before);
+    },
+  );
+});
+
 describe("a commit of the driver", () => {
   it.each(["not-committed", "outcome-unknown"] as const)("that fails with %s is made again", async (code) => {
     const world = await createWorld({ config: plain });
