@@ -108,7 +108,7 @@ export const errorTable = {
   ),
   "state-rolled-back": refused(
     "The journal lacks a change that OpenClaw's flow record knows: an older copy was restored.",
-    "A person looks at the project and sets the task to running with a reason.",
+    "The owner puts the newer files back, or says in the chat to go on from the older state: the task is set to running with a reason.",
   ),
   "newer-schema": refused(
     "The document was written by a newer version of this plugin.",

@@ -133,9 +133,13 @@ export function createDriver(unbounded: DriverPorts): Driver {
         await lookOnce(worker);
       } while (worker.again && !stopping.signal.aborted);
       worker.failures.delete("look");
+      notifier.readable(worker.stream);
     } catch (error) {
       retryLater(worker, "look", error);
-      if (needsPerson(error)) await giveBack(worker);
+      if (needsPerson(error)) {
+        notifier.unreadable(worker.stream, error);
+        await giveBack(worker);
+      }
     } finally {
       worker.looking = false;
     }

@@ -108,8 +108,15 @@ export type FlowRecords = {
 
 export type Briefs = { brief(role: Role, stream: Stream, state: TaskState, step: Step): Promise<string> };
 
-/** Told that a task changed; reads from the journal what the person is to hear and keeps saying it until a turn has carried it. Never throws. */
-export type Notifier = { changed(stream: Stream): void };
+/** Tells the person and keeps saying it until a turn has carried it. Never throws, never waits. */
+export type Notifier = {
+  /** The task changed: what the person is to hear of it is read from the journal. */
+  changed(stream: Stream): void;
+  /** The task is not driven until a person has mended this. Told once, however often it is said, until the task was readable again. */
+  unreadable(stream: Stream, error: unknown): void;
+  /** The task could be read: whatever is told of it from here on is new. */
+  readable(stream: Stream): void;
+};
 
 export type Clock = {
   now(): number;

@@ -8,21 +8,22 @@
  */
 import { EventEmitter, once } from "node:events";
 import type { Clock, Notifier } from "../flow/ports.ts";
-import { renderNotice } from "../render/notices.ts";
+import { renderNotice, renderTrouble } from "../render/notices.ts";
 import { parseProject } from "../schema/documents.ts";
 import { nameOfStream, type JournalRecord, type Store, type Stream } from "../store/store.ts";
 import { readChats } from "../tools/chat-of-task.ts";
-import { stateOf } from "../tools/tool.ts";
+import { describeFailure, stateOf } from "../tools/tool.ts";
 import { beginning, holds, isWanted, readNotices, type Mark, type NoticeInTime, type Place } from "../tools/outbox.ts";
 import type { Api, Host } from "./openclaw.ts";
 import { orchestratingAgents } from "./roots.ts";
 import { remember } from "./shared.ts";
 
-/** One notice as it is said, the task's stream that it is of, and the question that it asks. */
+/** One notice as it is said, the task's stream that it is of, and the question that it asks or the trouble that it tells. */
 type Pending = {
   readonly text: string;
   readonly stream: string;
   readonly asks?: string;
+  readonly trouble?: string;
   told(): void;
 };
 /** How far a task's journal was read. */
@@ -148,6 +149,8 @@ export function createNotifier(
   const places = new Map<string, Reading>();
   /** How often in a row a task could not be read, and whether it will be tried again. */
   const failures = new Map<string, { count: number; isPlanned: boolean }>();
+  /** What keeps a task from being driven, as its chat was told or will be; undefined when nothing does. Read from a sidecar once. */
+  const troubles = new Map<string, string | undefined>();
   const inTurn = new Map<string, Promise<void>>();
   const telling = new Set<string>();
   const queuedHere = new WeakSet<Pending>();
@@ -266,7 +269,7 @@ export function createNotifier(
       const isBack = known.lost !== undefined && holds(records, known.lost);
       if (holds(records, known.place) && !isBack) return { known, records };
       places.delete(name);
-      drop((one) => queuedHere.has(one) && one.stream === name);
+      drop((one) => queuedHere.has(one) && one.stream === name && one.trouble === undefined);
     }
     const records = await store.history(stream, 0);
     const begun = await beginReading(stream, records);
@@ -323,6 +326,43 @@ export function createNotifier(
     await store.writeSidecar(stream, "told", { seq, sum });
   }
 
+  async function troubleOf(stream: Stream): Promise<string | undefined> {
+    const name = nameOfStream(stream);
+    if (!troubles.has(name)) {
+      const saved = await store.readSidecar(stream, "trouble");
+      troubles.set(name, typeof saved === "string" ? saved : undefined);
+    }
+    return troubles.get(name);
+  }
+
+  async function tellTrouble(stream: Stream, error: unknown): Promise<void> {
+    const name = nameOfStream(stream);
+    const { code, reason } = describeFailure(error);
+    if ((await troubleOf(stream)) === code) return;
+    const sessionKey = await chatOf(stream);
+    if (sessionKey === undefined || signal.aborted) return;
+    dropTrouble(name);
+    troubles.set(name, code);
+    const taskPage = store.locate(stream, "task", "page");
+    const keep = async () => {
+      // It may have been mended since.
+      if (troubles.get(name) === code) await store.writeSidecar(stream, "trouble", code);
+    };
+    const text = renderTrouble({ taskId: stream.taskId ?? "", code, reason, taskPage });
+    queue(sessionKey, [{ stream: name, trouble: code, text, told: () => inOrder(stream, keep) }]);
+  }
+
+  async function endTrouble(stream: Stream): Promise<void> {
+    if (signal.aborted || (await troubleOf(stream)) === undefined) return;
+    dropTrouble(nameOfStream(stream));
+    await store.writeSidecar(stream, "trouble", null);
+    troubles.set(nameOfStream(stream), undefined);
+  }
+
+  function dropTrouble(stream: string): void {
+    drop((one) => queuedHere.has(one) && one.stream === stream && one.trouble !== undefined);
+  }
+
   /** Reads on; what cannot be read is tried again, less and less often, until it could be or the telling ends. */
   function look(stream: Stream): void {
     const name = nameOfStream(stream);
@@ -364,6 +404,8 @@ export function createNotifier(
     changed(stream) {
       if (stream.taskId !== undefined) look(stream); // A project has nothing to tell.
     },
+    unreadable: (stream, error) => inOrder(stream, () => tellTrouble(stream, error)),
+    readable: (stream) => inOrder(stream, () => endTrouble(stream)),
   };
 }
 

@@ -3,6 +3,7 @@
  * stands in them only as a marked quotation. A notice names the tool for an answer, never a call that is ready to be
  * made: the owner decides, in the chat. Pure.
  */
+import { errorTable, type ErrorCode } from "../errors.ts";
 import type { Project, Question, Step, Task } from "../schema/documents.ts";
 import type { Notice } from "../schema/effects.ts";
 import { code, inline, quoteText } from "./quote.ts";
@@ -18,6 +19,21 @@ export type NoticeInput = {
   /** Absolute path of the task's page. */
   readonly taskPage: string;
 };
+
+/** The lines for a task that is not driven until a person has mended what `code` and our own words say of it. */
+export function renderTrouble(trouble: {
+  readonly taskId: string;
+  readonly code: ErrorCode;
+  readonly reason: string;
+  readonly taskPage: string;
+}): string {
+  const { taskId, code: name, reason, taskPage } = trouble;
+  return [
+    `Task ${taskId} is not driven until the owner has mended this (${name}): ${reason}`,
+    `What helps: ${errorTable[name].remedy} Do not choose for the owner. Once it is mended the task goes on by itself.`,
+    `Page: ${code(taskPage)}`,
+  ].join("\n");
+}
 
 type NoticeOf<K extends Notice["kind"]> = Extract<Notice, { readonly kind: K }>;
 type Lines<K extends Notice["kind"]> = (input: NoticeInput, notice: NoticeOf<K>) => readonly string[];

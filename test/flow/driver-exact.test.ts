@@ -19,6 +19,7 @@ function setup(tasks: Readonly<Record<string, Read>>) {
   const asked: string[] = [];
   const logged: string[] = [];
   const recorded: TaskEvent[] = [];
+  const troubles: string[] = [];
   const world = {
     tasks: { ...tasks },
     seq: 1,
@@ -47,7 +48,11 @@ function setup(tasks: Readonly<Record<string, Read>>) {
       warn: (words) => void logged.push(`warn: ${words}`),
       error: (words) => void logged.push(`error: ${words}`),
     },
-    notifier: { changed: ({ taskId }) => note(`notify ${taskId}`) },
+    notifier: {
+      changed: ({ taskId }) => note(`notify ${taskId}`),
+      unreadable: ({ taskId }, error) => void troubles.push(`${taskId}: ${(error as Error).message}`),
+      readable: ({ taskId }) => void troubles.push(`${taskId} is readable`),
+    },
     recorder: {
       record: (_stream, event) => {
         recorded.push(event);
@@ -133,6 +138,8 @@ function setup(tasks: Readonly<Record<string, Read>>) {
     world,
     clock,
     recorded,
+    /** What the notifier was told of tasks that could or could not be read, since it was last asked. */
+    troubled: () => troubles.splice(0),
     settle,
     /** What was asked for since the last time. */
     asked: () => asked.splice(0),
@@ -346,8 +353,9 @@ describe("a task that cannot be read", () => {
   });
 
   it("for what passes by itself is no damage", async () => {
-    const { wake, logged, clock } = setup({ a: new OrchestratorError("host-refused", "draining") });
+    const { wake, logged, clock, troubled } = setup({ a: new OrchestratorError("host-refused", "draining") });
     await wake("a");
+    expect(troubled()).toStrictEqual([]);
     expect([logged(), clock.next()]).toStrictEqual([
       [`warn: look of a is tried again (1, since ${momentOf(0)}): draining`],
       start + 500,
@@ -371,21 +379,25 @@ describe("a task that cannot be read", () => {
 
   it("for damage is told once and looked at again every ten seconds, until it is mended", async () => {
     for (const code of ["journal-damaged", "state-rolled-back"] as const) {
-      const { wake, logged, pass, asked, world } = setup({ a: new OrchestratorError(code, "line 3") });
+      const { wake, logged, pass, asked, troubled, world } = setup({ a: new OrchestratorError(code, "line 3") });
       await wake("a");
       expect(logged()).toStrictEqual(["error: task a is not driven until this is mended: line 3"]);
+      expect(troubled()).toStrictEqual(["a: line 3"]);
       asked();
       for (let time = 1; time <= 2; time += 1) {
         await pass(5_000);
         expect(asked()).not.toContain("read a");
         await pass(5_000);
         expect([asked().includes("read a"), logged()]).toStrictEqual([true, []]);
+        expect(new Set(troubled())).toStrictEqual(new Set(["a: line 3"]));
       }
       world.tasks["a"] = draft;
       await pass(10_000);
       expect([asked().includes("sync a 1"), logged()]).toStrictEqual([true, []]);
+      expect(new Set(troubled())).toStrictEqual(new Set(["a is readable"]));
       world.tasks["a"] = new OrchestratorError(code, "line 4");
       await wake("a");
+      expect(troubled()).toStrictEqual(["a: line 4"]);
       expect(logged()).toStrictEqual(["error: task a is not driven until this is mended: line 4"]);
     }
   });

@@ -108,6 +108,8 @@ describe("an older copy of a project that was restored", { timeout: 600_000 }, (
           expect(answer).toMatch(/state-rolled-back[^]*Accepted would be: set_task_status running/);
       }
       expect([await play.journal(), await draft.journal(), turns()]).toEqual([before, beforeDraft, turnsBefore]);
+      const [told] = await play.untilTold(`Task ${play.taskId} is not driven until the owner has mended this`);
+      expect(told).toContain("an older copy was restored");
     },
   );
 

@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createNotifier, noteTurnEnd, registerNoticeHooks } from "../../src/host/notifier.ts";
 import type { Api, Host } from "../../src/host/openclaw.ts";
 import { readSettings, type Config } from "../../src/schema/config.ts";
+import { OrchestratorError, type ErrorCode } from "../../src/errors.ts";
 import type { Clock } from "../../src/flow/ports.ts";
 import { createFileStore } from "../../src/store/file-store.ts";
 import { createMemoryStore } from "../../src/store/memory-store.ts";
@@ -69,6 +70,9 @@ async function setup(config: Config = {}, { clock = systemClock, ...options }: O
     wakes,
     warnings,
     changed,
+    breaks: (code: ErrorCode = "journal-damaged") =>
+      gateway.notifier.unreadable(stream, new OrchestratorError(code, "Line 3 is not right.")),
+    isMended: () => gateway.notifier.readable(stream),
     /** Something happens that the person is to hear of: a question, unless it is to be a step that passes. */
     happens: async (what: "question" | "passes" = "question") => {
       const stepId = await aStep();
@@ -569,5 +573,74 @@ describe("a task whose journal became an older copy", () => {
     await putBack();
     await happens("passes");
     expect(countIn(await hears("news"))).toBe(1);
+  });
+});
+
+describe("a task that a person has to mend", () => {
+  const saved = ({ bench, stream }: Awaited<ReturnType<typeof setup>>) => bench.store.readSidecar(stream, "trouble");
+  /** A turn of the chat tells it; what it says. */
+  async function hears(world: Awaited<ReturnType<typeof setup>>, turn: string, code: string) {
+    await vi.waitFor(() => expect(world.begins(turn)).toBeDefined(), soon);
+    const text = world.begins(turn);
+    world.asks(turn, "completed");
+    world.ends(turn);
+    await vi.waitFor(async () => expect(await saved(world)).toBe(code), soon);
+    return text;
+  }
+
+  it("is told of once, however often it is found and after a restart too, also when notify is off", async () => {
+    const world = await setup({ notify: "off" });
+    const { taskId, breaks, restarts, wakes, happens, begins, untilWoken } = world;
+    breaks();
+    breaks();
+    const text = await hears(world, "first", "journal-damaged");
+    expect(countIn(text)).toBe(1);
+    expect(text).toContain(`Task ${taskId} is not driven until the owner has mended this (journal-damaged): Line 3`);
+    expect(text).toContain("Restore that file from a backup");
+    breaks();
+    restarts();
+    breaks();
+    await happens();
+    await untilWoken(2);
+    expect(countIn(begins("later"))).toBe(1);
+    expect(begins("later")).not.toContain("journal-damaged");
+    expect(wakes).toStrictEqual([sessionKey, sessionKey]);
+  });
+
+  it("is told of after a restart when no turn had told it", async () => {
+    const world = await setup();
+    world.breaks();
+    await world.untilWoken(1);
+    world.restarts();
+    world.breaks();
+    await world.untilWoken(2);
+    expect(countIn(await hears(world, "turn", "journal-damaged"))).toBe(1);
+  });
+
+  it("is told of again when it is damaged anew after it was mended, and when something else is wrong", async () => {
+    const world = await setup();
+    const { breaks, isMended } = world;
+    breaks();
+    await hears(world, "first", "journal-damaged");
+    breaks("state-rolled-back");
+    expect(await hears(world, "second", "state-rolled-back")).toContain(
+      "says in the chat to go on from the older state",
+    );
+    isMended();
+    await vi.waitFor(async () => expect(await saved(world)).toBeNull(), soon);
+    breaks("state-rolled-back");
+    expect(countIn(await hears(world, "third", "state-rolled-back"))).toBe(1);
+  });
+
+  it("is not told of any more when it was mended before a turn had told it; its other news are", async () => {
+    const world = await setup();
+    const { breaks, isMended, happens, begins, untilWoken } = world;
+    breaks();
+    await untilWoken(1);
+    isMended();
+    await vi.waitFor(() => expect(begins("mended")).toBeUndefined(), soon);
+    await happens();
+    await vi.waitFor(() => expect(begins("turn")).toContain("The owner has to decide"), soon);
+    expect(countIn(begins("turn"))).toBe(1);
   });
 });

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { renderNotice } from "../../src/render/notices.ts";
+import { renderNotice, renderTrouble } from "../../src/render/notices.ts";
 import type { Notice } from "../../src/schema/effects.ts";
 import { aProject, aQuestion } from "../support/builders.ts";
 import { hostileText, withHostileTexts } from "../support/hostile.ts";
@@ -54,6 +54,13 @@ describe("what the person hears", () => {
       await expect(text).toMatchFileSnapshot("golden/notices.txt");
     },
   );
+
+  it("of a task that a person has to mend, with what helps", async () => {
+    const told = (["journal-damaged", "state-rolled-back"] as const).map((code) =>
+      renderTrouble({ taskId: "count-words-1a2b3c4d", code, reason: "Line 3 is not right.", taskPage }),
+    );
+    await expect(`${told.join("\n\n")}\n`).toMatchFileSnapshot("golden/troubles.txt");
+  });
 
   it("is the same for the same state", () => {
     for (const [, state, notice] of notices) expect(tell(structuredClone(state), notice)).toBe(tell(state, notice));

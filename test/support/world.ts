@@ -303,7 +303,11 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         wait: async (ms, signal) =>
           current.alive ? clock.wait(ms, signal).then(() => (current.alive ? undefined : never)) : never,
       },
-      notifier: { changed: (stream) => notified.push(stream) },
+      notifier: {
+        changed: (stream) => notified.push(stream),
+        unreadable: () => undefined,
+        readable: () => undefined,
+      },
       briefs: {
         brief: (role, _stream, _state, step) =>
           out("brief", () => {
