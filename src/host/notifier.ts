@@ -405,7 +405,10 @@ export function createNotifier(
       if (stream.taskId !== undefined) look(stream); // A project has nothing to tell.
     },
     unreadable: (stream, error) => inOrder(stream, () => tellTrouble(stream, error)),
-    readable: (stream) => inOrder(stream, () => endTrouble(stream)),
+    readable(stream) {
+      inOrder(stream, () => endTrouble(stream));
+      if (failures.has(nameOfStream(stream))) look(stream);
+    },
   };
 }
 

@@ -396,6 +396,18 @@ describe("a task that cannot be read, or whose chat cannot", () => {
     expect(clock.next()).toBeUndefined();
   });
 
+  it("is read at once when the driver could read it", async () => {
+    const clock = createSettableClock();
+    const { store, instead } = aFaultyStore();
+    const { happens, isMended, warnings, begins } = await setup({}, { clock, store });
+    instead.readSidecar = unreadable;
+    await happens();
+    await vi.waitFor(() => expect(warnings).toHaveLength(1), soon);
+    delete instead.readSidecar;
+    isMended();
+    await vi.waitFor(() => expect(begins("turn")).toContain("The owner has to decide"), soon);
+  });
+
   it("is not told when it must not be written: it is a copy", async () => {
     const { store, instead, original } = aFaultyStore();
     const { stream, happens, isLeft, restarts, changed, begins, untilWoken } = await setup({}, { store });
