@@ -53,7 +53,7 @@ export type Executors = {
   readonly [T in Exclude<Effect["type"], "TellPerson">]: (effect: EffectOf<T>, at: Situation) => Promise<void>;
 };
 
-/** How long a run that has reported, or was asked to stop, may take to end before it is taken as ended. */
+/** How long a run that has reported may take to end before it is stopped, and one that was asked to stop before it is asked again. */
 const graceMs = 10_000;
 /** So long another living launcher has to launch what it planned; it may have handed over the driving and never will. */
 const foreignLaunchMs = 60_000;
@@ -64,8 +64,13 @@ const sleepMs = 60_000;
 /** So much is kept of the words of the host that say why a run was lost. */
 const whyChars = 500;
 
-/** When a run was last looked at, and how long, and until when, the machine slept while it was live. */
-type Watch = { readonly lookedAt: number; readonly sleptMs: number; readonly wokeAt: number };
+/** When a run was last looked at; how long, and until when, the machine slept while it was live; whether it was past its limits. */
+type Watch = {
+  readonly lookedAt: number;
+  readonly sleptMs: number;
+  readonly wokeAt: number;
+  readonly isStopped: boolean;
+};
 type Ended = Extract<RunObservation, { readonly kind: "ended" }>;
 
 /** `within` bounds how long the answer to a launch is waited for; the other calls are bounded by the ports themselves. */
@@ -195,25 +200,35 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
     return closeRun(situation, effect, "lost", ended.error === undefined ? undefined : `failed: ${ended.error}`);
   }
 
+  /** Ends the run. Throws while the host says that it lives on, so that it is asked again: no other run starts beside it. */
   async function stopAndWait(
     effect: { readonly runId: string; readonly sessionKey: string },
     signal: AbortSignal,
   ): Promise<void> {
     await runner.stop(effect);
     const ended = await waitForEnd(effect, graceMs, signal);
-    if (ended === undefined && !signal.aborted)
-      log.warn(`run ${effect.runId} was asked to stop and the host has not said that it ended`);
+    if (ended !== undefined || signal.aborted) return;
+    // One that the host never had, or has forgotten, looks live to who waits for it, but not to who asks to stop it.
+    if (await runner.stop(effect))
+      throw new OrchestratorError("host-refused", `run ${effect.runId} was asked to stop and has not ended yet`);
   }
 
   /** Notes a look at a run, and how long the machine has slept since the one before. */
   function noteLook(runId: string): Watch {
     const now = clock.now();
-    const before = watched.get(runId) ?? { lookedAt: now, sleptMs: 0, wokeAt: 0 };
+    const before = watched.get(runId) ?? { lookedAt: now, sleptMs: 0, wokeAt: 0, isStopped: false };
     const gapMs = now - before.lookedAt;
     const slept = gapMs > sleepMs ? { sleptMs: before.sleptMs + gapMs, wokeAt: now } : {};
     const watch = { ...before, ...slept, lookedAt: now };
     watched.set(runId, watch);
     return watch;
+  }
+
+  /** Said once, however often it has to be asked. */
+  function noteStop(runId: string, why: string): void {
+    const watch = noteLook(runId);
+    if (!watch.isStopped) log.warn(`run ${runId} ${why}; it is stopped`);
+    watched.set(runId, { ...watch, isStopped: true });
   }
 
   /** Signs of life are seen only of our own runs; to one of another living process only its maximum applies. */
@@ -303,7 +318,7 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
           return closeRun(situation, effect, "gateway");
         const past = pastLimits(effect.role, effect.runId, startedAt, owner === "us");
         if (past === undefined || signal.aborted) continue;
-        log.warn(`run ${effect.runId} ${past}; it is stopped`);
+        noteStop(effect.runId, past);
         await stopAndWait(effect, signal);
         if (signal.aborted) return;
         // What a launcher that lives has at hand is never lost; its report is fenced from here on.

@@ -59,8 +59,11 @@ export type AgentRunner = {
   launch(request: RunRequest): Promise<void>;
   /** Waits until the run has ended, at most `atMostMs`; answers what it is then. */
   observe(run: { readonly runId: string; readonly sessionKey: string }, atMostMs: number): Promise<RunObservation>;
-  /** Asks the host to end the run and what it started. Resolves when asked, not when it has ended. */
-  stop(run: { readonly runId: string; readonly sessionKey: string }): Promise<void>;
+  /**
+   * Asks the host to end the run and what it started. Resolves when asked, not when it has ended; true when the host said
+   * before that it has the run and that it has not ended.
+   */
+  stop(run: { readonly runId: string; readonly sessionKey: string }): Promise<boolean>;
   /** Ends processes that the run left in the background; called when the run has ended. */
   cleanUp(run: { readonly runId: string; readonly sessionKey: string }): Promise<void>;
   /** Tokens and cost of the run's session, null when the host cannot say. */

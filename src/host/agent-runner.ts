@@ -68,10 +68,11 @@ export function createAgentRunner(host: Host, settings: () => Settings, root: st
 
     async stop({ runId, sessionKey }) {
       const ownerKey = `agent:${agentOf(sessionKey)}:main`;
-      await calling("stop", async () => {
+      return calling("stop", async () => {
         const row = await runtime.tasks.async.runs.bindSession({ sessionKey: ownerKey }).resolve(runId);
-        if (row === undefined || !["queued", "running"].includes(row.status)) return;
+        if (row === undefined || !["queued", "running"].includes(row.status)) return false;
         await runtime.tasks.runs.bindSession({ sessionKey: ownerKey }).cancel({ taskId: row.id, cfg: host.config() });
+        return true;
       });
     },
 

@@ -15,6 +15,8 @@ export const runs = {
     "While the host or the disk refuses what a task needs, its status says since when and in which words.",
   "s7.host-deadline":
     "A call that the host does not answer in time counts as refused and is made again, and nobody waits for it for ever.",
+  "s7.stop-waits":
+    "A run that was stopped holds back the next one until the host says that it has ended or that it has no such run.",
   "s7.runs-fenced": "A late or repeated report changes nothing of the step and is told so.",
   "s7.run-directory": "Every run works in the repository's absolute path, and its brief names it.",
   "s7.tree-exclusive":

@@ -195,21 +195,49 @@ describe("a live run", () => {
     },
   );
 
-  it("that the host does not stop holds things up no longer than it may", async () => {
-    const world = await createWorld({
-      config: plain,
-      cast: {
-        builder: async (run) => {
-          run.ignoreStop();
-          await run.report(done);
+  it(
+    "that the host does not end is asked to stop again and again, and nothing starts beside it; the status says so",
+    { tags: ["s7.one-live-run", "s7.stop-waits", "s4.report-then-end"] },
+    async () => {
+      const world = await createWorld({
+        config: plain,
+        cast: {
+          builder: async (run) => {
+            run.ignoreStop();
+            await run.report(done);
+          },
         },
-      },
-    });
-    const taskId = await world.started();
-    await world.pass(25 * second);
-    expect((await world.step(taskId)).attempts[0]?.runs[0]?.end).toBe("reported");
-    expect(world.warnings.join()).toContain("has not said that it ended");
-  });
+      });
+      const taskId = await world.started();
+      await world.pass(10 * minute);
+      expect(world.runs.map((run) => [run.place.role, run.live])).toStrictEqual([["builder", true]]);
+      expect((await world.step(taskId)).attempts[0]?.runs[0]?.end).toBeNull();
+      const { details } = await world.call(getStatus, { taskId });
+      const runId = `${taskId}/step-01/1/builder/1`;
+      expect(details["waitsFor"]).toContainEqual({ taskId, stepId: "step-01", kind: "run", id: runId });
+      expect((details["next"] as readonly string[])[0]).toContain(
+        `run ${runId} was asked to stop and has not ended yet`,
+      );
+      await world.letPlay(world.live(), forgets);
+      await becomes(world, taskId, "done");
+      expect(endsOf(await world.step(taskId))).toStrictEqual(["reported", "reported"]);
+    },
+  );
+
+  it(
+    "past its limits that the host does not end is told of once and is no lost one before it has ended",
+    { tags: ["s7.one-live-run", "s7.stop-waits"] },
+    async () => {
+      const world = await createWorld({ config: shortLimits, cast: { builder: (run) => run.ignoreStop() } });
+      const taskId = await world.started();
+      await world.pass(10 * minute);
+      expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
+      expect(world.warnings.filter((one) => one.includes("it is stopped"))).toHaveLength(1);
+      await world.letPlay(world.live(), forgets);
+      await world.pass(minute);
+      expect(endsOf(await world.step(taskId)).slice(0, 2)).toStrictEqual(["lost", null]);
+    },
+  );
 
   it(
     "of a gateway that lives on after handing over is not lost, also when nothing is seen of it, and its report counts",
@@ -497,12 +525,12 @@ describe("a run that is stopped", () => {
     const taskId = await world.started();
     await world.rest();
     await world.done(setStepStatus, { taskId, stepId: "step-01", status: "queued", reason: "Otherwise." });
-    await world.pass(9 * second);
+    await world.pass(5 * minute);
     expect(world.runs).toHaveLength(1);
     const [first] = world.runs;
     if (first === undefined) throw new Error("no run");
     await world.letPlay([first], forgets);
-    await world.pass(2 * second);
+    await world.pass(20 * second);
     expect(world.runs.map((run) => [run.place.attempt, run.live])).toStrictEqual([
       [1, false],
       [2, true],

@@ -95,7 +95,7 @@ function setup(tasks: Readonly<Record<string, Read>>) {
       },
       stop: ({ runId }) => {
         note(`stop ${runId}`);
-        return held();
+        return held().then(() => false);
       },
       cleanUp: () => Promise.resolve(),
       usage: () => Promise.resolve(null),

@@ -24,6 +24,8 @@ type Options = {
   readonly files?: readonly string[] | null;
   readonly statuses?: Readonly<Record<string, string>>;
   readonly launch?: () => Promise<void>;
+  /** The host says that a run that was asked to stop lives on. */
+  readonly outlives?: boolean;
   readonly held?: boolean;
   readonly cancelAsked?: boolean;
   readonly launchesBefore?: number;
@@ -95,7 +97,7 @@ function setup(options: Options = {}) {
         if (next === "fails") throw new Error("no such host");
         return next;
       },
-      stop: ({ runId }) => doing(`stop ${runId}`, undefined),
+      stop: ({ runId }) => doing(`stop ${runId}`, options.outlives ?? false),
       cleanUp: ({ runId }) => doing(`clean up ${runId}`, undefined),
       usage: (sessionKey) => doing(`usage ${sessionKey}`, { inputTokens: 1, outputTokens: 2, costUsd: 3 }),
       launcher: us,
@@ -295,10 +297,7 @@ describe("launching a run", () => {
         launch: () => Promise.reject(error),
       });
       await executors.LaunchRun(launch, situation);
-      expect(logged).toStrictEqual([
-        `error: run ${request.runId} could not be launched: ${words}`,
-        `warn: run ${request.runId} was asked to stop and the host has not said that it ended`,
-      ]);
+      expect(logged).toStrictEqual([`error: run ${request.runId} could not be launched: ${words}`]);
       expect(recorded).toStrictEqual([
         ended(planned, { at: momentOf(10), end: "lost", why: `could not be launched: ${words}` }),
       ]);
@@ -400,10 +399,7 @@ describe("a run that is awaited", () => {
     await executors.AwaitRun(awaiting(one), situation);
     // It started at the second second; what is over is noticed at the end of a slice of two seconds.
     const why = "showed no sign of life for 1 minutes";
-    expect(logged).toStrictEqual([
-      `warn: run ${one.runOf("step-01", "builder")} ${why}; it is stopped`,
-      `warn: run ${one.runOf("step-01", "builder")} was asked to stop and the host has not said that it ended`,
-    ]);
+    expect(logged).toStrictEqual([`warn: run ${one.runOf("step-01", "builder")} ${why}; it is stopped`]);
     expect(recorded).toStrictEqual([ended(one, { at: momentOf(64 + 10), end: "lost", why })]);
   });
 
@@ -445,12 +441,32 @@ describe("a run that is awaited", () => {
     await stays.executors.AwaitRun(awaiting(one, "qa", true), stays.situation);
     expect(stays.did.filter((what) => !what.startsWith("observe"))).toStrictEqual([
       `stop ${one.runOf("step-01", "qa")}`,
+      // The host says now that it has no such live run.
+      `stop ${one.runOf("step-01", "qa")}`,
       `clean up ${one.runOf("step-01", "qa")}`,
       "usage qa-session",
       "identify",
       "compare tree-1 tree-9",
     ]);
     expect(stays.recorded).toStrictEqual([ended(one, { at: momentOf(20), end: "reported" }, "qa")]);
+  });
+
+  it("is not taken as ended while the host says that it lives on, and what is wrong is told once", async () => {
+    const one = built();
+    const runId = one.runOf("step-01", "builder");
+    const config = { roles: { builder: { idleMinutes: 1 } } };
+    for (const reported of [true, false]) {
+      const { executors, situation, recorded, logged } = setup({ state: one.state, config, outlives: true });
+      for (let time = 1; time <= 2; time += 1)
+        await expect(executors.AwaitRun(awaiting(one, "builder", reported), situation)).rejects.toMatchObject({
+          code: "host-refused",
+          message: `run ${runId} was asked to stop and has not ended yet`,
+        });
+      expect(recorded).toStrictEqual([]);
+      expect(logged).toStrictEqual(
+        reported ? [] : [`warn: run ${runId} showed no sign of life for 1 minutes; it is stopped`],
+      );
+    }
   });
 
   it("is left as it is when it is no longer due", async () => {

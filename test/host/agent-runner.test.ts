@@ -59,6 +59,31 @@ describe("a launcher", () => {
   });
 });
 
+describe("stopping a run", { tags: ["s7.stop-waits"] }, () => {
+  it("asks the host to cancel one that it has as live, and says whether it has it so", async () => {
+    const answers = [];
+    for (const status of [undefined, "queued", "running", "succeeded", "cancelled"]) {
+      const cancelled: string[] = [];
+      const row = status === undefined ? undefined : { id: "row", status };
+      const runs = {
+        bindSession: () => ({ cancel: async ({ taskId }: { taskId: string }) => cancelled.push(taskId) }),
+      };
+      const tasks = { async: { runs: { bindSession: () => ({ resolve: async () => row }) } }, runs };
+      // Only what stopping asks for.
+      const host = { api: { runtime: { tasks } }, config: () => ({}) } as unknown as Host;
+      const runner = createAgentRunner(host, () => readSettings({}).settings, "/root", createBench().store);
+      answers.push([status, await runner.stop({ runId: "run", sessionKey: "agent:main:subagent:x" }), cancelled]);
+    }
+    expect(answers).toStrictEqual([
+      [undefined, false, []],
+      ["queued", true, ["row"]],
+      ["running", true, ["row"]],
+      ["succeeded", false, []],
+      ["cancelled", false, []],
+    ]);
+  });
+});
+
 describe.runIf(process.platform === "linux")("a process that a run left in the background", () => {
   /** A process of its own that somebody told us of; `session` is the run's. */
   async function setup() {

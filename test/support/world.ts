@@ -405,9 +405,11 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         stop: ({ runId }) =>
           out("stop", () => {
             const run = hostRun(runId);
-            if (run === undefined) return;
+            if (run === undefined) return false;
+            const { live } = run;
             run.stops += 1;
             if (!run.deaf) endRun(run);
+            return live;
           }),
         cleanUp: () => out("cleanUp", () => undefined),
         usage: () => out("usage", () => ({ inputTokens: 100, outputTokens: 10, costUsd: 0.01 })),
