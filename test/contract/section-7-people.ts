@@ -14,6 +14,8 @@ export const people = {
   "s7.told-after-abort": "What a turn carried that was ended before the model had answered is told in a later turn.",
   "s7.told-after-restart": "What was not told when the gateway died is told after its restart.",
   "s7.told-once": "What a turn has told is not told again, after a restart neither.",
+  "s7.told-per-root":
+    "What one root of the process has to tell stays when another is driven no more, or a question of the same name is answered there.",
   "s7.told-by-any-model":
     "Where the host shows no calls of the model, the end of the turn that carried a notice counts as the receipt, unless it was aborted or failed.",
   "s7.notify-off": "`notify: off` silences everything but questions.",

@@ -13,7 +13,7 @@ import { createFileStore } from "../../src/store/file-store.ts";
 import { createMemoryStore } from "../../src/store/memory-store.ts";
 import type { Store, Stream } from "../../src/store/store.ts";
 import type { FlowMark } from "../../src/tools/desk.ts";
-import { aRealRoot, createBench, type BenchOptions } from "../support/bench.ts";
+import { aRealRoot, createBench, type Bench, type BenchOptions } from "../support/bench.ts";
 import { owner, wakeUp } from "../support/callers.ts";
 import { createSettableClock } from "../support/settable-clock.ts";
 
@@ -28,12 +28,16 @@ const systemClock: Clock = {
   now: Date.now,
   wait: (ms, signal) => pause(ms, undefined, { signal, ref: false }).catch(() => undefined),
 };
-type Options = BenchOptions & { readonly clock?: Clock };
+type Options = BenchOptions & {
+  readonly clock?: Clock;
+  /** Another setup whose task this one has too, as in a root that is a copy. */
+  readonly copied?: { readonly bench: Bench; readonly taskId: string };
+};
 
 /** A task with a step, a notifier that tells of it, and a host that only notes how often it is asked to wake the chat. */
-async function setup(config: Config = {}, { clock = systemClock, ...options }: Options = {}) {
-  const bench = createBench(options);
-  const taskId = await bench.started();
+async function setup(config: Config = {}, { clock = systemClock, copied, ...options }: Options = {}) {
+  const bench = copied?.bench ?? createBench(options);
+  const taskId = copied?.taskId ?? (await bench.started());
   const stream = { projectId: "shop", taskId };
   const hooks = new Map<string, Hook>();
   const wakes: string[] = [];
@@ -269,22 +273,42 @@ describe("a chat that is to hear of a task", () => {
     },
   );
 
-  it("hears what another root has to say also when one root is not driven any more", async () => {
-    const left = await setup();
-    const driven = await setup();
-    await left.happens();
-    await left.untilWoken(1);
-    await driven.happens();
-    await driven.untilWoken(1);
-    left.isLeft();
-    expect(countIn(driven.begins("turn"))).toBe(1);
-    driven.asks("turn", "completed");
-    driven.ends("turn");
-    await driven.untilTold();
-    expect(await left.toldSoFar()).toBeUndefined();
-    left.restarts();
-    await left.untilWoken(2);
-    expect(countIn(left.begins("later"))).toBe(1);
+  it(
+    "hears what another root has to say also when one root is not driven any more",
+    { tags: ["s7.told-per-root"] },
+    async () => {
+      const left = await setup();
+      const driven = await setup();
+      await left.happens();
+      await left.untilWoken(1);
+      await driven.happens();
+      await driven.untilWoken(1);
+      left.isLeft();
+      expect(countIn(driven.begins("turn"))).toBe(1);
+      driven.asks("turn", "completed");
+      driven.ends("turn");
+      await driven.untilTold();
+      expect(await left.toldSoFar()).toBeUndefined();
+      left.restarts();
+      await left.untilWoken(2);
+      expect(countIn(left.begins("later"))).toBe(1);
+    },
+  );
+
+  it("is asked by one root what was answered in another", { tags: ["s7.told-per-root"] }, async () => {
+    const answered = await setup();
+    const { bench, taskId } = answered;
+    const open = await setup({}, { copied: answered });
+    await answered.happens();
+    open.changed();
+    await answered.untilWoken(1);
+    await open.untilWoken(1);
+    expect(countIn(open.begins("both"))).toBe(2);
+    const stepId = (await bench.state(taskId)).steps.find((step) => step.question !== null)?.id ?? "";
+    await bench.done("set_step_status", { taskId, stepId, status: "skipped", reason: "Not needed." });
+    answered.changed();
+    await answered.untilTold();
+    expect(countIn(open.begins("one"))).toBe(1);
   });
 
   it("hears questions and nothing else when notify is off", { tags: ["s7.notify-off"] }, async () => {
