@@ -10,6 +10,8 @@ export const taskFlow = {
     "A gateway whose lease was taken away stops driving, and nothing of the lease throws from a timer.",
   "s7.code-launches-runs":
     "After start_task code launches every run; no model turn of the orchestrator lies between two runs, and it hears of each result.",
+  "s7.replaced-goes-on":
+    "When the host replaces the plugin in the running gateway, its tools are there afterwards and a task that stood half-way goes on, no run launched twice.",
   "s7.driver-resumes": "When the gateway has started, every unfinished task is read and goes on by itself.",
   "s7.roles-default": "With no configuration builder and QA are subagent sessions of the orchestrator's own agent.",
   "s7.roles-own-agents": "With an agent configured for a role, its runs are sessions of that agent.",

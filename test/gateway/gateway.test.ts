@@ -11,6 +11,7 @@ import { lostRuns } from "./scenarios/lost-runs.ts";
 import { offered } from "./scenarios/offered.ts";
 import { qaSendsBack } from "./scenarios/qa-sends-back.ts";
 import { refusedReports } from "./scenarios/refused-reports.ts";
+import { replaced } from "./scenarios/replaced.ts";
 import { restarts } from "./scenarios/restarts.ts";
 import { sameCallTwice } from "./scenarios/same-call-twice.ts";
 import { specsAndNames } from "./scenarios/specs-and-names.ts";
@@ -39,6 +40,7 @@ const scenarios = [
   sameCallTwice,
   hostAndTools,
   specsAndNames,
+  replaced,
   restarts,
 ];
 
