@@ -8,6 +8,7 @@
 import { assertNever, refuse, type Refusal } from "../errors.ts";
 import type {
   Attempt,
+  CheckResult,
   Criterion,
   Decision,
   Project,
@@ -620,8 +621,23 @@ function finishChecks(state: TaskState, event: TaskEventOf<"ChecksFinished">): D
       "one result for each check of the step, in their order",
     ]);
   const checked = changeAttempt(step, (one) => ({ ...one, checks: event.results }));
+  // One that found no program, or was refused by the configuration, says nothing of the work: no builder can mend it.
+  const notRun = event.results.filter((result) => result.program === null);
+  if (notRun.length > 0)
+    return replaceStep(state, block(state, checked, "held", notRunWords(step.id, notRun), event.at));
   const passed = event.results.every((result) => result.exitCode === 0);
   return replaceStep(state, passed ? { ...checked, status: "reviewing" } : failAttempt(state, checked, event.at));
+}
+
+function notRunWords(stepId: string, notRun: readonly CheckResult[]): string {
+  const lines = notRun.map(({ name, outputTail }) => `${name}: ${outputTail}`);
+  return firstBytes(
+    [
+      `Checks of step ${stepId} could not be run. Its builder cannot mend that: the configuration or the machine has to change before the step is retried.`,
+      ...lines,
+    ].join("\n\n"),
+    bounds.noteBytes,
+  );
 }
 
 // ---- reports

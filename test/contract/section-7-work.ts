@@ -40,6 +40,8 @@ export const work = {
   "s7.checks-output": "Of a check's output the last 8 KiB are kept.",
   "s7.checks-environment":
     "A check's environment is PATH, HOME, LANG and a temporary folder of its own, which is gone afterwards, and nothing else.",
+  "s7.checks-not-run":
+    "Checks that could not be run, because no program was found or the configuration refused it, use up no attempt: the person is asked.",
   "s7.checks-left":
     "What a killed gateway left of the checks of a step is ended before a check of that step runs again.",
   "s7.checks-allow": "A check is run only when checks.allow names its program, at creation and when it is to run.",

@@ -344,6 +344,31 @@ describe("a step with checks", () => {
     },
   );
 
+  it(
+    "asks the person when one of them could not be run, whatever the others say, and uses up no attempt",
+    { tags: ["s7.checks-not-run"] },
+    () => {
+      const why = "The check was not run: npm is no longer in checks.allow.";
+      const notRun = aCheckResult({ program: null, exitCode: null, outputTail: why });
+      const steps = [aWantedStep({ checks: [aCheck, { ...aCheck, name: "lint" }] })];
+      for (const exitCode of [0, 1]) {
+        const checks = [notRun, aCheckResult({ name: "lint", exitCode })];
+        const asked = history({ steps, maxAttempts: 1 }).start().build("step-01", { checks });
+        expect(asked.step()).toMatchObject({
+          status: "blocked",
+          attempt: 1,
+          attempts: [{ checks }],
+          question: {
+            kind: "held",
+            text: `Checks of step step-01 could not be run. Its builder cannot mend that: the configuration or the machine has to change before the step is retried.\n\ntests: ${why}`,
+          },
+        });
+        const again = asked.and("StepDecided", { status: "queued", maxAttempts: 1 }).step();
+        expect(again).toMatchObject({ status: "queued", attempt: 1, maxAttempts: 2 });
+      }
+    },
+  );
+
   const lint = { ...aCheck, name: "lint" };
   it.each<[string, readonly CheckResult[]]>([
     ["none", []],

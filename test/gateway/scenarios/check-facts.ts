@@ -174,12 +174,13 @@ export function checkFacts(stage: () => Stage): void {
           );
         await untilRefused(true);
         held.open();
-        await heldAgain.reached;
-        const [attempt] = (await play.step("step-01")).attempts;
-        expect(attempt?.checks).toMatchObject([{ name: "any", exitCode: null, program: null }]);
-        expect(attempt?.checks?.[0]?.outputTail).toContain("checks-unconfined");
+        const { attempts, question } = await play.untilStep("step-01", "blocked", limitMs);
+        expect(attempts[0]?.checks).toMatchObject([{ name: "any", exitCode: null, program: null }]);
+        expect(question).toMatchObject({ kind: "held", text: expect.stringContaining("checks-unconfined") });
         await stage().gateway.configure({ tools: { exec: { mode: "full" } } });
         await untilRefused(false);
+        const answer = { taskId: play.taskId, stepId: "step-01", status: "queued", reason: "They may run again." };
+        await client.invokeTool("set_step_status", answer, { sessionKey: chat });
         heldAgain.open();
         expect((await play.untilStep("step-01", "passed", limitMs)).attempts[1]?.checks?.[0]?.exitCode).toBe(0);
       },
