@@ -432,7 +432,9 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   function inTurn<T>(stream: Stream, work: (opened: OpenStream) => Promise<T>): Promise<T> {
     const name = nameOfStream(stream);
     const before = queues.get(name) ?? Promise.resolve();
-    const result = before.then(() => work(openedStream(stream)));
+    const result = before.then(() => work(openedStream(stream))).catch((error: unknown) => {
+      throw asUnreadable(name, error);
+    });
     const done = result
       .then(
         () => undefined,
@@ -677,6 +679,13 @@ function pagesOfEarlierStates(
 
 function loudOnes({ place }: OpenStream, mendings: readonly Mending[]): readonly string[] {
   return [...new Set(mendings.filter(({ loud }) => loud).map(({ file, what }) => `${place.name}/${file} ${what}.`))];
+}
+
+/** What the disk did not do while a stream was read, in words of ours; every other error as it is. What comes after an append says more itself. */
+function asUnreadable(name: string, error: unknown): unknown {
+  if (error instanceof OrchestratorError || codeOf(error) === codeOf(undefined)) return error;
+  const message = `${name} could not be read (${codeOf(error)}). Mend its permission or the disk.`;
+  return new OrchestratorError("journal-unreadable", message, { cause: error });
 }
 
 /** True for a journal that stands in its stream's way and in nobody else's. */

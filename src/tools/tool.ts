@@ -95,8 +95,8 @@ export function asAnswer({ code, reason: given, accepts: own }: Refusal): Answer
   };
 }
 
-/** The same session, run, tool call, tool and parameters (in whatever order) give the same id. Pure. */
-function callIdOf(caller: Caller, tool: string, raw: unknown): string {
+/** The id under which a call stands in the journal: the same session, run, tool call, tool and parameters (in whatever order) give the same. Pure. */
+export function callIdOf(caller: Caller, tool: string, raw: unknown): string {
   const ordered = (_key: string, value: unknown) =>
     typeof value === "object" && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1)))

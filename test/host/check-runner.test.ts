@@ -11,7 +11,7 @@ import { bounds } from "../../src/schema/bounds.ts";
 import { readSettings, type Config } from "../../src/schema/config.ts";
 import type { Check } from "../../src/schema/documents.ts";
 import { createMemoryStore } from "../../src/store/memory-store.ts";
-import { aRealRoot } from "../support/bench.ts";
+import { aRealRoot } from "../support/real-root.ts";
 
 type Asked = {
   readonly words: readonly string[];

@@ -7,7 +7,8 @@ import type { Api, Host } from "../../src/host/openclaw.ts";
 import { createRememberedRoots } from "../../src/host/roots.ts";
 import { runVariable, shared } from "../../src/host/shared.ts";
 import { readSettings } from "../../src/schema/config.ts";
-import { aRealRoot, createBench } from "../support/bench.ts";
+import { createBench } from "../support/bench.ts";
+import { aRealRoot } from "../support/real-root.ts";
 
 type Call = { readonly toolName: string; readonly params?: object; readonly runId?: string };
 type Context = { readonly sessionKey: string; readonly agentId?: string; readonly runId?: string };

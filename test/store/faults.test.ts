@@ -2,8 +2,10 @@
 import { describe, expect, it } from "vitest";
 import { mkdirSync, readdirSync, readFileSync, statfsSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { OrchestratorError } from "../../src/errors.ts";
 import { nodeDisk, type Disk } from "../../src/store/disk.ts";
 import { createFileStore } from "../../src/store/file-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import {
   aChange,
   aFileStore,
@@ -658,5 +660,47 @@ describe("opening", () => {
     expect(touched).toEqual(["factsOf", "factsOf"]);
     await store.close();
     expect(open.size).toBe(0);
+  });
+});
+
+describe("whatever call of the disk fails", () => {
+  const known = ["not-committed", "outcome-unknown", "journal-unreadable"];
+  type Work = (store: Store) => Promise<unknown>;
+  const works: readonly (readonly [string, Work])[] = [
+    ["list", (store) => store.list()],
+    ["list whole", (store) => store.list({ whole: true })],
+    ["read", (store) => store.read(task)],
+    ["read of a project", (store) => store.read(project)],
+    ["history", (store) => store.history(task, 0)],
+    ["changes", (store) => store.changes()],
+    ["verify", (store) => store.verify(task)],
+    ["refreshPages", (store) => store.refreshPages(project)],
+    ["readSidecar", (store) => store.readSidecar(task, "chats")],
+    ["writeSidecar", (store) => store.writeSidecar(task, "chats", { a: 1 })],
+    ["commit", (store) => store.commit(task, 2, aChange({ task: newText, "steps/step-02": stepText("step-02") }))],
+    ["first commit", (store) => store.commit(otherTask, 0, aChange({ task: taskText({}, otherTask) }))],
+  ];
+
+  it.each(works)("%s answers, or says in a known code what failed", async (_name, work) => {
+    let reached = true;
+    for (let failing = 1; reached; failing += 1) {
+      for (const isOn of [false, true]) {
+        const { store, faults } = await setup();
+        let calls = 0;
+        faults.behave = (_call, proceed) => {
+          calls += 1;
+          if (calls === failing || (isOn && calls > failing)) throw systemError("EMFILE");
+          return proceed();
+        };
+        const failure: unknown = await work(store).then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+        reached = calls >= failing;
+        if (failure === undefined) continue;
+        expect(failure, `call ${failing}${isOn ? " and on" : ""}`).toBeInstanceOf(OrchestratorError);
+        expect(known, `call ${failing}: ${String(failure)}`).toContain((failure as OrchestratorError).code);
+      }
+    }
   });
 });

@@ -1,13 +1,9 @@
-/**
- * A world for store tests: a root of its own, small documents, a simple renderer, and a disk that can be stopped,
- * shortened and failed at any call.
- */
+/** A world for store tests: a root of its own, small documents and a simple renderer. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { Event } from "../../src/schema/events.ts";
-import { nodeDisk, type Disk } from "../../src/store/disk.ts";
 import { createFileStore, type FileStoreOptions } from "../../src/store/file-store.ts";
 import { advance, createReading } from "../../src/store/journal.ts";
 import { readPage, withFinalNewline } from "../../src/store/pages.ts";
@@ -23,6 +19,7 @@ import type {
 } from "../../src/store/store.ts";
 
 export { renderPages };
+export { isWrite, systemError, watchedDisk, type Behaviour, type Call } from "../support/watched-disk.ts";
 
 export const project: Stream = { projectId: "shop" };
 export const task: Stream = { projectId: "shop", taskId: "login-1a2b3c4d" };
@@ -161,50 +158,4 @@ export function differences(
 /** The part of a snapshot that a reopened store must give again. */
 export function essence(snapshot: Snapshot | undefined): unknown {
   return snapshot && { seq: snapshot.seq, sum: snapshot.sum, documents: snapshot.documents };
-}
-
-export type Call = { readonly name: keyof Disk; readonly path: string; readonly number: number };
-export type Behaviour = (call: Call, proceed: () => unknown, input: readonly unknown[]) => unknown;
-
-/** A disk that hands every call to `behave`, which may do it, do it in part, fail, or do something else. */
-export function watchedDisk(behave: Behaviour): Disk {
-  const paths = new Map<number, string>();
-  let number = 0;
-  const watched: Record<string, unknown> = { windows: false };
-  for (const [name, method] of Object.entries(nodeDisk)) {
-    if (typeof method !== "function") continue;
-    watched[name] = (...input: readonly unknown[]) => {
-      const path = typeof input[0] === "number" ? (paths.get(input[0]) ?? "") : String(input[0]);
-      number += 1;
-      const result = behave(
-        { name: name as keyof Disk, path, number },
-        () => Reflect.apply(method, nodeDisk, [...input]),
-        input,
-      );
-      if (name === "open" && typeof result === "number") paths.set(result, path);
-      return result;
-    };
-  }
-  return watched as unknown as Disk;
-}
-
-/** An error as the operating system gives it. */
-export function systemError(code: string): Error {
-  return Object.assign(new Error(`${code}: /a/secret/path`), { code });
-}
-
-/** True for calls that change something on the disk. */
-export function isWrite({ name }: Call): boolean {
-  return [
-    "append",
-    "writeAt",
-    "truncate",
-    "sync",
-    "replaceFile",
-    "copyFile",
-    "rename",
-    "remove",
-    "makeDirectory",
-    "syncDirectory",
-  ].includes(name);
 }

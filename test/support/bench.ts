@@ -2,15 +2,12 @@
  * A desk for tests of tools: the real tools on a store in memory, nothing that drives. With a root, paths are judged on
  * real files. Runs are put in place through the driver's own internal tools.
  */
-import { mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { onTestFinished } from "vitest";
 import { chooseRepo, inspectPaths } from "../../src/files/paths.ts";
 import { placeOfSession, type RunPlace } from "../../src/flow/run-identity.ts";
 import { seatOf } from "../../src/flow/ready.ts";
 import { readSettings, type Config } from "../../src/schema/config.ts";
 import type { Role, Step, TaskState } from "../../src/schema/documents.ts";
+import type { TaskEvent } from "../../src/schema/events.ts";
 import { createMemoryStore } from "../../src/store/memory-store.ts";
 import { nameOfStream, type JournalRecord, type Store, type Stream } from "../../src/store/store.ts";
 import { createProject } from "../../src/tools/create-project.ts";
@@ -123,6 +120,8 @@ export type Bench = {
   history(stream: Stream): Promise<readonly JournalRecord[]>;
   state(taskId: string): Promise<TaskState>;
   step(taskId: string, stepId?: string): Promise<Step>;
+  /** Records what only the driver records. */
+  record(taskId: string, event: TaskEvent): Promise<void>;
   /** A project and a started task in it; answers the task's id. */
   started(fields?: Readonly<Record<string, unknown>>): Promise<string>;
   /** A run of the role as the driver launches it; answers its place and a caller inside its turn. */
@@ -143,13 +142,6 @@ export type Bench = {
   /** The process begins anew: only what was committed is known. */
   restart(): void;
 };
-
-export async function aRealRoot(): Promise<string> {
-  const root = await realpath(await mkdtemp(path.join(tmpdir(), "tools-test-")));
-  onTestFinished(() => rm(root, { recursive: true, force: true }));
-  await mkdir(path.join(root, "root", "projects"), { recursive: true });
-  return path.join(root, "root");
-}
 
 export function createBench(options: BenchOptions = {}): Bench {
   const { settings, problems } = readSettings(options.config ?? {});
@@ -197,10 +189,7 @@ export function createBench(options: BenchOptions = {}): Bench {
     return stream;
   }
 
-  async function record(
-    taskId: string,
-    event: Parameters<ReturnType<typeof createRecorder>["record"]>[1],
-  ): Promise<void> {
+  async function record(taskId: string, event: TaskEvent): Promise<void> {
     const answer = await createRecorder(desk()).record(await streamOf(taskId), event);
     if (!answer.ok) throw new Error(`${event.type}: ${answer.code} ${answer.reason}`);
   }
@@ -236,6 +225,7 @@ export function createBench(options: BenchOptions = {}): Bench {
         );
       return JSON.stringify(kept);
     },
+    record,
     history: (stream) => store.history(stream, 0),
     async state(taskId) {
       const snapshot = await store.read(await streamOf(taskId));

@@ -7,13 +7,13 @@ import {
   aBuilderReport,
   aJudgement,
   aProject,
-  aRealRoot,
   aStep,
   aTask,
   createBench,
   type Bench,
   type ToolName,
 } from "../support/bench.ts";
+import { aRealRoot } from "../support/real-root.ts";
 import { owner } from "../support/callers.ts";
 import { anEvent, aWantedStep } from "../support/histories.ts";
 

@@ -4,7 +4,8 @@ import { mkdir, symlink, writeFile, readdir, realpath } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { chooseRepo } from "../../src/files/paths.ts";
-import { aProject, aRealRoot, createBench } from "../support/bench.ts";
+import { aProject, createBench } from "../support/bench.ts";
+import { aRealRoot } from "../support/real-root.ts";
 import { owner } from "../support/callers.ts";
 
 describe("the id of a project", () => {

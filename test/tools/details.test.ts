@@ -15,16 +15,8 @@ import {
   TaskCreatedDetails,
 } from "../../src/schema/details.ts";
 import { createFileStore } from "../../src/store/file-store.ts";
-import {
-  aBuilderReport,
-  aJudgement,
-  aProject,
-  aRealRoot,
-  aStep,
-  aTask,
-  createBench,
-  type ToolName,
-} from "../support/bench.ts";
+import { aBuilderReport, aJudgement, aProject, aStep, aTask, createBench, type ToolName } from "../support/bench.ts";
+import { aRealRoot } from "../support/real-root.ts";
 import type { Caller } from "../../src/tools/desk.ts";
 
 async function setup() {

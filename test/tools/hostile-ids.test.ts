@@ -4,7 +4,8 @@ import path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { renderPages } from "../../src/render/pages.ts";
 import { createFileStore } from "../../src/store/file-store.ts";
-import { aProject, aRealRoot, aStep, aTask, createBench, toolNamed, tools, type ToolName } from "../support/bench.ts";
+import { aProject, aStep, aTask, createBench, toolNamed, tools, type ToolName } from "../support/bench.ts";
+import { aRealRoot } from "../support/real-root.ts";
 import { momentOf } from "../support/histories.ts";
 
 const hostile = [

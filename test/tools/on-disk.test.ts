@@ -8,7 +8,8 @@ import { renderPages } from "../../src/render/pages.ts";
 import type { StatusDetails } from "../../src/schema/details.ts";
 import { createFileStore } from "../../src/store/file-store.ts";
 import type { RenderPages } from "../../src/store/store.ts";
-import { aBuilderReport, aJudgement, aProject, aRealRoot, aStep, aTask, createBench } from "../support/bench.ts";
+import { aBuilderReport, aJudgement, aProject, aStep, aTask, createBench } from "../support/bench.ts";
+import { aRealRoot } from "../support/real-root.ts";
 import { owner } from "../support/callers.ts";
 import { momentOf } from "../support/histories.ts";
 

@@ -16,13 +16,13 @@ import {
   aBuilderReport,
   aJudgement,
   aProject,
-  aRealRoot,
   aStep,
   aTask,
   createBench,
   type Bench,
   type ToolName,
 } from "../support/bench.ts";
+import { aRealRoot } from "../support/real-root.ts";
 import { owner, wakeUp } from "../support/callers.ts";
 import { momentOf } from "../support/histories.ts";
 

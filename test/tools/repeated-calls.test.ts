@@ -12,13 +12,13 @@ import {
   aBuilderReport,
   aJudgement,
   aProject,
-  aRealRoot,
   aStep,
   aTask,
   createBench,
   type Bench,
   type ToolName,
 } from "../support/bench.ts";
+import { aRealRoot } from "../support/real-root.ts";
 import { owner } from "../support/callers.ts";
 
 type Prepared = {

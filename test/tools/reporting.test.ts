@@ -3,7 +3,8 @@ import { mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { bounds } from "../../src/schema/bounds.ts";
-import { aBuilderReport, aJudgement, aProject, aRealRoot, aStep, createBench } from "../support/bench.ts";
+import { aBuilderReport, aJudgement, aProject, aStep, createBench } from "../support/bench.ts";
+import { aRealRoot } from "../support/real-root.ts";
 
 describe("a report", () => {
   it("moves the step and says how it stands", async () => {

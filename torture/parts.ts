@@ -1,0 +1,6 @@
+/** All parts, in the order in which they run. */
+import { kill } from "./kill.ts";
+import { fail } from "./fail.ts";
+import type { Part } from "./part.ts";
+
+export const parts: readonly Part[] = [kill, fail];
