@@ -16,7 +16,17 @@ const checks: readonly { readonly name: string; readonly command: readonly [stri
   { name: "types", command: [program("tsc"), "--noEmit", "-p", "."] },
   {
     name: "lint",
-    command: [program("oxlint"), "--type-aware", "--deny-warnings", "src", "test", "scripts", "harness", "examples"],
+    command: [
+      program("oxlint"),
+      "--type-aware",
+      "--deny-warnings",
+      "src",
+      "test",
+      "scripts",
+      "harness",
+      "torture",
+      "examples",
+    ],
   },
   { name: "format", command: [program("oxfmt"), "--check"] },
   { name: "build", command: [process.execPath, "scripts/build.ts"] },

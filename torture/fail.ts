@@ -133,7 +133,7 @@ async function withFreePages(folder: string, pages: number, command: Command): P
   try {
     const { bavail, bsize } = statfsSync(folder);
     mkdirSync(ballast);
-    writeFileSync(path.join(ballast, "pages"), Buffer.alloc(Math.max(0, Number(bavail) - pages) * Number(bsize)));
+    writeFileSync(path.join(ballast, "pages"), Buffer.alloc(Math.max(0, bavail - pages) * bsize));
     const wrong = judgeAnswer(root, command, await worker.tell(command));
     rmSync(ballast, { recursive: true });
     return [...wrong, ...judgeAgain(root, command, await worker.tell(command)), ...(await afterwards(root, command))];

@@ -432,9 +432,11 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   function inTurn<T>(stream: Stream, work: (opened: OpenStream) => Promise<T>): Promise<T> {
     const name = nameOfStream(stream);
     const before = queues.get(name) ?? Promise.resolve();
-    const result = before.then(() => work(openedStream(stream))).catch((error: unknown) => {
-      throw asUnreadable(name, error);
-    });
+    const result = before
+      .then(() => work(openedStream(stream)))
+      .catch((error: unknown) => {
+        throw asUnreadable(name, error);
+      });
     const done = result
       .then(
         () => undefined,
