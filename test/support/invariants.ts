@@ -1,5 +1,5 @@
 /** What must hold of every world, whatever happened in it; and its essence, which must not depend on when processes ended. */
-import { expect } from "vitest";
+import { inspect, isDeepStrictEqual } from "node:util";
 import { openRuns } from "../../src/flow/ready.ts";
 import { changedDocuments, transition } from "../../src/flow/transition.ts";
 import { currentAttempt } from "../../src/flow/ready.ts";
@@ -9,6 +9,13 @@ import type { JournalRecord, Stream } from "../../src/store/store.ts";
 import { beginning, readNotices } from "../../src/tools/outbox.ts";
 import type { World } from "./world.ts";
 
+/** Like an assertion of a test, but outside of one too. Throws what differs. */
+function same(actual: unknown, expected: unknown, what: string): void {
+  if (isDeepStrictEqual(actual, expected)) return;
+  const show = (value: unknown) => inspect(value, { depth: 6, breakLength: 140 }).slice(0, 4000);
+  throw new Error(`${what}:\nis        ${show(actual)}\nshould be ${show(expected)}`);
+}
+
 /** Asserts the promises of DESIGN section 7 on a world that is at rest. */
 export async function expectInvariants(world: World): Promise<void> {
   const streams = (await world.store.list()).filter((stream) => stream.taskId !== undefined);
@@ -17,12 +24,12 @@ export async function expectInvariants(world: World): Promise<void> {
     const state = await expectReplay(world, stream, records);
     expectOnce(records);
     const flow = world.flows.get(stream.taskId ?? "");
-    expect(flow?.taskStatus, "the flow record says what the task is").toBe(state.task.status);
-    expect(flow?.sum, "the flow record names a record of the journal").toBe(records[(flow?.seq ?? 0) - 1]?.sum);
+    same(flow?.taskStatus, state.task.status, "the flow record says what the task is");
+    same(flow?.sum, records[(flow?.seq ?? 0) - 1]?.sum, "the flow record names a record of the journal");
     // A flow record that has ended is not touched again; the last run's end comes after it.
     const ended = state.task.status === "done" || state.task.status === "cancelled";
-    if (!ended) expect(flow?.seq).toBe(records.at(-1)?.seq);
-    expect(state.task.flowId).toBe(flow?.flowId);
+    if (!ended) same(flow?.seq, records.at(-1)?.seq, "the flow record names the last record");
+    same(state.task.flowId, flow?.flowId, "the task names its flow record");
   }
   expectLaunchesOnce(world);
   await expectFreeSlots(world, streams);
@@ -35,17 +42,19 @@ async function expectReplay(world: World, stream: Stream, records: readonly Jour
     // A task's stream holds task events only.
     const decision = transition(state, event as TaskEvent);
     if (!decision.ok) throw new Error(`record ${seq} (${event.type}) would be refused: ${decision.code}`);
-    expect(docs, `record ${seq} (${event.type}) holds what follows from its event`).toStrictEqual(
+    same(
+      docs,
       changedDocuments(state, decision.next),
+      `record ${seq} (${event.type}) holds what follows from its event`,
     );
     state = decision.next;
     for (const step of state.steps) {
       const roles = openRuns(step).map((run) => run.role);
-      expect(roles, `open runs of ${step.id} after record ${seq}`).toStrictEqual([...new Set(roles)]);
+      same(roles, [...new Set(roles)], `open runs of ${step.id} after record ${seq}`);
     }
   }
   const taskId = stream.taskId ?? "";
-  expect(state).toStrictEqual(await world.state(taskId));
+  same(state, await world.state(taskId), "the journal alone leads to the documents");
   if (state === undefined) throw new Error(`no record of ${taskId}`);
   return state;
 }
@@ -61,12 +70,12 @@ function expectOnce(records: readonly JournalRecord[]): void {
       ? [`${event.type} ${event.runId}`]
       : [];
   });
-  expect(marks).toStrictEqual([...new Set(marks)]);
+  same(marks, [...new Set(marks)], "what happens once is recorded once");
 }
 
 function expectLaunchesOnce(world: World): void {
   const ids = world.runs.map((run) => run.request.runId);
-  expect(ids).toStrictEqual([...new Set(ids)]);
+  same(ids, [...new Set(ids)], "no run is launched twice");
 }
 
 /** Whoever comes now finds every place free that no unfinished work holds. */
@@ -79,11 +88,11 @@ async function expectFreeSlots(world: World, streams: readonly Stream[]): Promis
   }
   if (holding.length > 0) return;
   for (const stream of streams) {
-    expect(world.driver().waitsFor(stream)).toStrictEqual([]);
+    same(world.driver().waitsFor(stream), [], "nobody waits for a place");
     const project = await world.store.read({ projectId: stream.projectId });
     const repo: unknown = JSON.parse(project?.documents["project"] ?? "{}").repo;
     const claim = { key: "somebody else", taskId: "somebody else", tree: String(repo), wake: () => undefined };
-    expect(world.slots().take(claim), "the working tree is free").toBeUndefined();
+    same(world.slots().take(claim), undefined, "the working tree is free");
     world.slots().leave(claim.key);
   }
 }

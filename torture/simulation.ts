@@ -1,0 +1,421 @@
+/**
+ * Histories that follow from a seed: the real tools, driver and slots in a world of played agents, where anything may happen
+ * at any time. After every event the journals are judged; in the end everything is mended, the agents behave, and the world
+ * has to come to rest. A history that breaks a promise is shortened until nothing can be left out.
+ */
+import { changedDocuments, transition } from "../src/flow/transition.ts";
+import { openRuns } from "../src/flow/ready.ts";
+import type { TaskState } from "../src/schema/documents.ts";
+import type { TaskEvent } from "../src/schema/events.ts";
+import { createStep } from "../src/tools/create-step.ts";
+import { setStepStatus } from "../src/tools/set-step-status.ts";
+import { setTaskStatus } from "../src/tools/set-task-status.ts";
+import { startTask } from "../src/tools/start-task.ts";
+import { getStatus } from "../src/tools/get-status.ts";
+import { expectInvariants } from "../test/support/invariants.ts";
+import { wakeUp, owner } from "../test/support/callers.ts";
+import {
+  aStepOf,
+  builds,
+  createWorld,
+  hostRefuses,
+  judges,
+  type HostRun,
+  type Part as OutsidePart,
+  type Play,
+  type World,
+  type WorldOptions,
+} from "../test/support/world.ts";
+import { randomFrom, wordsOf, type Options, type Part, type Row, type Violation } from "./part.ts";
+
+type Random = () => number;
+const pick = <T>(random: Random, things: readonly T[]): T | undefined => things[Math.floor(random() * things.length)];
+const upTo = (random: Random, most: number) => 1 + Math.floor(random() * most);
+
+/** One thing that happens. Its own random numbers follow from `salt`, so leaving out another one changes nothing here. */
+type Happening = { readonly what: keyof typeof happenings; readonly salt: number };
+
+const statuses = ["running", "paused", "cancelled"] as const;
+const stepStatuses = ["queued", "blocked", "skipped", "passed", "cancelled", "done", ""] as const;
+const faulty: readonly OutsidePart[] = [
+  "commit",
+  "createFlow",
+  "sync",
+  "cancelRequested",
+  "agentFor",
+  "launch",
+  "observe",
+  "stop",
+  "cleanUp",
+  "usage",
+  "check",
+  "identify",
+  "compare",
+  "brief",
+  "read",
+];
+
+/** What an agent may do with its run, at its launch or at any later time. */
+const parts: readonly ((random: Random) => Play)[] = [
+  () => builds,
+  () => judges(),
+  () => judges("c1"),
+  () => judges("c1", "c2", "a1"),
+  // It reports and does not end.
+  () => async (run) => {
+    await run.report(
+      run.role === "builder"
+        ? { outcome: "done", summary: "Built.", filesChanged: [] }
+        : {
+            criteria: run.step.passCriteria.map(({ id }) => ({ id, pass: true, evidence: "I looked." })),
+            feedback: "",
+          },
+    );
+  },
+  // It ends before it reports.
+  () => async (run) => {
+    run.end();
+    await builds(run);
+  },
+  () => async (run) => {
+    run.end();
+    await judges()(run);
+  },
+  // Twice, under the same call and under another one.
+  () => async (run) => {
+    const report = { outcome: "done", summary: "Built.", filesChanged: [] };
+    await run.report(report, { toolCallId: "same" });
+    await run.report(report, { toolCallId: "same" });
+    await run.report({ ...report, summary: "Built otherwise." });
+    run.end();
+  },
+  () => async (run) => {
+    await run.report({ outcome: "blocked", summary: "I must know.", filesChanged: [], question: "Which colour?" });
+    run.end();
+  },
+  // Nonsense, also what no schema allows.
+  (random) => async (run) => {
+    const nonsense: readonly unknown[] = [
+      null,
+      7,
+      "done",
+      [],
+      {},
+      { criteria: [] },
+      { outcome: "perhaps" },
+      { criteria: [{ id: "c9", pass: true, evidence: "x" }], feedback: "" },
+    ];
+    for (let time = upTo(random, 25); time > 0; time -= 1)
+      await run.report(pick(random, nonsense), { toolCallId: `nonsense ${run.runId} ${time}` });
+    if (random() < 0.5) run.end();
+  },
+  () => (run) => run.end(),
+  () => (run) => run.end({ by: "host", error: "it fell over" }),
+  () => () => undefined,
+  () => (run) => run.keepBusy(),
+  () => (run) => {
+    run.ignoreStop();
+    run.keepBusy();
+  },
+  () => (run) => run.answerAtOnce(),
+  (random) => (run) => run.write(`a tree of ${Math.floor(random() * 5)}`),
+];
+const aPart = (random: Random) => pick(random, parts)?.(random) ?? builds;
+
+async function taskIdsOf(world: World): Promise<readonly string[]> {
+  return (await world.store.list()).flatMap(({ taskId }) => (taskId === undefined ? [] : [taskId]));
+}
+async function aTaskOf(world: World, random: Random): Promise<string> {
+  return pick(random, await taskIdsOf(world)) ?? "";
+}
+async function aStepIn(world: World, taskId: string, random: Random): Promise<string> {
+  return pick(random, (await world.state(taskId)).steps)?.id ?? "step-01";
+}
+/** Mostly the owner, sometimes a turn that nobody's message began. */
+const someone = (random: Random) => (random() < 0.8 ? owner() : wakeUp());
+
+/** Refusals are answers: whoever calls at a random time is refused most of the time. */
+const happenings = {
+  agent: async (world: World, random: Random) => {
+    const live = world.live();
+    const chosen = random() < 0.9 ? pick(random, live) : pick(random, world.runs);
+    if (chosen !== undefined) await world.letPlay([chosen], aPart(random));
+  },
+  time: (world: World, random: Random) =>
+    world.pass(pick(random, [10, 10, 1_000, 1_000, 10_000, 10_000, 60_000, 400_000]) ?? 0),
+  /** The machine slept: time has passed and nothing happened meanwhile. */
+  sleep: async (world: World, random: Random) => {
+    world.clock.moveTo(world.clock.now() + upTo(random, 20_000_000));
+    await world.pass(0);
+  },
+  kill: (world: World) => world.kill(),
+  restart: (world: World) => world.restart(),
+  handOver: (world: World) => world.handOver(),
+  fault: (world: World, random: Random) => {
+    world.fail(
+      pick(random, faulty) ?? "commit",
+      random() < 0.7 ? hostRefuses() : new Error("something else"),
+      upTo(random, 3),
+    );
+    return Promise.resolve();
+  },
+  mend: (world: World) => Promise.resolve(world.mend()),
+  crowd: (world: World, random: Random) => Promise.resolve(world.beFirst(upTo(random, 3))),
+  task: async (world: World, random: Random) => {
+    const others = await taskIdsOf(world);
+    if (others.length >= 4) return;
+    const projects = [...new Set((await world.store.list()).map(({ projectId }) => projectId))];
+    const projectId = pick(random, projects) ?? "";
+    const other = pick(random, others);
+    const steps = Array.from({ length: upTo(random, 3) }, () =>
+      random() < 0.3 ? aStepOf({ checks: [{ name: "tests", command: ["npm", "test"] }] }) : aStepOf(),
+    );
+    await world.call(
+      (await import("../src/tools/create-task.ts")).createTask,
+      {
+        projectId,
+        title: "Another",
+        spec: "More.",
+        acceptanceCriteria: ["It works."],
+        steps,
+        ...(other === undefined || random() < 0.5 ? {} : { dependsOn: [other] }),
+      },
+      someone(random),
+    );
+  },
+  start: async (world: World, random: Random) =>
+    void (await world.call(startTask, { taskId: await aTaskOf(world, random) }, someone(random))),
+  setTask: async (world: World, random: Random) => {
+    const status = random() < 0.6 ? "running" : pick(random, statuses);
+    await world.call(
+      setTaskStatus,
+      { taskId: await aTaskOf(world, random), status, ...(random() < 0.7 ? { reason: "Because." } : {}) },
+      someone(random),
+    );
+  },
+  setStep: async (world: World, random: Random) => {
+    const taskId = await aTaskOf(world, random);
+    await world.call(
+      setStepStatus,
+      { taskId, stepId: await aStepIn(world, taskId, random), status: pick(random, stepStatuses), reason: "Because." },
+      someone(random),
+    );
+  },
+  addStep: async (world: World, random: Random) =>
+    void (await world.call(createStep, { taskId: await aTaskOf(world, random), ...aStepOf() }, someone(random))),
+  status: async (world: World, random: Random) =>
+    void (await world.call(getStatus, random() < 0.5 ? {} : { taskId: await aTaskOf(world, random) }, someone(random))),
+  cancelFlow: async (world: World, random: Random) => world.askToCancelFlow(await aTaskOf(world, random)),
+  loseFlow: async (world: World, random: Random) => world.loseFlow(await aTaskOf(world, random)),
+} as const satisfies Record<string, (world: World, random: Random) => Promise<void>>;
+
+const kinds = Object.keys(happenings) as readonly (keyof typeof happenings)[];
+/** What happens more often than the rest: a world in which agents never act shows little. */
+const weights: Partial<Record<keyof typeof happenings, number>> = {
+  agent: 14,
+  time: 8,
+  setTask: 3,
+  setStep: 3,
+  start: 3,
+  kill: 2,
+  fault: 3,
+  cancelFlow: 0.3,
+  loseFlow: 0.3,
+  sleep: 0.5,
+};
+const weightOf = (kind: keyof typeof happenings) => weights[kind] ?? 1;
+const weightOfAll = kinds.reduce((sum, kind) => sum + weightOf(kind), 0);
+
+function aHappening(random: Random): Happening {
+  let left = random() * weightOfAll;
+  const what = kinds.find((kind) => (left -= weightOf(kind)) < 0) ?? "time";
+  return { what, salt: Math.floor(random() * 2 ** 32) };
+}
+
+/** The history of a seed: what the world is like, and what happens in it. */
+function historyOf(seed: number): { readonly options: WorldOptions; readonly happening: readonly Happening[] } {
+  const random = randomFrom(seed);
+  const salt = Math.floor(random() * 2 ** 32);
+  const atLaunch = randomFrom(salt);
+  // Most agents do their work, so that histories get somewhere.
+  const cast =
+    (good: Play): Play =>
+    (run) =>
+      (atLaunch() < 0.6 ? good : aPart(atLaunch))(run);
+  const limits = { idleMinutes: upTo(random, 3), maxMinutes: 2 + upTo(random, 5) };
+  return {
+    options: {
+      config: {
+        acceptanceReview: random() < 0.5,
+        maxAttempts: upTo(random, 3),
+        maxLostRuns: Math.floor(random() * 3),
+        parallelSteps: upTo(random, 3),
+        parallelTasks: upTo(random, 3),
+        checks: { allow: ["npm"] },
+        roles: { builder: limits, qa: limits },
+      },
+      cast: { builder: cast(builds), qa: cast(judges()) },
+      check: (_name, content) => (content.length % 4 === 0 ? 1 : 0),
+      withoutFlows: random() < 0.1,
+    },
+    happening: Array.from({ length: 4 + upTo(random, 40) }, () => aHappening(random)),
+  };
+}
+
+/** Lives through a history; throws what broke a promise. */
+async function live(seed: number, happening: readonly Happening[]): Promise<number> {
+  const world = await createWorld(historyOf(seed).options);
+  const look = journalsJudge(world);
+  const started = randomFrom(seed + 1);
+  await world.task({
+    steps: Array.from({ length: upTo(started, 3) }, () => aStepOf()),
+    projectId: await world.project("Shop", started() < 0.5 ? "/repos/all" : undefined),
+  });
+  await world.project("Other", "/repos/all/inner");
+  for (const { what, salt } of [{ what: "start" as const, salt: seed }, ...happening]) {
+    await happenings[what](world, randomFrom(salt));
+    await look();
+  }
+  await comeToRest(world);
+  await look();
+  await expectInvariants(world);
+  return world.actions();
+}
+
+/** Everything is mended and whoever is asked answers, until nothing is left to do. */
+async function comeToRest(world: World): Promise<void> {
+  world.mend();
+  world.beFirst(0);
+  for (let round = 0; round < 60; round += 1) {
+    // Whoever still has a run does what its role is for; silent ones are stopped at their limits.
+    const good = (run: HostRun): Play => (run.place.role === "builder" ? builds : judges());
+    for (const run of world.live()) if (!run.deaf) await world.letPlay([run], good(run));
+    // What is tried again or polled comes within seconds; only a run that heeds nothing has to be waited for.
+    await world.pass(world.live().some((run) => run.deaf || run.busy) ? 300_000 : 11_000);
+    let isRestless = false;
+    for (const taskId of await taskIdsOf(world)) {
+      const { task, steps } = await world.state(taskId);
+      if (task.status === "done" || task.status === "cancelled") continue;
+      isRestless = true;
+      if (task.status === "draft") await world.call(startTask, { taskId });
+      else if (task.status === "paused" || task.question !== null)
+        await world.call(setTaskStatus, { taskId, status: "running", reason: "Go on." });
+      for (const step of steps)
+        if (step.question !== null) {
+          const status = step.kind === "acceptance" && round % 2 === 1 ? "passed" : round > 20 ? "skipped" : "queued";
+          await world.call(setStepStatus, { taskId, stepId: step.id, status, reason: "Go on." });
+        }
+      if (round > 50) await world.call(setTaskStatus, { taskId, status: "cancelled", reason: "Enough." });
+    }
+    if (!isRestless) break;
+  }
+  await world.pass(30_000);
+  for (const taskId of await taskIdsOf(world)) {
+    const { task, steps } = await world.state(taskId);
+    if (task.status !== "done" && task.status !== "cancelled")
+      throw new Error(
+        `a task does not come to its end: ${task.status}, ${steps.map((one) => `${one.id} ${one.status} ${one.builder.status}/${one.qa.status} ${one.question?.kind ?? ""}`).join(", ")}; ${world.warnings.slice(-3).join("; ")}`,
+      );
+  }
+  const left = world.live().filter((run) => !run.deaf);
+  if (left.length > 0) throw new Error(`runs live on: ${left.map((run) => run.request.runId).join(", ")}`);
+}
+
+/** Judges the records that came since it looked last: each follows from its event, no step has two open runs, none is used twice. */
+function journalsJudge(world: World): () => Promise<void> {
+  const seen = new Map<string, { seq: number; state: TaskState | undefined; readonly once: Set<string> }>();
+  return async () => {
+    for (const stream of await world.store.list()) {
+      if (stream.taskId === undefined) continue;
+      const known = seen.get(stream.taskId) ?? { seq: 0, state: undefined, once: new Set<string>() };
+      seen.set(stream.taskId, known);
+      for (const { seq, event, docs, callId } of await world.store.history(stream, known.seq)) {
+        if (seq !== known.seq + 1) throw new Error(`record ${seq} follows record ${known.seq}`);
+        // A task's stream holds task events only.
+        const decision = transition(known.state, event as TaskEvent);
+        if (!decision.ok) throw new Error(`record ${seq} (${event.type}) would be refused: ${decision.code}`);
+        if (JSON.stringify(changedDocuments(known.state, decision.next)) !== JSON.stringify(docs))
+          throw new Error(`record ${seq} (${event.type}) holds other documents than follow from its event`);
+        for (const mark of [callId === "" ? "" : `call ${callId}`, markOf(event as TaskEvent)]) {
+          if (mark !== "" && known.once.has(mark)) throw new Error(`${mark} stands in the journal twice`);
+          known.once.add(mark);
+        }
+        for (const step of decision.next.steps) {
+          const roles = openRuns(step).map(({ role }) => role);
+          if (new Set(roles).size !== roles.length)
+            throw new Error(`${step.id} has two open runs of a role at record ${seq}`);
+        }
+        known.seq = seq;
+        known.state = decision.next;
+      }
+    }
+  };
+}
+
+/** What may stand in a journal once only. */
+function markOf(event: TaskEvent): string {
+  switch (event.type) {
+    case "RunLaunched":
+    case "RunEnded":
+    case "BuilderReported":
+    case "QaReported":
+      return `${event.type} ${event.runId}`;
+    case "ChecksFinished":
+      return `ChecksFinished ${event.stepId} ${event.attempt}`;
+    default:
+      return "";
+  }
+}
+
+const failureOf = (seed: number, happening: readonly Happening[]) =>
+  live(seed, happening).then(
+    () => undefined,
+    (error: unknown) => wordsOf(error),
+  );
+
+/** Leaves out whatever can be left out while the history still breaks a promise. */
+async function shorten(seed: number, whole: readonly Happening[]): Promise<readonly Happening[]> {
+  let shortest = whole;
+  for (let size = Math.ceil(whole.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2))
+    for (let at = 0; at < shortest.length;) {
+      const shorter = shortest.toSpliced(at, size);
+      if ((await failureOf(seed, shorter)) === undefined) at += size;
+      else shortest = shorter;
+    }
+  return shortest;
+}
+
+/** Lives through the histories of these seeds; answers what broke, each in its shortest form. */
+export async function simulate(
+  seeds: Iterable<number>,
+): Promise<{ readonly actions: number; readonly violations: readonly Violation[] }> {
+  let actions = 0;
+  const violations: Violation[] = [];
+  for (const seed of seeds) {
+    const { happening } = historyOf(seed);
+    try {
+      actions += await live(seed, happening);
+    } catch (error) {
+      const shortest = violations.length < 5 ? await shorten(seed, happening) : happening;
+      const told = shortest.map(({ what, salt }) => `${what}(${salt})`).join(" → ");
+      const words = (await failureOf(seed, shortest)) ?? wordsOf(error);
+      violations.push({ case: String(seed), what: `${words}\n  after ${told || "nothing but its start"}` });
+    }
+  }
+  return { actions, violations };
+}
+
+const amounts = { short: 2_000, full: 100_000 } as const;
+
+export const simulation: Part = {
+  name: "simulation",
+  async run(options: Options): Promise<readonly Row[]> {
+    const first = options.seed * 1_000_000;
+    const seeds =
+      options.only === undefined
+        ? Array.from({ length: amounts[options.amount] }, (_, index) => first + index)
+        : [Number(options.only)];
+    const { actions, violations } = await simulate(seeds);
+    return [{ what: "histories", tried: seeds.length, violations, note: `${actions} actions on the outside` }];
+  },
+};
