@@ -3,17 +3,21 @@
  * at any time. After every event the journals are judged; in the end everything is mended, the agents behave, and the world
  * has to come to rest. A history that breaks a promise is shortened until nothing can be left out.
  */
+import { availableParallelism } from "node:os";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { OrchestratorError } from "../src/errors.ts";
 import { changedDocuments, transition } from "../src/flow/transition.ts";
 import { openRuns } from "../src/flow/ready.ts";
 import type { TaskState } from "../src/schema/documents.ts";
 import type { TaskEvent } from "../src/schema/events.ts";
 import { createStep } from "../src/tools/create-step.ts";
+import { createTask } from "../src/tools/create-task.ts";
 import { setStepStatus } from "../src/tools/set-step-status.ts";
 import { setTaskStatus } from "../src/tools/set-task-status.ts";
 import { startTask } from "../src/tools/start-task.ts";
 import { getStatus } from "../src/tools/get-status.ts";
 import { expectInvariants } from "../test/support/invariants.ts";
-import { wakeUp, owner } from "../test/support/callers.ts";
+import { countCallsAnew, owner, wakeUp } from "../test/support/callers.ts";
 import {
   aStepOf,
   builds,
@@ -152,11 +156,16 @@ const happenings = {
   restart: (world: World) => world.restart(),
   handOver: (world: World) => world.handOver(),
   fault: (world: World, random: Random) => {
-    world.fail(
-      pick(random, faulty) ?? "commit",
-      random() < 0.7 ? hostRefuses() : new Error("something else"),
-      upTo(random, 3),
-    );
+    const part = pick(random, faulty) ?? "commit";
+    const error =
+      part === "commit"
+        ? new OrchestratorError("not-committed", "the disk is full")
+        : part === "read"
+          ? new OrchestratorError("journal-unreadable", "the disk failed")
+          : random() < 0.7
+            ? hostRefuses()
+            : new Error("something else");
+    world.fail(part, error, upTo(random, 3));
     return Promise.resolve();
   },
   mend: (world: World) => Promise.resolve(world.mend()),
@@ -171,7 +180,7 @@ const happenings = {
       random() < 0.3 ? aStepOf({ checks: [{ name: "tests", command: ["npm", "test"] }] }) : aStepOf(),
     );
     await world.call(
-      (await import("../src/tools/create-task.ts")).createTask,
+      createTask,
       {
         projectId,
         title: "Another",
@@ -258,12 +267,13 @@ function historyOf(seed: number): { readonly options: WorldOptions; readonly hap
       check: (_name, content) => (content.length % 4 === 0 ? 1 : 0),
       withoutFlows: random() < 0.1,
     },
-    happening: Array.from({ length: 4 + upTo(random, 40) }, () => aHappening(random)),
+    happening: Array.from({ length: 4 + upTo(random, 26) }, () => aHappening(random)),
   };
 }
 
 /** Lives through a history; throws what broke a promise. */
 async function live(seed: number, happening: readonly Happening[]): Promise<number> {
+  countCallsAnew();
   const world = await createWorld(historyOf(seed).options);
   const look = journalsJudge(world);
   const started = randomFrom(seed + 1);
@@ -405,17 +415,39 @@ export async function simulate(
   return { actions, violations };
 }
 
+type Lives = Awaited<ReturnType<typeof simulate>>;
+/** The seeds of a worker of this very file: every `step`-th from `from` on, before `to`. */
+type Share = { readonly from: number; readonly to: number; readonly step: number };
+const seedsOf = ({ from, to, step }: Share) =>
+  Array.from({ length: Math.ceil((to - from) / step) }, (_, index) => from + index * step);
+
+function inAThread(share: Share): Promise<Lives> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL(import.meta.url), { workerData: { share } });
+    worker.once("message", resolve).once("error", reject);
+  });
+}
+// Started as a thread, this file does its share and says what came of it.
+if (!isMainThread && typeof workerData === "object" && workerData !== null && "share" in workerData)
+  parentPort?.postMessage(await simulate(seedsOf(workerData.share as Share)));
+
 const amounts = { short: 2_000, full: 100_000 } as const;
 
 export const simulation: Part = {
   name: "simulation",
-  async run(options: Options): Promise<readonly Row[]> {
-    const first = options.seed * 1_000_000;
-    const seeds =
-      options.only === undefined
-        ? Array.from({ length: amounts[options.amount] }, (_, index) => first + index)
-        : [Number(options.only)];
-    const { actions, violations } = await simulate(seeds);
-    return [{ what: "histories", tried: seeds.length, violations, note: `${actions} actions on the outside` }];
+  async run({ amount, seed, only }: Options): Promise<readonly Row[]> {
+    const from = seed * 1_000_000;
+    const count = only === undefined ? amounts[amount] : 1;
+    const step = availableParallelism();
+    const shares = Array.from({ length: step }, (_, lane) => ({ from: from + lane, to: from + count, step }));
+    const lives =
+      only !== undefined
+        ? [await simulate([Number(only)])]
+        : amount === "short"
+          ? [await simulate(seedsOf({ from, to: from + count, step: 1 }))]
+          : await Promise.all(shares.map(inAThread));
+    const actions = lives.reduce((sum, one) => sum + one.actions, 0);
+    const violations = lives.flatMap((one) => one.violations);
+    return [{ what: "histories", tried: count, violations, note: `${actions} actions on the outside` }];
   },
 };

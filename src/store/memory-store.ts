@@ -37,6 +37,8 @@ type Kept = {
   readonly records: JournalRecord[];
   readonly documents: Map<DocumentName, string>;
   readonly pages: Map<DocumentName, string>;
+  /** The documents as of the last record, one object for all readings until the next: readers remember what they made of it. */
+  view: Readonly<Record<DocumentName, string>> | undefined;
 };
 
 export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
@@ -83,7 +85,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
     if (readOnly !== undefined) throw new OrchestratorError(readOnly.code, readOnly.reason);
     const last = known?.records.at(-1);
     if ((last?.seq ?? 0) !== expectedSeq) return { kind: "conflict" };
-    const kept: Kept = known ?? { stream, records: [], documents: new Map(), pages: new Map() };
+    const kept: Kept = known ?? { stream, records: [], documents: new Map(), pages: new Map(), view: undefined };
     streams.set(nameOfStream(stream), kept);
     const { line } = formatRecord(change, nextId(), expectedSeq + 1, last?.sum ?? genesis);
     // Through its text, so that nobody holds on to a part of what is kept.
@@ -93,6 +95,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
       if (text === null) kept.documents.delete(name);
       else kept.documents.set(name, text);
     }
+    kept.view = undefined;
     renderInto(kept, Object.keys(record.docs));
     return { kind: "committed", seq: record.seq, sum: record.sum, warnings: [] };
   }
@@ -130,7 +133,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
       const last = kept?.records.at(-1);
       if (kept === undefined || last === undefined) return undefined;
       const readOnly = readOnlyNow(stream);
-      const documents = Object.fromEntries(kept.documents);
+      const documents = (kept.view ??= Object.freeze(Object.fromEntries(kept.documents)));
       return {
         stream,
         seq: last.seq,

@@ -4,6 +4,11 @@ import type { Caller } from "../../src/tools/desk.ts";
 
 let calls = 0;
 
+/** Counts calls from the start again: the same calls get the same ids, whatever came before them in this process. */
+export function countCallsAnew(): void {
+  calls = 0;
+}
+
 /** The owner's chat with the orchestrator, in a turn that the owner's message began. */
 export function owner(fields: Partial<Caller> = {}): Caller {
   calls += 1;

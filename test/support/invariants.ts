@@ -24,6 +24,8 @@ export async function expectInvariants(world: World): Promise<void> {
     const state = await expectReplay(world, stream, records);
     expectOnce(records);
     const flow = world.flows.get(stream.taskId ?? "");
+    // The record of a task that has ended is not made anew when it is lost.
+    if (flow === undefined && (state.task.status === "done" || state.task.status === "cancelled")) continue;
     same(flow?.taskStatus, state.task.status, "the flow record says what the task is");
     same(flow?.sum, records[(flow?.seq ?? 0) - 1]?.sum, "the flow record names a record of the journal");
     // A flow record that has ended is not touched again; the last run's end comes after it.
