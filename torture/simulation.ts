@@ -4,7 +4,7 @@
  * has to come to rest. A history that breaks a promise is shortened until nothing can be left out.
  */
 import { availableParallelism } from "node:os";
-import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { isMainThread, MessageChannel, Worker, workerData, type MessagePort } from "node:worker_threads";
 import { OrchestratorError } from "../src/errors.ts";
 import { changedDocuments, transition } from "../src/flow/transition.ts";
 import { openRuns } from "../src/flow/ready.ts";
@@ -422,14 +422,21 @@ const seedsOf = ({ from, to, step }: Share) =>
   Array.from({ length: Math.ceil((to - from) / step) }, (_, index) => from + index * step);
 
 function inAThread(share: Share): Promise<Lives> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: { share } });
-    worker.once("message", resolve).once("error", reject);
+  const { promise, resolve, reject } = Promise.withResolvers<Lives>();
+  const { port1, port2 } = new MessageChannel();
+  port1.once("message", (lives: Lives) => {
+    port1.close();
+    resolve(lives);
   });
+  const worker = new Worker(new URL(import.meta.url), { workerData: { share, port: port2 }, transferList: [port2] });
+  worker.once("error", reject);
+  return promise;
 }
 // Started as a thread, this file does its share and says what came of it.
-if (!isMainThread && typeof workerData === "object" && workerData !== null && "share" in workerData)
-  parentPort?.postMessage(await simulate(seedsOf(workerData.share as Share)));
+if (!isMainThread && typeof workerData === "object" && workerData !== null && "share" in workerData) {
+  const { share, port } = workerData as { readonly share: Share; readonly port: MessagePort };
+  port.postMessage(await simulate(seedsOf(share)));
+}
 
 const amounts = { short: 2_000, full: 100_000 } as const;
 

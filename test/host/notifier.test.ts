@@ -14,7 +14,6 @@ import { createMemoryStore } from "../../src/store/memory-store.ts";
 import type { Store, Stream } from "../../src/store/store.ts";
 import type { FlowMark } from "../../src/tools/desk.ts";
 import { createBench, type Bench, type BenchOptions } from "../support/bench.ts";
-import { createBench, type BenchOptions } from "../support/bench.ts";
 import { aRealRoot } from "../support/real-root.ts";
 import { owner, wakeUp } from "../support/callers.ts";
 import { createSettableClock } from "../support/settable-clock.ts";
