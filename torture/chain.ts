@@ -1,0 +1,161 @@
+/**
+ * Long chains of dependent steps, driven by real processes that are killed every 50 to 500 ms: every step is passed once, in
+ * order, and no run counts twice. The chain of the towers of Hanoi is read from a formula file when one is named.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseTask } from "../src/schema/documents.ts";
+import type { TaskEvent } from "../src/schema/events.ts";
+import { aProject, aStep, createBench } from "../test/support/bench.ts";
+import { documentsOf, judge, openStore, recordsOf, reopen } from "./oracle.ts";
+import { randomFrom, wordsOf, type Part, type Row } from "./part.ts";
+
+type Wanted = { readonly id: string; readonly title: string; readonly dependsOn: readonly string[] };
+
+/** A chain of so many steps, each waiting for the one before. */
+const generated = (length: number): readonly Wanted[] =>
+  Array.from({ length }, (_, index) => ({
+    id: `link-${index + 1}`,
+    title: `Link ${index + 1}`,
+    dependsOn: index === 0 ? [] : [`link-${index}`],
+  }));
+
+const formula = path.resolve(import.meta.dirname, "../../shared/data/durability/towers-of-hanoi-7.formula.toml");
+
+/** The steps of a formula file, of which only three simple keys are read. */
+function stepsOf(toml: string): readonly Wanted[] {
+  return toml
+    .split("[[steps]]")
+    .slice(1)
+    .map((block) => {
+      const word = (key: string) => new RegExp(`^${key} = "(.*)"$`, "m").exec(block)?.[1] ?? "";
+      const needs = /^needs = \[(.*)\]$/m.exec(block)?.[1] ?? "";
+      return {
+        id: word("id"),
+        title: word("title"),
+        dependsOn: [...needs.matchAll(/"([^"]+)"/g)].map(([, id = ""]) => id),
+      };
+    });
+}
+
+export const chain: Part = {
+  name: "chain",
+  async run({ amount, seed, only, say }) {
+    const hanoi = existsSync(formula) ? stepsOf(readFileSync(formula, "utf8")) : [];
+    const chains: readonly (readonly [string, readonly Wanted[]])[] =
+      amount === "short"
+        ? [["a chain of 8 steps", generated(8)]]
+        : [
+            ...(hanoi.length > 0 ? [["the towers of Hanoi", hanoi] as const] : []),
+            ["a chain of 1025 steps", generated(1025)],
+          ];
+    const rows: Row[] = [];
+    for (const [name, steps] of chains) {
+      if (![undefined, name].includes(only)) continue;
+      rows.push(await driveUnderFire(name, steps, amount === "short" ? 3 : Infinity, seed));
+      say(`${name}: ${rows.at(-1)?.note}`);
+    }
+    return rows;
+  },
+};
+
+async function driveUnderFire(name: string, steps: readonly Wanted[], mostKills: number, seed: number): Promise<Row> {
+  const folder = mkdtempSync(path.join(tmpdir(), "torture-chain-"));
+  const root = path.join(folder, "root");
+  const effects = path.join(folder, "effects");
+  const random = randomFrom(seed);
+  let kills = 0;
+  const wrong: string[] = [];
+  try {
+    const taskId = await prepareChain(root, steps);
+    // A life in which nothing comes of it would go on for ever; many in a row are a violation, not bad luck.
+    let fruitless = 0;
+    for (let seen = 0; fruitless < 40;) {
+      const isLast = await live(root, effects, kills >= mostKills ? undefined : 50 + random() * 450);
+      if (isLast) break;
+      kills += 1;
+      const { length } = recordsOf(root, { projectId: "shop", taskId });
+      fruitless = length > seen ? 0 : fruitless + 1;
+      seen = length;
+    }
+    wrong.push(...(await reopen(root)), ...judge(root), ...judgeChain(root, taskId, steps, effects));
+  } catch (error) {
+    wrong.push(wordsOf(error));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return {
+    what: `${name} under kill -9`,
+    tried: kills,
+    violations: wrong.map((what) => ({ case: name, what })),
+    note: `${steps.length} steps, ${kills} kills`,
+  };
+}
+
+async function prepareChain(root: string, steps: readonly Wanted[]): Promise<string> {
+  mkdirSync(path.join(root, "projects"), { recursive: true });
+  const store = await openStore(root);
+  try {
+    const bench = createBench({ store, root, config: { acceptanceReview: false } });
+    await bench.done("create_project", aProject());
+    const [first = [], rest = []] = [steps.slice(0, 200), steps.slice(200)];
+    const parameters = {
+      projectId: "shop",
+      title: "Chain",
+      spec: "One after the other.",
+      acceptanceCriteria: ["It works."],
+    };
+    const { taskId } = await bench.done("create_task", { ...parameters, steps: first.map((step) => aStep(step)) });
+    for (const step of rest) await bench.done("create_step", { taskId, ...aStep(step) });
+    await bench.done("start_task", { taskId });
+    return String(taskId);
+  } finally {
+    await store.close();
+  }
+}
+
+/** One process: until it is at rest (true), or until it is killed. */
+async function live(root: string, effects: string, killAfterMs: number | undefined): Promise<boolean> {
+  const child = spawn(process.execPath, [path.join(import.meta.dirname, "gatewayless.ts"), root, effects], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = once(child, "close");
+  const driving = once(child.stdout, "data");
+  await Promise.race([driving, ended]);
+  const killed = new AbortController();
+  if (killAfterMs !== undefined)
+    sleep(killAfterMs, undefined, { signal: killed.signal }).then(
+      () => child.kill("SIGKILL"),
+      () => undefined,
+    );
+  await ended;
+  killed.abort();
+  if (child.signalCode === null && child.exitCode !== 0)
+    throw new Error(`the process ended by itself with ${child.exitCode}`);
+  return child.exitCode === 0;
+}
+
+/** Every step passed once and in order; every run that did something was planned before, and only those reported count. */
+function judgeChain(root: string, taskId: string, steps: readonly Wanted[], effects: string): readonly string[] {
+  const records = recordsOf(root, { projectId: "shop", taskId });
+  const { status } = parseTask(documentsOf(records)["task"] ?? "");
+  const reported = records.flatMap(({ event }) => {
+    // A task's stream holds task events only.
+    const one = event as TaskEvent;
+    return one.type === "QaReported" ? [one.stepId] : [];
+  });
+  const order = steps.map(({ id }) => id);
+  const launched = existsSync(effects) ? readFileSync(effects, "utf8").trim().split("\n") : [];
+  const twice = launched.filter((runId, index) => launched.indexOf(runId) !== index);
+  return [
+    ...(status === "done" ? [] : [`the task is ${status}`]),
+    ...(JSON.stringify(reported) === JSON.stringify(order)
+      ? []
+      : [`judged were ${reported.length} steps, not ${order.length} in order`]),
+    ...twice.map((runId) => `run ${runId} did its work twice`),
+  ];
+}

@@ -1,0 +1,111 @@
+/**
+ * A process that drives the tasks of a root with everything that is real but OpenClaw: store, tools, driver, slots, clock. Its
+ * agents are functions in this very process, so they die with it. It says `driving` when it has begun and `rest` when nothing is
+ * unfinished; it exists to be killed in between. Each thing that an agent does is a line in the file named by the second argument.
+ */
+import { appendFileSync, writeSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isAlive, thisProcess } from "../src/files/launcher.ts";
+import { createDriver } from "../src/flow/driver.ts";
+import type { RunObservation } from "../src/flow/ports.ts";
+import { placeOfSession } from "../src/flow/run-identity.ts";
+import { createSlots } from "../src/flow/slots.ts";
+import { createRecorder } from "../src/tools/driver-tools.ts";
+import { recordBuilderResult } from "../src/tools/record-builder-result.ts";
+import { recordQaResult } from "../src/tools/record-qa-result.ts";
+import { createTaskReader } from "../src/tools/task-reader.ts";
+import { callTool, type Tool } from "../src/tools/tool.ts";
+import { aBuilderReport, aJudgement, createBench } from "../test/support/bench.ts";
+import { inRun } from "../test/support/callers.ts";
+import { openStore } from "./oracle.ts";
+import { wordsOf } from "./part.ts";
+
+const [root = "", effects = "", parallelTasks = "4"] = process.argv.slice(2);
+const store = await openStore(root);
+const bench = createBench({ store, root, config: { acceptanceReview: false, parallelTasks: Number(parallelTasks) } });
+const us = thisProcess(`${process.pid}-${Date.now()}`);
+type Run = { readonly ended: Promise<void>; live: boolean };
+const runs = new Map<string, Run>();
+let said = "";
+const say = (word: string) => {
+  if (word !== said) writeSync(1, `${(said = word)}\n`);
+};
+
+const desk = {
+  ...bench.desk(),
+  now: () => new Date(),
+  committed: (stream: Parameters<typeof driver.committed>[0]) => driver.committed(stream),
+};
+
+async function work(runId: string, sessionKey: string): Promise<void> {
+  const place = placeOfSession(sessionKey);
+  if (place === undefined) throw new Error(`a foreign session ${sessionKey}`);
+  appendFileSync(effects, `${runId}\n`);
+  const isBuilder = place.role === "builder";
+  const tool: unknown = isBuilder ? recordBuilderResult : recordQaResult;
+  // Tools differ in their parameters; here only the common shape counts.
+  const answer = await callTool(
+    desk,
+    inRun(place, runId),
+    tool as Tool,
+    isBuilder ? aBuilderReport() : aJudgement([], ["c1", "c2"]),
+  );
+  if ("refused" in answer.details) throw new Error(`${runId}: ${answer.text}`);
+}
+
+const driver = createDriver({
+  root,
+  settings: () => desk.settings,
+  recorder: createRecorder(desk),
+  reader: createTaskReader(desk),
+  slots: createSlots(() => desk.settings.parallelTasks),
+  log: {
+    info: () => undefined,
+    warn: (line) => void process.stderr.write(`${line}\n`),
+    error: (line) => void process.stderr.write(`${line}\n`),
+  },
+  clock: { now: () => Date.now(), wait: (ms, signal) => sleep(ms, undefined, { signal }).catch(() => undefined) },
+  notifier: {
+    changed: () => undefined,
+    unreadable: (_stream, error) => void process.stderr.write(`${wordsOf(error)}\n`),
+    readable: () => undefined,
+  },
+  briefs: { brief: () => Promise.resolve("Do it.") },
+  checks: { run: () => Promise.reject(new Error("no check here")) },
+  worktree: { identify: () => Promise.resolve(null), compare: () => Promise.resolve(null) },
+  flows: { sync: () => Promise.resolve(undefined), cancelRequested: () => Promise.resolve([]) },
+  runner: {
+    launcher: us,
+    isAlive: (launcher) => Promise.resolve(isAlive(launcher)),
+    agentFor: () => Promise.resolve("main"),
+    launch({ runId, sessionKey }) {
+      if (runs.has(runId)) return Promise.resolve();
+      const run: Run = {
+        live: true,
+        ended: work(runId, sessionKey)
+          .catch((error: unknown) => void process.stderr.write(`${wordsOf(error)}\n`))
+          .then(() => void (run.live = false)),
+      };
+      runs.set(runId, run);
+      return Promise.resolve();
+    },
+    async observe({ runId }, atMostMs): Promise<RunObservation> {
+      const run = runs.get(runId);
+      // OpenClaw takes also a run that it never had for a live one; who launched it tells that it is gone.
+      if (run?.live !== false)
+        await Promise.race([sleep(Math.min(atMostMs, 2_147_000_000)), ...(run === undefined ? [] : [run.ended])]);
+      return run?.live === false ? { kind: "ended", by: "itself" } : { kind: "live" };
+    },
+    stop: ({ runId }) => Promise.resolve(runs.get(runId)?.live === true),
+    cleanUp: () => Promise.resolve(),
+    usage: () => Promise.resolve(null),
+    signs: (runId) => (runs.has(runId) ? { lastEventAt: Date.now(), refusals: 0 } : undefined),
+  },
+});
+
+say("driving");
+await driver.resume();
+while (driver.unfinished().length > 0) await sleep(20);
+await driver.stop();
+await store.close();
+say("rest");
