@@ -12,7 +12,9 @@ import type { ToolName } from "../test/support/bench.ts";
 
 export type Command =
   | { readonly kind: "call"; readonly tool: ToolName; readonly parameters: unknown; readonly caller: Caller }
-  | { readonly kind: "record"; readonly projectId: string; readonly taskId: string; readonly event: TaskEvent };
+  | { readonly kind: "record"; readonly projectId: string; readonly taskId: string; readonly event: TaskEvent }
+  /** So many changes one after the other, spread over the tasks; each is acknowledged by a line with its mark. */
+  | { readonly kind: "many"; readonly taskIds: readonly string[]; readonly name: string; readonly count: number };
 
 /** A worker's answer. `calls`: how many calls of the disk were made so far, when it counts them. */
 export type Told = {
@@ -22,6 +24,8 @@ export type Told = {
   readonly reason?: string;
   readonly details?: unknown;
   readonly calls?: number;
+  /** One change of many is acknowledged. */
+  readonly mark?: string;
 };
 
 /** Of all worlds here: checks may run, so that they can be recorded. */
@@ -40,6 +44,8 @@ export type Worker = {
   readonly process: ChildProcess;
   /** Resolves to the answer, or to undefined when the worker died before it gave one. */
   tell(command: Command): Promise<Told | undefined>;
+  /** The next line that it says. */
+  hear(): Promise<Told | undefined>;
   /** Lets it come to its end. */
   end(): Promise<void>;
 };
@@ -63,6 +69,7 @@ export async function startWorker(root: string, words: readonly string[] = []): 
   if (first?.ready !== true) throw new Error(`a worker did not start on ${root}`);
   return {
     process: child,
+    hear,
     tell(command) {
       child.stdin.write(`${JSON.stringify(command)}\n`);
       return hear();

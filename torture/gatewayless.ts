@@ -1,7 +1,7 @@
 /**
  * A process that drives the tasks of a root with everything that is real but OpenClaw: store, tools, driver, slots, clock. Its
  * agents are functions in this very process, so they die with it. It says `driving` when it has begun and `rest` when nothing is
- * unfinished; it exists to be killed in between. Each thing that an agent does is a line in the file named by the second argument.
+ * unfinished; it exists to be killed in between. When an agent begins and ends is a line in the file named by the second argument.
  */
 import { appendFileSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -40,7 +40,7 @@ const desk = {
 async function work(runId: string, sessionKey: string): Promise<void> {
   const place = placeOfSession(sessionKey);
   if (place === undefined) throw new Error(`a foreign session ${sessionKey}`);
-  appendFileSync(effects, `${runId}\n`);
+  appendFileSync(effects, `begin ${runId}\n`);
   const isBuilder = place.role === "builder";
   const tool: unknown = isBuilder ? recordBuilderResult : recordQaResult;
   // Tools differ in their parameters; here only the common shape counts.
@@ -50,6 +50,7 @@ async function work(runId: string, sessionKey: string): Promise<void> {
     tool as Tool,
     isBuilder ? aBuilderReport() : aJudgement([], ["c1", "c2"]),
   );
+  appendFileSync(effects, `end ${runId}\n`);
   if ("refused" in answer.details) throw new Error(`${runId}: ${answer.text}`);
 }
 

@@ -10,6 +10,7 @@ import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { OrchestratorError } from "../src/errors.ts";
 import { nodeDisk } from "../src/store/disk.ts";
+import type { TaskEvent } from "../src/schema/events.ts";
 import { createFileStore } from "../src/store/file-store.ts";
 import { renderPages } from "../src/render/pages.ts";
 import { createRecorder } from "../src/tools/driver-tools.ts";
@@ -53,8 +54,25 @@ const recorder = createRecorder(desk);
 
 const say = (told: Told) => void writeSync(1, `${JSON.stringify(told)}\n`);
 
+/** Changes tasks over and over; a call that other writers were faster than is made again. */
+async function changeOften({ taskIds, name, count }: Extract<Command, { kind: "many" }>): Promise<Told> {
+  for (let number = 1; number <= count; number += 1) {
+    const mark = `${name}-${number}`;
+    const taskId = taskIds[number % taskIds.length] ?? "";
+    const event: TaskEvent = { type: "FlowLinked", v: 1, at: aMoment().toISOString(), flowId: mark };
+    for (;;) {
+      const recorded = await recorder.record({ projectId: "shop", taskId }, event);
+      if (recorded.ok) break;
+      if (recorded.code !== "busy") return { ok: false, code: recorded.code, reason: recorded.reason };
+    }
+    say({ ok: true, mark });
+  }
+  return { ok: true };
+}
+
 async function obey(command: Command): Promise<Told> {
   try {
+    if (command.kind === "many") return await changeOften(command);
     if (command.kind === "record") {
       const stream = { projectId: command.projectId, taskId: command.taskId };
       const recorded = await recorder.record(stream, command.event);
