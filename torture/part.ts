@@ -19,7 +19,7 @@ export type Options = {
   /** Only the case with this name. */
   readonly only: string | undefined;
   /** For a person who watches. */
-  say(line: string): void;
+  readonly say: (line: string) => void;
 };
 
 export type Part = { readonly name: string; run(options: Options): Promise<readonly Row[]> };

@@ -24,7 +24,7 @@ const amounts = {
 export const writers: Part = {
   name: "writers",
   async run(options) {
-    const { processes, changes, kills } = amounts[options.amount];
+    const { processes, kills } = amounts[options.amount];
     const cases: readonly (readonly [string, () => Promise<Row>])[] = [
       [`${processes} processes on one task`, () => race(1, options, 0)],
       [`${processes} processes on ${processes} tasks`, () => race(processes, options, 0)],
