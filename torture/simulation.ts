@@ -146,10 +146,10 @@ const happenings = {
     if (chosen !== undefined) await world.letPlay([chosen], aPart(random));
   },
   time: (world: World, random: Random) =>
-    world.pass(pick(random, [10, 10, 1_000, 1_000, 10_000, 10_000, 60_000, 400_000]) ?? 0),
+    world.pass(pick(random, [10, 10, 1_000, 1_000, 10_000, 10_000, 30_000, 100_000]) ?? 0),
   /** The machine slept: time has passed and nothing happened meanwhile. */
   sleep: async (world: World, random: Random) => {
-    world.clock.moveTo(world.clock.now() + upTo(random, 20_000_000));
+    world.clock.moveTo(world.clock.now() + upTo(random, 2_000_000));
     await world.pass(0);
   },
   kill: (world: World) => world.kill(),
@@ -251,7 +251,7 @@ function historyOf(seed: number): { readonly options: WorldOptions; readonly hap
     (good: Play): Play =>
     (run) =>
       (atLaunch() < 0.6 ? good : aPart(atLaunch))(run);
-  const limits = { idleMinutes: upTo(random, 3), maxMinutes: 2 + upTo(random, 5) };
+  const limits = { idleMinutes: upTo(random, 3) / 10, maxMinutes: (2 + upTo(random, 5)) / 10 };
   return {
     options: {
       config: {
@@ -267,7 +267,7 @@ function historyOf(seed: number): { readonly options: WorldOptions; readonly hap
       check: (_name, content) => (content.length % 4 === 0 ? 1 : 0),
       withoutFlows: random() < 0.1,
     },
-    happening: Array.from({ length: 4 + upTo(random, 26) }, () => aHappening(random)),
+    happening: Array.from({ length: 4 + upTo(random, 16) }, () => aHappening(random)),
   };
 }
 
@@ -289,6 +289,7 @@ async function live(seed: number, happening: readonly Happening[]): Promise<numb
   await comeToRest(world);
   await look();
   await expectInvariants(world);
+  await world.stop();
   return world.actions();
 }
 
@@ -301,7 +302,7 @@ async function comeToRest(world: World): Promise<void> {
     const good = (run: HostRun): Play => (run.place.role === "builder" ? builds : judges());
     for (const run of world.live()) if (!run.deaf) await world.letPlay([run], good(run));
     // What is tried again or polled comes within seconds; only a run that heeds nothing has to be waited for.
-    await world.pass(world.live().some((run) => run.deaf || run.busy) ? 300_000 : 11_000);
+    await world.pass(world.live().some((run) => run.deaf || run.busy) ? 45_000 : 11_000);
     let isRestless = false;
     for (const taskId of await taskIdsOf(world)) {
       const { task, steps } = await world.state(taskId);

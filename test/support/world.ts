@@ -400,7 +400,8 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
             if (seen().kind === "ended" || run?.hasty === true) return seen();
             const waited = new AbortController();
             await Promise.race([clock.wait(atMostMs, waited.signal), run?.ended.promise ?? never]);
-            waited.abort();
+            // Without a reason an error is made each time, with its stack.
+            waited.abort("over");
             return seen();
           }),
         stop: ({ runId }) =>
