@@ -36,7 +36,8 @@ export function createWithin(clock: Clock, stopping: AbortSignal): Within {
       work.then(late).catch(() => undefined);
       throw new OrchestratorError("host-refused", `${what}: OpenClaw has not answered in time`);
     } finally {
-      answered.abort();
+      // Without a reason an error is made each time, with its stack.
+      answered.abort("answered");
     }
   };
 }

@@ -10,7 +10,7 @@ import { GetStatusParameters } from "../schema/parameters.ts";
 import { quoteText } from "../render/quote.ts";
 import { runsOf, sumUsage } from "../render/usage.ts";
 import { durationWords, roleWord } from "../render/words.ts";
-import { nameOfStream, type Finding, type Snapshot, type Stream } from "../store/store.ts";
+import type { Snapshot, Stream } from "../store/store.ts";
 import type { Desk } from "./desk.ts";
 import { fitStatus } from "./fit-status.ts";
 import {
@@ -36,6 +36,7 @@ import {
   type ReadTask,
   type UnreadableTask,
 } from "./tool.ts";
+import { verifyStreams } from "./verify.ts";
 
 export const getStatus = defineTool({
   name: "get_status",
@@ -55,7 +56,7 @@ export const getStatus = defineTool({
           ? await viewProject(desk, projectId)
           : await viewAll(desk);
     if ("ok" in view) return view;
-    const verified = verify === true ? { verify: await verifyStreams(desk, view.streams) } : {};
+    const verified = verify === true ? { verify: await verifyStreams(desk.store, view.streams) } : {};
     return fitStatus({ ...view.details, ...verified }, view.restIsFound, inWords);
   },
 });
@@ -479,38 +480,6 @@ function quote(text: string, pagePath: string): string {
 
 const pageOf = (desk: Desk, stream: Stream, stepId: string | null) =>
   desk.store.locate(stream, stepId === null ? "task" : `steps/${stepId}`, "page");
-
-async function verifyStreams(desk: Desk, streams: readonly Stream[]) {
-  const findings = [];
-  for (const stream of streams) {
-    const found = await tryVerify(desk, stream);
-    const known = found.length === 0 ? [] : await ownFilesOf(desk, stream);
-    for (const { name, what, repaired } of found)
-      findings.push({
-        stream: nameOfStream(stream),
-        name: known.includes(name) ? name : quoteText(name),
-        what,
-        repaired,
-      });
-  }
-  return { streams: streams.length, findings };
-}
-
-/** One stream that cannot be read does not keep the others from being verified. */
-async function tryVerify(desk: Desk, stream: Stream): Promise<readonly Finding[]> {
-  try {
-    return await desk.store.verify(stream);
-  } catch (error) {
-    return [{ stream, name: "journal.jsonl", what: describeFailure(error).reason, repaired: false }];
-  }
-}
-
-/** Files that the product has written here; the name of any other one is somebody's text. */
-async function ownFilesOf(desk: Desk, stream: Stream): Promise<readonly string[]> {
-  const snapshot = await desk.store.read(stream).catch(() => undefined);
-  const documents = Object.keys(snapshot?.documents ?? {});
-  return ["journal.jsonl", "*.md", ...documents.flatMap((name) => [`${name}.json`, `${name}.md`])];
-}
 
 // ---- saying it
 
