@@ -95,6 +95,8 @@ export type HostRun = {
   deaf: boolean;
   hasty: boolean;
   stops: number;
+  /** Another process was asked to stop it and does not have it: whoever drives there has done what it could. */
+  givenUp: boolean;
   /** How often the host was asked about it. */
   asked: number;
   refusals: number;
@@ -368,6 +370,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
             const same = runs.find(
               (one) =>
                 one.live &&
+                !one.givenUp &&
                 one.place.taskId === place.taskId &&
                 one.place.stepId === place.stepId &&
                 one.place.role === place.role,
@@ -384,6 +387,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
               deaf: false,
               hasty: false,
               stops: 0,
+              givenUp: false,
               asked: 0,
               refusals: 0,
               ending: { by: "itself" },
@@ -407,7 +411,10 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         stop: ({ runId }) =>
           out("stop", () => {
             const run = hostRun(runId);
-            if (run === undefined) return false;
+            if (run === undefined) {
+              for (const one of runs) if (one.request.runId === runId) one.givenUp = true;
+              return false;
+            }
             const { live } = run;
             run.stops += 1;
             if (!run.deaf) endRun(run);
