@@ -22,7 +22,12 @@ export type Options = {
   readonly say: (line: string) => void;
 };
 
-export type Part = { readonly name: string; run(options: Options): Promise<readonly Row[]> };
+export type Part = {
+  readonly name: string;
+  /** What it takes beside Node; such a part is left out of the quick tests. */
+  readonly needs?: "gateway";
+  run(options: Options): Promise<readonly Row[]>;
+};
 
 /** Numbers from 0 up to 1 that follow from the seed alone: the same seed, the same numbers, on every machine. */
 export function randomFrom(seed: number): () => number {

@@ -2,9 +2,10 @@
 import { chain } from "./chain.ts";
 import { damage } from "./damage.ts";
 import { fail } from "./fail.ts";
+import { fire } from "./fire.ts";
 import { kill } from "./kill.ts";
 import { simulation } from "./simulation.ts";
 import { writers } from "./writers.ts";
 import type { Part } from "./part.ts";
 
-export const parts: readonly Part[] = [kill, fail, writers, simulation, damage, chain];
+export const parts: readonly Part[] = [kill, fail, writers, simulation, damage, chain, fire];

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { parts } from "../../torture/parts.ts";
 
 describe("the torture, in short,", () => {
-  it.each(parts)("finds nothing: $name", async (part) => {
+  it.each(parts.filter(({ needs }) => needs === undefined))("finds nothing: $name", async (part) => {
     const rows = await part.run({ amount: "short", seed: 1, only: undefined, say: () => undefined });
     expect(rows.flatMap(({ violations }) => violations)).toEqual([]);
     for (const { what, tried } of rows) expect(tried, what).toBeGreaterThan(0);
