@@ -43,7 +43,7 @@ export async function atEveryPoint<Way extends string>(
 }
 
 /** How many tries of each scenario the short amount has. */
-const shortTries = 2;
+const shortTries = 1;
 
 async function ofScenario<Way extends string>(
   scenario: Scenario,
