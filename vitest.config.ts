@@ -12,7 +12,7 @@ export default defineConfig({
           name: "unit",
           include: ["test/**/*.test.ts"],
           exclude: ["test/gateway/**", "node_modules/**"],
-          testTimeout: 120_000,
+          testTimeout: 300_000,
         },
       },
       {
