@@ -152,6 +152,17 @@ const texts: readonly Bound[] = [
   })),
 ];
 
+/** Names of things that are there or not: only what is too long is told apart. */
+const ids: readonly Bound[] = [
+  one("", "set_task_status", "taskId", KiB, bytes(KiB), (size) => ({ taskId: text(size) })),
+  one("", "set_step_status", "stepId", KiB, bytes(KiB), (size) => ({ stepId: text(size) })),
+  one("", "create_task", "dependsOn[0]", KiB, bytes(KiB), (size) => ({ dependsOn: [text(size)] })),
+  ...ofSteps("", "dependsOn[0]", KiB, bytes(KiB), (size) => ({ dependsOn: [text(size)] })),
+  one("", "record_qa_result", "criteria[0].id", KiB, bytes(KiB), (size) => ({
+    criteria: [{ id: text(size), pass: true, evidence: "Seen." }],
+  })),
+];
+
 /** Numbers of things, and numbers. */
 const counts: readonly Bound[] = [
   one("s3.bound-criteria", "create_task", "acceptanceCriteria", 100, entries(100), (size) => ({
@@ -173,6 +184,9 @@ const counts: readonly Bound[] = [
   })),
   one("s3.bound-files", "record_builder_result", "filesDeleted[0]", KiB, bytes(KiB), (size) => ({
     filesDeleted: [path(size)],
+  })),
+  one("s3.bound-tests", "record_builder_result", "testsRun[0].command", 4 * KiB, bytes(4 * KiB), (size) => ({
+    testsRun: [{ command: text(size), exitCode: 0 }],
   })),
   one("s3.bound-tests", "record_builder_result", "testsRun", 100, entries(100), (size) => ({
     testsRun: list(size, { command: "npm test", exitCode: 0 }),
@@ -207,6 +221,15 @@ describe("a bound", () => {
       const wide = (size: number) => swap(make(size)) as Fields;
       await expectOver(await readyFor(tool), bound, wide(most / 2 + 1));
       await expectAccepted(await readyFor(tool), tool, wide(most / 2));
+    });
+  }
+
+  for (const bound of ids) {
+    const { tool, where, most, make } = bound;
+    it(`of ${tool}: ${where} of more than ${most} is refused before it is looked for`, async () => {
+      await expectOver(await readyFor(tool), bound, make(most + 1));
+      const { bench, parameters, caller } = await readyFor(tool);
+      expect((await bench.refused(tool, { ...parameters, ...make(most) }, caller)).code).not.toBe("too-large");
     });
   }
 

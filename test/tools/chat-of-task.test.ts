@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { readChats, rememberOwner, rememberStarter } from "../../src/tools/chat-of-task.ts";
 import { createMemoryStore } from "../../src/store/memory-store.ts";
 import type { Store } from "../../src/store/store.ts";
+import { aProject, aTask, createBench } from "../support/bench.ts";
 import { owner, wakeUp } from "../support/callers.ts";
 
 const stream = { projectId: "shop", taskId: "login" };
@@ -37,6 +38,25 @@ describe("the chat of a task", () => {
     await rememberStarter(store, stream, owner({ sessionKey: "fifth", senderIsOwner: false }));
     expect((await readChats(store, stream))?.told).toStrictEqual(chat("fifth"));
   });
+
+  it(
+    "is that of whoever starts it or lets it go on, not of whoever pauses it",
+    { tags: ["s7.told-where"] },
+    async () => {
+      const bench = createBench();
+      await bench.done("create_project", aProject());
+      const taskId = String(
+        (await bench.done("create_task", aTask(), owner({ sessionKey: "agent:main:first" })))["taskId"],
+      );
+      const told = async () => (await readChats(bench.store, { projectId: "shop", taskId }))?.told.sessionKey;
+      await bench.done("start_task", { taskId }, owner({ sessionKey: "agent:main:second" }));
+      expect(await told()).toBe("agent:main:second");
+      await bench.done("set_task_status", { taskId, status: "paused" }, owner({ sessionKey: "agent:main:third" }));
+      expect(await told()).toBe("agent:main:second");
+      await bench.done("set_task_status", { taskId, status: "running" }, owner({ sessionKey: "agent:main:fourth" }));
+      expect(await told()).toBe("agent:main:fourth");
+    },
+  );
 
   it("keeps its owner when it cannot be read while another one starts the task", async () => {
     const store = setup();
