@@ -6,6 +6,7 @@ import { fire } from "./fire.ts";
 import { kill } from "./kill.ts";
 import { simulation } from "./simulation.ts";
 import { writers } from "./writers.ts";
+import { links } from "./links.ts";
 import type { Part } from "./part.ts";
 
-export const parts: readonly Part[] = [kill, fail, writers, simulation, damage, chain, fire];
+export const parts: readonly Part[] = [kill, fail, writers, simulation, damage, links, chain, fire];
