@@ -127,8 +127,31 @@ async function identifyWithGit(git: Git, repo: string, keepIn: string): Promise<
     await rm(path.join(keepIn, "git", "index"), { force: true });
     return identifyByHash(repo, keepIn);
   }
+  const unseen = await findHidingIgnoreFiles(git, staged.stdout, { env, cwd: repo });
+  if (unseen.length > 0) await git(["-c", "core.bare=false", "add", "--force", "--", ...unseen], { env, cwd: repo });
   const { stdout } = await git(["write-tree"], { env });
   return stdout.trim();
+}
+
+/**
+ * Ignore files that ignore themselves beside work that is seen: without them what they hide would leave no trace. In a
+ * folder of which nothing is seen, such as a cache that a tool made, they are passed over with the folder.
+ */
+async function findHidingIgnoreFiles(
+  git: Git,
+  staged: string,
+  options: { env: NodeJS.ProcessEnv; cwd: string },
+): Promise<readonly string[]> {
+  const { stdout } = await git(
+    ["-c", "core.bare=false", "ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z"],
+    options,
+  );
+  const seen = staged.split("\0").map((entry) => entry.slice(entry.indexOf("\t") + 1));
+  return stdout
+    .split("\0")
+    .filter((name) => path.posix.basename(name) === ".gitignore")
+    .filter((name) => seen.some((one) => one.startsWith(name.slice(0, -".gitignore".length))))
+    .map((name) => `:(literal)${name}`);
 }
 
 /** How git's index marks a repository inside the tree, of which it keeps only the commit. */

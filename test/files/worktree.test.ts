@@ -301,3 +301,35 @@ describe("a repository inside the tree", () => {
     expect(tree.warnings).toHaveLength(1);
   });
 });
+
+describe("an ignore file that ignores itself", () => {
+  it.each(["", "src/"])(
+    "is named, so that nothing beside work that is seen is hidden without a word: %s.gitignore",
+    { tags: ["s7.tree-names-files"] },
+    async (folder) => {
+      const tree = setup();
+      tree.write(`${folder}seen.txt`, "one");
+      const before = await tree.identify();
+      tree.write(`${folder}.gitignore`, "*\n");
+      tree.write(`${folder}hidden.txt`, "one");
+      const hidden = await tree.identify();
+      expect(await tree.compare(before, hidden)).toStrictEqual([`${folder}.gitignore`]);
+      tree.remove(`${folder}.gitignore`);
+      expect(await tree.compare(hidden, await tree.identify())).toStrictEqual([
+        `${folder}.gitignore`,
+        `${folder}hidden.txt`,
+      ]);
+      expect(tree.warnings).toStrictEqual([]);
+    },
+  );
+
+  it("is passed over in a folder of its own, as caches of tools have it", async () => {
+    const tree = setup();
+    tree.write("seen.txt", "one");
+    const before = await tree.identify();
+    tree.write(".cache/.gitignore", "*\n");
+    tree.write(".cache/a/b.txt", "one");
+    tree.write("node_modules/.gitignore", "*\n");
+    expect(await tree.identify()).toBe(before);
+  });
+});
