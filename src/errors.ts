@@ -158,8 +158,12 @@ export function refuse(code: ErrorCode, reason: string, accepts: readonly string
   return { ok: false, code, reason, accepts };
 }
 
-/** What could not be done, with a stable code and, as `cause`, what failed. */
+/** Marks our errors for every evaluation of the plugin in a process: each has a class of its own. */
+const ours = Symbol.for("project-orchestrator/error");
+
+/** What could not be done, with a stable code and, as `cause`, what failed. `instanceof` knows also those of another evaluation. */
 export class OrchestratorError extends Error {
+  readonly [ours] = true;
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, unknown>>;
 
@@ -172,6 +176,10 @@ export class OrchestratorError extends Error {
     this.name = "OrchestratorError";
     this.code = code;
     this.details = options.details ?? {};
+  }
+
+  static override [Symbol.hasInstance](value: unknown): value is OrchestratorError {
+    return typeof value === "object" && value !== null && ours in value;
   }
 }
 
