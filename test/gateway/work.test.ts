@@ -3,6 +3,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { checkFacts } from "./scenarios/check-facts.ts";
 import { guarded } from "./scenarios/guarded.ts";
+import { misbehaving } from "./scenarios/misbehaving.ts";
 import { observedWork } from "./scenarios/observed-work.ts";
 import { shellEdits } from "./scenarios/shell-edits.ts";
 import { openStage, type Stage } from "./stage.ts";
@@ -24,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => stage?.end());
 
 describe("the work on the real gateway", () => {
-  for (const scenario of [guarded, shellEdits, observedWork, checkFacts]) scenario(() => stage);
+  for (const scenario of [guarded, shellEdits, observedWork, checkFacts, misbehaving]) scenario(() => stage);
 
   it("never made the scripted people fail", () => {
     expect(stage.model.failures()).toEqual([]);
