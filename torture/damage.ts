@@ -216,9 +216,7 @@ async function lookAt(
     for (const [name, was] of truth) {
       const stream = was.stream;
       if (!streams.some((one) => nameOfStream(one) === name)) {
-        // A journal that is gone or empty holds no stream: it is named by nobody, and nothing takes its place.
-        if (journal?.length !== 0 && journal?.every((byte) => byte === 0) !== true)
-          wrong.push(`${name} is not listed any more`);
+        wrong.push(`${name} is not listed any more`);
         continue;
       }
       try {

@@ -162,7 +162,7 @@ const happenings = {
         ? new OrchestratorError("not-committed", "the disk is full")
         : part === "read"
           ? new OrchestratorError("journal-unreadable", "the disk failed")
-          : random() < 0.7
+          : part === "createFlow" || random() < 0.7
             ? hostRefuses()
             : new Error("something else");
     world.fail(part, error, upTo(random, 3));

@@ -507,12 +507,28 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   }
 
   function catchUp(opened: OpenStream): News {
-    const news = opened.journal.catchUp();
+    const news = catchUpUnlessLost(opened);
     if (news.replaced) opened.due = "all";
     if (isNews(news)) opened.versions = undefined;
     if (opened.due !== "all")
       for (const { docs } of news.records) for (const name of Object.keys(docs)) opened.due.add(name);
     return news;
+  }
+
+  /** Documents are written after their record only: a journal that holds none while they are there was lost, and is not begun anew. */
+  function catchUpUnlessLost({ journal, stream, place }: OpenStream): News {
+    const news = journal.catchUp();
+    if (journal.reading.seq > 0 || !folders.hasDocument(stream)) return news;
+    // Somebody may have made both since.
+    const later = journal.catchUp();
+    if (journal.reading.seq > 0) return { replaced: news.replaced || later.replaced, records: later.records };
+    const file = `${place.name}/journal.jsonl`;
+    throw new OrchestratorError(
+      "journal-damaged",
+      `${file} is gone or holds nothing, and ${stream.taskId === undefined ? "project" : "task"}.json is there. Nothing was changed and nothing is written there. ` +
+        "Restore this file from a backup or version control.",
+      { details: { file } },
+    );
   }
 
   function snapshotOf(opened: OpenStream, readOnly: ReadOnly | undefined): Snapshot {

@@ -33,8 +33,10 @@ export type Folders = {
   projects(whole?: boolean): readonly string[];
   /** The tasks of a project that have a journal, in a stable order; `whole` as above. */
   tasksOf(projectId: string, whole?: boolean): readonly (Stream & { readonly taskId: string })[];
-  /** True when the stream has a journal that is not empty, or that nobody can look at: reading it says why. */
+  /** True when the stream has a journal that is not empty, or one that was lost or that nobody can look at: reading it says why. */
   isThere(stream: Stream): boolean;
+  /** True when the document that every commit comes before stands there: without a record of it the journal was lost. */
+  hasDocument(stream: Stream): boolean;
   /** What stands where the stream's journal belongs; undefined when there is nothing. */
   journalOf(stream: Stream): FileFacts | "unreadable" | undefined;
   /** Throws `project-copied` when the path leads, or would lead once it is made, outside the root; `journal-unreadable`. */
@@ -79,7 +81,16 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
 
   function isThere(stream: Stream): boolean {
     const facts = journalOf(stream);
-    return facts === "unreadable" || (facts !== undefined && facts.size > 0);
+    return facts === "unreadable" || (facts !== undefined && facts.size > 0) || hasDocument(stream);
+  }
+
+  function hasDocument(stream: Stream): boolean {
+    const name = stream.taskId === undefined ? "project" : "task";
+    try {
+      return disk.factsOf(join(placeOf(root, stream).directory, fileOf(name, "document"))) !== undefined;
+    } catch {
+      return false;
+    }
   }
 
   /** False when the path, or the nearest folder above it that exists, is outside the root. */
@@ -181,6 +192,7 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
         .map((taskId) => ({ projectId, taskId }))
         .filter(isThere),
     isThere,
+    hasDocument,
     journalOf,
     requireInside,
     make: (stream) => {

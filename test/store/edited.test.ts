@@ -297,6 +297,37 @@ describe("a journal", () => {
     },
   );
 
+  it.each([
+    ["gone", (root: string) => rmSync(pathOf(root, task, "journal.jsonl"))],
+    ["empty", (root: string) => writeText(root, task, "journal.jsonl", "")],
+    ["zeros", (root: string) => writeText(root, task, "journal.jsonl", "\0".repeat(200))],
+  ])(
+    "that is %s while its documents are there is damaged: the stream is listed and refused, and nothing begins anew",
+    { tags: ["s6.damage", "s6.damage-kept"] },
+    async (_what, lose) => {
+      const root = await aRootWithTask();
+      const store = await aFileStore(root);
+      const whole = readText(root, task, "journal.jsonl");
+      const before = await store.read(task);
+      lose(root);
+      const error = {
+        code: "journal-damaged",
+        message: expect.stringMatching(/tasks\/login-1a2b3c4d\/journal\.jsonl .* task\.json/) as unknown,
+      };
+      for (const one of [store, await aFileStore(root)]) {
+        expect(await one.list()).toContainEqual(task);
+        await expect(one.read(task)).rejects.toMatchObject(error);
+        await expect(one.commit(task, 0, aChange({ task: taskText({ rev: 1 }) }))).rejects.toMatchObject(error);
+        await expect(one.commit(task, 2, aChange({ task: taskText({ rev: 3 }) }))).rejects.toMatchObject(error);
+        expect(await one.verify(task)).toMatchObject([{ name: "journal.jsonl", repaired: false }]);
+        expect(readText(root, task, "task.json")).toBe(before?.documents["task"]);
+        expect((await one.read(project))?.seq).toBe(1);
+      }
+      writeText(root, task, "journal.jsonl", whole);
+      expect((await store.read(task))?.seq).toBe(2);
+    },
+  );
+
   it("that was replaced by an older copy is read from the start", { tags: ["s6.inode"] }, async () => {
     const root = await aRootWithTask();
     const store = await aFileStore(root);
@@ -352,15 +383,14 @@ describe("a journal", () => {
     },
   );
 
-  it("that vanished takes its stream with it, and the documents are no ground to make it up", async () => {
+  it("that vanished with its documents takes its stream with it", async () => {
     const root = await aRootWithTask();
     const store = await aFileStore(root);
     await store.read(task);
-    rmSync(pathOf(root, task, "journal.jsonl"));
+    rmSync(pathOf(root, task, "."), { recursive: true });
     expect(await store.read(task)).toBeUndefined();
     expect(await store.list()).toEqual([project]);
     expect(await store.commit(task, 2, aChange({ task: taskText({ rev: 3 }) }))).toEqual({ kind: "conflict" });
-    expect(readText(root, task, "task.json")).toBe(current);
   });
 
   it("that is a link or a folder is refused", { tags: ["s6.unreadable"] }, async () => {

@@ -255,7 +255,7 @@ describe("a damaged task", { tags: ["s5.status-shows-unreadable"] }, () => {
       {
         projectId: "shop",
         tasks: { running: 1, unreadable: 1 },
-        unreadable: expect.stringContaining("unknown-project"),
+        unreadable: expect.stringContaining("journal-damaged"),
       },
     ]);
     const one = await statusOf(bench, { projectId: "shop" });
