@@ -10,13 +10,20 @@ import { repoRoot } from "../../harness/openclaw.ts";
 
 const script = path.join(repoRoot, "scripts", "demo.ts");
 
+/** Runs the demonstration to its end. An exit code other than 0 fails with everything that was printed. */
+async function demonstrate(words: readonly string[], env: NodeJS.ProcessEnv = process.env) {
+  try {
+    const options = { cwd: repoRoot, maxBuffer: 16 * 1024 * 1024, env };
+    return await promisify(execFile)(process.execPath, [script, "--installed", inject("template"), ...words], options);
+  } catch (error) {
+    const said = error instanceof Error && "stdout" in error ? String(error.stdout) : "";
+    throw new Error(`the demonstration failed; it printed:\n${said.slice(-6000)}`, { cause: error });
+  }
+}
+
 describe("the demonstration", () => {
   it("goes from the specification through a failure that QA found to a program whose own tests pass", async () => {
-    // It rejects when the exit code is not 0, with everything that was printed.
-    const { stdout } = await promisify(execFile)(process.execPath, [script, "--installed", inject("template")], {
-      cwd: repoRoot,
-      maxBuffer: 16 * 1024 * 1024,
-    });
+    const { stdout } = await demonstrate([]);
     const places = [
       /QA +fails c2: .+\n.+exit code 0\. This adds up to 9\.99, not to 10\.00/,
       /Step 2 of 4: .+ \(attempt 2 of 3\)/,
@@ -35,11 +42,10 @@ describe("the demonstration", () => {
     const key = "sk-of-the-person-0123456789";
     const model = await startModel(createAgents({ repaired: false }));
     onTestFinished(() => model.stop());
-    const { stdout, stderr } = await promisify(execFile)(
-      process.execPath,
-      [script, "--installed", inject("template"), "--keep", "--model", "my-lab/big-one", "--base-url", model.url],
-      { cwd: repoRoot, maxBuffer: 16 * 1024 * 1024, env: { ...process.env, MY_LAB_API_KEY: key } },
-    );
+    const { stdout, stderr } = await demonstrate(["--keep", "--model", "my-lab/big-one", "--base-url", model.url], {
+      ...process.env,
+      MY_LAB_API_KEY: key,
+    });
     const [, kept = ""] = /kept +(\S+)/.exec(stdout) ?? [];
     expect(kept).toContain("orchestrator-demo-");
     onTestFinished(() => rm(kept, { recursive: true, force: true }));
