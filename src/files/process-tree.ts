@@ -1,6 +1,7 @@
 /** Ending processes that a run left behind, with everything they started. Only where the kernel lists processes in /proc. */
 import { readdir, readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { startOf } from "./launcher.ts";
 
 /** How often, and with which pause, is looked whether the kernel has carried out a kill. It does so at once, but for a process deep in a system call. */
 const looks = 200;
@@ -21,17 +22,16 @@ export async function endProcessTrees(pids: readonly number[]): Promise<void> {
   }
   for (const pid of all) endOne(pid);
   for (let look = 0, left = [...all]; look < looks; look += 1) {
-    const running = await Promise.all(left.map(isRunning));
-    left = left.filter((_, index) => running[index] === true);
+    left = left.filter(isRunning);
     if (left.length === 0) return;
     await sleep(pauseMs);
   }
 }
 
 /** Whether the process runs: one that has ended and that its parent has not asked about yet (a zombie) does not. Never throws. */
-export async function isRunning(pid: number): Promise<boolean> {
-  const state = (await statOf(pid))[0];
-  return state !== undefined && state !== "Z" && state !== "X";
+export function isRunning(pid: number): boolean {
+  const start = startOf(pid);
+  return start !== undefined && start !== "ended";
 }
 
 /** The processes in whose environment the variable has that value, whoever started them and whoever their parent is now. Never throws. */
@@ -66,17 +66,12 @@ async function childrenOf(): Promise<ReadonlyMap<number, readonly number[]>> {
   const children = new Map<number, number[]>();
   await Promise.all(
     (await listedProcesses()).map(async (pid) => {
-      const parent = Number((await statOf(pid))[1]);
+      const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
       if (parent > 0) children.set(parent, [...(children.get(parent) ?? []), pid]);
     }),
   );
   return children;
-}
-
-/** What the kernel says of a process from its state on, empty for one that is gone. The name before it may contain anything. */
-async function statOf(pid: number): Promise<readonly string[]> {
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-  return stat === "" ? [] : stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
 async function listedProcesses(): Promise<readonly number[]> {

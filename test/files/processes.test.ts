@@ -53,7 +53,7 @@ describe("a launcher", () => {
     const launcher = { ...thisProcess("boot-1"), pid, startedAt: startedAt ?? "not told" };
     await vi.waitFor(() => expect(isAlive(launcher)).toBe(false), { timeout: 5000 });
     expect(startedAt).toContain("/");
-    expect([isListed(pid), await isRunning(pid)]).toEqual([true, false]);
+    expect([isListed(pid), isRunning(pid)]).toEqual([true, false]);
   });
 
   it("of another host is taken as alive", () => {
@@ -78,9 +78,9 @@ describe.skipIf(process.platform !== "linux")("a tree of processes", () => {
   it("is ended down to its youngest", async () => {
     const { root, youngest } = await aTree();
     const ended = once(root, "exit");
-    expect(await isRunning(youngest)).toBe(true);
+    expect(isRunning(youngest)).toBe(true);
     await endProcessTrees([pidOf(root)]);
-    expect(await isRunning(youngest)).toBe(false);
+    expect(isRunning(youngest)).toBe(false);
     expect((await ended)[1]).toBe("SIGKILL");
   });
 
@@ -88,6 +88,6 @@ describe.skipIf(process.platform !== "linux")("a tree of processes", () => {
     const child = aProcess("");
     await once(child, "exit");
     await endProcessTrees([pidOf(child), process.pid, 1, 0, -1]);
-    expect(await isRunning(process.pid)).toBe(true);
+    expect(isRunning(process.pid)).toBe(true);
   });
 });

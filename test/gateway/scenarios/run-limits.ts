@@ -104,10 +104,7 @@ export function runLimits(stage: () => Stage): void {
   });
 
   describe("a run that has reported", () => {
-    const alive = async (pids: readonly string[]): Promise<readonly string[]> => {
-      const are = await Promise.all(pids.map((pid) => isRunning(Number(pid))));
-      return pids.filter((_, index) => are[index] === true);
-    };
+    const alive = (pids: readonly string[]) => pids.filter((pid) => isRunning(Number(pid)));
 
     it(
       "and goes on is stopped before QA starts, and what it left in the background is ended by then",
@@ -125,7 +122,7 @@ export function runLimits(stage: () => Stage): void {
                 .split(/\s+/)
                 .filter((word) => /^\d+$/.test(word)),
             );
-            expect(await alive(pids)).toHaveLength(3);
+            expect(alive(pids)).toHaveLength(3);
           }
           if (results.length > 4) await held.hold(scene.turn);
           return oneByOne(
@@ -152,8 +149,8 @@ export function runLimits(stage: () => Stage): void {
         };
         stage().cast.play("LeavesThings", {
           builder: leaves,
-          qa: async (scene) => {
-            if (scene.turn.results.length === 0) aliveAtQa.push(...(await alive(pids)));
+          qa: (scene) => {
+            if (scene.turn.results.length === 0) aliveAtQa.push(...alive(pids));
             return judgesWell(scene);
           },
         });
