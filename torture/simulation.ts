@@ -6,10 +6,6 @@
 import { availableParallelism } from "node:os";
 import { isMainThread, MessageChannel, Worker, workerData, type MessagePort } from "node:worker_threads";
 import { OrchestratorError } from "../src/errors.ts";
-import { changedDocuments, transition } from "../src/flow/transition.ts";
-import { openRuns } from "../src/flow/ready.ts";
-import type { TaskState } from "../src/schema/documents.ts";
-import type { TaskEvent } from "../src/schema/events.ts";
 import { createStep } from "../src/tools/create-step.ts";
 import { createTask } from "../src/tools/create-task.ts";
 import { setStepStatus } from "../src/tools/set-step-status.ts";
@@ -17,6 +13,7 @@ import { setTaskStatus } from "../src/tools/set-task-status.ts";
 import { startTask } from "../src/tools/start-task.ts";
 import { getStatus } from "../src/tools/get-status.ts";
 import { expectInvariants } from "../test/support/invariants.ts";
+import { createReplay, type Replay } from "../test/support/replay.ts";
 import { countCallsAnew, owner, wakeUp } from "../test/support/callers.ts";
 import {
   aStepOf,
@@ -334,48 +331,15 @@ async function comeToRest(world: World): Promise<void> {
 
 /** Judges the records that came since it looked last: each follows from its event, no step has two open runs, none is used twice. */
 function journalsJudge(world: World): () => Promise<void> {
-  const seen = new Map<string, { seq: number; state: TaskState | undefined; readonly once: Set<string> }>();
+  const replays = new Map<string, Replay>();
   return async () => {
     for (const stream of await world.store.list()) {
       if (stream.taskId === undefined) continue;
-      const known = seen.get(stream.taskId) ?? { seq: 0, state: undefined, once: new Set<string>() };
-      seen.set(stream.taskId, known);
-      for (const { seq, event, docs, callId } of await world.store.history(stream, known.seq)) {
-        if (seq !== known.seq + 1) throw new Error(`record ${seq} follows record ${known.seq}`);
-        // A task's stream holds task events only.
-        const decision = transition(known.state, event as TaskEvent);
-        if (!decision.ok) throw new Error(`record ${seq} (${event.type}) would be refused: ${decision.code}`);
-        if (JSON.stringify(changedDocuments(known.state, decision.next)) !== JSON.stringify(docs))
-          throw new Error(`record ${seq} (${event.type}) holds other documents than follow from its event`);
-        for (const mark of [callId === "" ? "" : `call ${callId}`, markOf(event as TaskEvent)]) {
-          if (mark !== "" && known.once.has(mark)) throw new Error(`${mark} stands in the journal twice`);
-          known.once.add(mark);
-        }
-        for (const step of decision.next.steps) {
-          const roles = openRuns(step).map(({ role }) => role);
-          if (new Set(roles).size !== roles.length)
-            throw new Error(`${step.id} has two open runs of a role at record ${seq}`);
-        }
-        known.seq = seq;
-        known.state = decision.next;
-      }
+      const replay = replays.get(stream.taskId) ?? createReplay();
+      replays.set(stream.taskId, replay);
+      for (const record of await world.store.history(stream, replay.seq)) replay.take(record);
     }
   };
-}
-
-/** What may stand in a journal once only. */
-function markOf(event: TaskEvent): string {
-  switch (event.type) {
-    case "RunLaunched":
-    case "RunEnded":
-    case "BuilderReported":
-    case "QaReported":
-      return `${event.type} ${event.runId}`;
-    case "ChecksFinished":
-      return `ChecksFinished ${event.stepId} ${event.attempt}`;
-    default:
-      return "";
-  }
 }
 
 const failureOf = (seed: number, happening: readonly Happening[]) =>

@@ -17,7 +17,7 @@ const stoppingMs = 10_000;
 
 /**
  * Answers as `work` does, or throws `host-refused` after `ms`, or sooner when the driver stops. What `work` answers after
- * that is given to `late`; what it throws then is passed over.
+ * that is given to `late`, which must not throw; what `work` itself throws then is passed over.
  */
 export type Within = <T>(what: string, work: Promise<T>, late?: () => Promise<void>, ms?: number) => Promise<T>;
 
@@ -33,7 +33,8 @@ export function createWithin(clock: Clock, stopping: AbortSignal): Within {
     try {
       const first = await Promise.race([work, timeIsOver()]);
       if (first !== over) return first;
-      work.then(late).catch(() => undefined);
+      // The caller was told of the refusal already; an error that comes later tells nobody anything new.
+      work.then(late, () => undefined);
       throw new OrchestratorError("host-refused", `${what}: OpenClaw has not answered in time`);
     } finally {
       // Without a reason an error is made each time, with its stack.

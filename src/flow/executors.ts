@@ -284,7 +284,12 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
       };
       const label = `${stepId} ${role} attempt ${step.attempt}`;
       try {
-        await within("launch", runner.launch({ runId, sessionKey, role, cwd: repo, brief, label }), stopFenced);
+        const launched = runner.launch({ runId, sessionKey, role, cwd: repo, brief, label });
+        await within("launch", launched, () =>
+          stopFenced().catch((error: unknown) =>
+            log.warn(`run ${runId} was launched late and could not be looked at: ${String(error)}`),
+          ),
+        );
       } catch (error) {
         if (error instanceof OrchestratorError && error.code === "host-refused") throw error;
         const why = `could not be launched: ${error instanceof Error ? error.message : String(error)}`;

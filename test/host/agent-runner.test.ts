@@ -107,16 +107,16 @@ describe.runIf(process.platform === "linux")("a process that a run left in the b
   it("is ended with the run when it is the one that was noted", { tags: ["s7.leftovers-ended"] }, async () => {
     const { pid, logged, cleanUpAfter } = await setup();
     await cleanUpAfter("another start");
-    expect(await isRunning(pid)).toBe(true);
+    expect(isRunning(pid)).toBe(true);
     await cleanUpAfter(startOf(pid));
-    expect([await isRunning(pid), logged]).toStrictEqual([false, []]);
+    expect([isRunning(pid), logged]).toStrictEqual([false, []]);
   });
 
   it("is left alone where nobody knows when it started, and that is said once", async () => {
     const { pid, logged, cleanUpAfter } = await setup();
     await cleanUpAfter(undefined);
     await cleanUpAfter(undefined);
-    expect(await isRunning(pid)).toBe(true);
+    expect(isRunning(pid)).toBe(true);
     expect(logged).toStrictEqual([expect.stringContaining(String(pid))]);
   });
 

@@ -171,11 +171,11 @@ describe("a check", () => {
         for (const child of left) child.kill("SIGKILL");
         for (const folder of folders) rmSync(folder, { recursive: true, force: true });
       });
-      const living = () => Promise.all(left.map(({ pid = 0 }) => isRunning(pid)));
-      expect(await living()).toStrictEqual([true, true]);
+      const living = () => left.map(({ pid = 0 }) => isRunning(pid));
+      expect(living()).toStrictEqual([true, true]);
       const before = folders.splice(0);
       await run({ name: "another" });
-      expect(await living()).toStrictEqual([false, true]);
+      expect(living()).toStrictEqual([false, true]);
       expect(before.map((folder) => existsSync(folder))).toStrictEqual([false, true]);
       folders.push(...before);
     },

@@ -7,14 +7,15 @@ import {
   builds,
   calls,
   done,
+  edit,
   fails,
   firstAttempt,
+  good,
   inTurn,
   judged,
   passes,
   passing,
   patch,
-  edit,
   readsOf,
   same,
   shell,
@@ -24,7 +25,6 @@ import {
   type Part,
 } from "./kind.ts";
 
-const good = ["builder 1.1 reported", "qa 1.1 reported"];
 const twoCriteria = { steps: [aStep({ passCriteria: ["The file is there.", "It has one line."] })] };
 
 /** One wrong judgement, refused, then a right one. */

@@ -62,6 +62,9 @@ export function readsOf(play: Play, role: Role, attempt = 1, launch = 1): readon
     .map(({ content }) => (typeof content === "string" ? content : JSON.stringify(content)));
 }
 
+/** The runs of a step that goes straight through. */
+export const good = ["builder 1.1 reported", "qa 1.1 reported"];
+
 export const briefOf = (play: Play, role: Role, attempt = 1): string =>
   play.turnsOf("step-01", role, attempt)[0]?.brief ?? "";
 

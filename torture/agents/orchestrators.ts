@@ -4,9 +4,20 @@ import path from "node:path";
 import { gate } from "../../harness/model.ts";
 import { sessionKeyOf } from "../../src/flow/run-identity.ts";
 import { aStep, call as line } from "../../test/gateway/stage.ts";
-import { builds, done, fails, inTurn, passes, same, wants, write, type Kind, type Part, type Scenery } from "./kind.ts";
-
-const good = ["builder 1.1 reported", "qa 1.1 reported"];
+import {
+  builds,
+  done,
+  fails,
+  good,
+  inTurn,
+  passes,
+  same,
+  wants,
+  write,
+  type Kind,
+  type Part,
+  type Scenery,
+} from "./kind.ts";
 
 /** Says a line in the task's own chat, while its builder is held; the answer must have all of these. */
 const says = (lines: (scene: Scenery) => readonly string[], ...answers: readonly RegExp[]): Part => {

@@ -11,6 +11,7 @@ import {
   fails,
   firstAttempt,
   firstLaunch,
+  good,
   inTurn,
   passes,
   readsOf,
@@ -24,7 +25,6 @@ import {
   type Scenery,
 } from "./kind.ts";
 
-const good = ["builder 1.1 reported", "qa 1.1 reported"];
 const accepted = /step-01/;
 const lateOf = async ({ play }: Scenery) => (await play.step("step-01")).attempts[0]?.late.length;
 

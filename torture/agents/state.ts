@@ -16,6 +16,7 @@ import {
   fails,
   firstAttempt,
   firstLaunch,
+  good,
   inTurn,
   passes,
   passing,
@@ -31,7 +32,6 @@ import {
   type Scenery,
 } from "./kind.ts";
 
-const good = ["builder 1.1 reported", "qa 1.1 reported"];
 const refused = /kept state of project-orchestrator[^]*record_builder_result|which only its tools change/;
 
 /** Tries every call, reports, and is refused each of them. */

@@ -10,6 +10,7 @@ import {
   done,
   escape,
   firstAttempt,
+  good,
   inTurn,
   judged,
   mark,
@@ -22,7 +23,6 @@ import {
   type Kind,
 } from "./kind.ts";
 
-const good = ["builder 1.1 reported", "qa 1.1 reported"];
 const invisible =
   "half \ud800 nul \u0000 bidi \u202eterces\u202c zero\u200bwidth esc \u001b[31mred\u001b[0m bell \u0007 nel \u0085 ls \u2028 end";
 const unseen = /[\u0000\u0007\u001b\u0085\u2028\u202e\u200b\ud800-\udfff]/;
