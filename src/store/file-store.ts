@@ -526,7 +526,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     throw new OrchestratorError(
       "journal-damaged",
       `${file} is gone or holds nothing, and ${stream.taskId === undefined ? "project" : "task"}.json is there. Nothing was changed and nothing is written there. ` +
-        "Restore this file from a backup or version control.",
+        "Restore this file from a backup or version control; without one, move the whole folder away.",
       { details: { file } },
     );
   }
