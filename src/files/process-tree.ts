@@ -7,20 +7,27 @@ import { startOf } from "./launcher.ts";
 const looks = 200;
 const pauseMs = 10;
 
+/** How often is looked for what was started while the others were being stopped. What is stopped starts nothing: more is needed by no program but one that multiplies. */
+const rounds = 100;
+
 /**
  * Ends the processes and all their descendants, and comes back when none of them runs any more; those that are gone already are
- * passed over. One that the kernel does not let go of is waited for two seconds. Never throws.
+ * passed over. None of them goes on because another has ended. One that the kernel does not let go of is waited for two seconds.
+ * Never throws.
  */
 export async function endProcessTrees(pids: readonly number[]): Promise<void> {
-  const children = await childrenOf();
+  // All are stopped before the first is killed: a shell whose command is killed would carry out what stands behind it.
   const all = new Set<number>();
-  const pending = [...pids];
-  for (let pid = pending.pop(); pid !== undefined; pid = pending.pop()) {
-    if (pid <= 1 || pid === process.pid || all.has(pid)) continue;
-    all.add(pid);
-    pending.push(...(children.get(pid) ?? []));
+  for (let round = 0, found = [...pids]; found.length > 0 && round < rounds; round += 1) {
+    const fresh = found.filter((pid) => pid > 1 && pid !== process.pid && !all.has(pid));
+    for (const pid of fresh) {
+      all.add(pid);
+      signalWithGroup(pid, "SIGSTOP");
+    }
+    const children = await childrenOf();
+    found = [...all].flatMap((pid) => children.get(pid) ?? []).filter((pid) => !all.has(pid));
   }
-  for (const pid of all) endOne(pid);
+  for (const pid of all) signalWithGroup(pid, "SIGKILL");
   for (let look = 0, left = [...all]; look < looks; look += 1) {
     left = left.filter(isRunning);
     if (left.length === 0) return;
@@ -52,10 +59,11 @@ export async function processesWhere(name: string, isMeant: (value: string) => b
   return found.flat();
 }
 
-function endOne(pid: number): void {
+/** The process and, where it leads one, its group. */
+function signalWithGroup(pid: number, signal: "SIGSTOP" | "SIGKILL"): void {
   for (const target of [-pid, pid]) {
     try {
-      process.kill(target, "SIGKILL");
+      process.kill(target, signal);
     } catch {
       // It is gone, or it leads no group: both are what is wanted.
     }

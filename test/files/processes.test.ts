@@ -1,7 +1,9 @@
 /** Facts about real processes: whether a launcher still lives, and that a tree of processes is ended as a whole. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
+import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { isAlive, startOf, thisProcess } from "../../src/files/launcher.ts";
 import { endProcessTrees, isRunning } from "../../src/files/process-tree.ts";
@@ -82,6 +84,24 @@ describe.skipIf(process.platform !== "linux")("a tree of processes", () => {
     await endProcessTrees([pidOf(root)]);
     expect(isRunning(youngest)).toBe(false);
     expect((await ended)[1]).toBe("SIGKILL");
+  });
+
+  it("is ended before any of it can take notice of another's end", async () => {
+    // A shell whose command is killed goes on with what stands behind it, unless the shell was stopped before.
+    const shell = spawn("sh", ["-c", "sleep 300; echo went on"], { stdio: ["ignore", "pipe", "ignore"] });
+    onTestFinished(() => void shell.kill("SIGKILL"));
+    const command = await vi.waitFor(() => {
+      const [child] = readFileSync(`/proc/${pidOf(shell)}/task/${pidOf(shell)}/children`, "utf8")
+        .trim()
+        .split(" ");
+      expect(readFileSync(`/proc/${child}/comm`, "utf8").trim()).toBe("sleep");
+      return Number(child);
+    });
+    const ended = once(shell, "exit");
+    const said = text(shell.stdout);
+    const noProcesses = Array.from({ length: 3000 }, (_, at) => 2 ** 30 + at);
+    await endProcessTrees([pidOf(shell), ...noProcesses, command]);
+    expect([await said, (await ended)[1]]).toEqual(["", "SIGKILL"]);
   });
 
   it("that is gone, or is this process or the first of all, is passed over", async () => {
