@@ -12,13 +12,15 @@ import { judge, openStore, reopen } from "./oracle.ts";
 import type { Options, Part, Row } from "./part.ts";
 import { aProject, aStep, aTask, createBench } from "../test/support/bench.ts";
 
-/** Swaps a folder for a link and back until it is killed; at the end the folder may be under its other name. */
+/** Swaps a folder for a link and back until it is killed, each for up to two milliseconds; at the end the folder may be under its other name. */
 const swapper = `
 const fs = require("node:fs");
 const [folder, outside] = process.argv.slice(1);
+const waits = new Int32Array(new SharedArrayBuffer(4));
+const wait = () => void Atomics.wait(waits, 0, 0, 2 * Math.random());
 for (;;) {
-  try { fs.renameSync(folder, folder + ".real"); fs.symlinkSync(outside, folder); } catch {}
-  try { fs.unlinkSync(folder); fs.renameSync(folder + ".real", folder); } catch {}
+  try { fs.renameSync(folder, folder + ".real"); fs.symlinkSync(outside, folder); wait(); } catch {}
+  try { fs.unlinkSync(folder); fs.renameSync(folder + ".real", folder); wait(); } catch {}
 }`;
 
 /** Everything below a folder, file by file. */
@@ -37,7 +39,6 @@ const swapped = ["tasks", "tasks/<task>", "tasks/<task>/steps", ""] as const;
 
 export const links: Part = {
   name: "links",
-  known: "a folder is checked by its path and then used by its path; in between it may have become a link",
   async run(options) {
     const rows: Row[] = [];
     for (const which of swapped) {

@@ -26,8 +26,6 @@ export type Part = {
   readonly name: string;
   /** What it takes beside Node; such a part is left out of the quick tests. */
   readonly needs?: "gateway";
-  /** What is known to break it; it is left out of the quick tests until that is mended. */
-  readonly known?: string;
   run(options: Options): Promise<readonly Row[]>;
 };
 

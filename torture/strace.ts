@@ -34,7 +34,7 @@ export function requireStrace(): void {
 /** Calls that reach the file system. */
 const traced = "%file,%desc";
 
-/** Does the work while the process is watched; answers its calls that name a path below the root, in no order. */
+/** Does the work while the process is watched; answers its calls that reach the root or below, in no order. */
 export async function listCalls(pid: number, root: string, work: () => Promise<void>): Promise<readonly SystemCall[]> {
   const folder = mkdtempSync(path.join(tmpdir(), "strace-"));
   try {
@@ -64,6 +64,8 @@ function readCalls(text: string, thread: SystemCall["thread"], root: string): re
     const name = /^(\w+)\(/.exec(line)?.[1];
     if (name === undefined) return [];
     const number = next(name);
+    // What is reached through an open folder names no path of its own.
+    if (line.includes('"/proc/self/fd/')) return [{ thread, name, number }];
     const at = line.indexOf(root);
     const file = at < 0 ? undefined : /^\/?([^">]*)/.exec(line.slice(at + root.length))?.[1];
     if (file === undefined) return [];

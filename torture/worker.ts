@@ -9,6 +9,7 @@ import { stat } from "node:fs/promises";
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { OrchestratorError } from "../src/errors.ts";
+import { confinedDisk } from "../src/store/confined-disk.ts";
 import { nodeDisk } from "../src/store/disk.ts";
 import type { TaskEvent } from "../src/schema/events.ts";
 import { createFileStore } from "../src/store/file-store.ts";
@@ -29,6 +30,7 @@ const die = option("die");
 const fail = option("fail");
 let calls = -1;
 
+const confined = confinedDisk(root, nodeDisk);
 const disk = watchedDisk((_call, proceed) => {
   if (calls < 0) return proceed();
   calls += 1;
@@ -39,14 +41,14 @@ const disk = watchedDisk((_call, proceed) => {
   if (fail !== undefined && (calls === Number(fail[0]) || (fail[2] === "on" && calls > Number(fail[0]))))
     throw systemError(fail[1] ?? "EIO");
   return proceed();
-});
+}, confined);
 let ids = 0;
 const store = await createFileStore({
   root,
   renderPages,
   now: aMoment,
   randomId: () => `${process.pid.toString(36)}-${Date.now().toString(36)}-${(ids += 1).toString(36)}`,
-  disk: die === undefined && fail === undefined && !words.includes("count") ? nodeDisk : disk,
+  disk: die === undefined && fail === undefined && !words.includes("count") ? confined : disk,
 });
 const bench = createBench({ store, root, config });
 const desk = { ...bench.desk(), now: aMoment };

@@ -2,6 +2,7 @@
  * The few things that the file store asks of a disk, each one call of the operating system or close to it. The store
  * knows no other way to the disk, so a test that stops, shortens or fails any of these sees everything that can happen.
  */
+import { randomInt } from "node:crypto";
 import fs from "node:fs";
 import { promisify } from "node:util";
 import writeFileAtomic from "write-file-atomic";
@@ -37,7 +38,7 @@ export type Disk = {
   factsOfOpen(descriptor: number): FileFacts;
   /** The whole file; a link is refused. */
   readFile(path: string): Uint8Array;
-  /** Publishes a new file under the name in one rename, without a sync. */
+  /** Publishes a new file under the name in one rename, without a sync; it keeps mode and owner. A link in its place is replaced, not followed. */
   replaceFile(path: string, bytes: Uint8Array): void;
   /** Fails when the target exists. */
   copyFile(from: string, to: string): void;
@@ -89,7 +90,19 @@ export const nodeDisk: Disk = {
       fs.closeSync(descriptor);
     }
   },
-  replaceFile: (path, bytes) => writeFileAtomic.sync(path, Buffer.from(bytes), { fsync: false }),
+  replaceFile: (path, bytes) => {
+    // Under a name that is not there yet: the library would write to where a link in the file's place leads.
+    const fresh = `${path}.${randomInt(2 ** 47)}`;
+    const facts = fs.lstatSync(path, { throwIfNoEntry: false });
+    const kept = facts?.isFile() === true ? { mode: facts.mode, chown: { uid: facts.uid, gid: facts.gid } } : {};
+    writeFileAtomic.sync(fresh, Buffer.from(bytes), { fsync: false, ...kept });
+    try {
+      fs.renameSync(fresh, path);
+    } catch (error) {
+      fs.rmSync(fresh, { force: true });
+      throw error;
+    }
+  },
   copyFile: (from, to) => fs.copyFileSync(from, to, fs.constants.COPYFILE_EXCL),
   rename: (from, to) => fs.renameSync(from, to),
   remove: (path) => fs.unlinkSync(path),

@@ -6,6 +6,7 @@
  */
 import { join, resolve } from "node:path";
 import { OrchestratorError } from "../errors.ts";
+import { confinedDisk } from "./confined-disk.ts";
 import { formatCursor, readCursor } from "./cursor.ts";
 import { codeOf, lookAt, nodeDisk, pause, type Disk, type Found } from "./disk.ts";
 import { createFolders } from "./folders.ts";
@@ -47,6 +48,7 @@ export type FileStoreOptions = {
   readonly randomId: () => string;
   /** For the log of the host: what was put aside, what cannot be written, what was skipped. */
   readonly warn?: (message: string) => void;
+  /** The real disk, confined to the root, when left out. */
   readonly disk?: Disk;
   /** How many streams stay open and parsed in memory. */
   readonly openStreams?: number;
@@ -100,7 +102,7 @@ type Glance = {
 export async function createFileStore(options: FileStoreOptions): Promise<Store> {
   const { renderPages, now, randomId } = options;
   const root = resolve(options.root);
-  const disk = options.disk ?? nodeDisk;
+  const disk = options.disk ?? confinedDisk(root, nodeDisk);
   const warn = options.warn ?? (() => undefined);
   const maxOpen = options.openStreams ?? 64;
   const folders = createFolders(disk, root, now, warn);

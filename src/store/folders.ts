@@ -4,6 +4,7 @@
  */
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { OrchestratorError } from "../errors.ts";
+import { leadsOutside } from "./confined-disk.ts";
 import { codeOf, isErrorWith, type Disk, type FileFacts } from "./disk.ts";
 import { fileOf, gitignoreText, isId, isLitter, placeOf } from "./layout.ts";
 import { nameOfStream, type DocumentName, type Stream } from "./store.ts";
@@ -127,10 +128,7 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
       throw new OrchestratorError("journal-unreadable", message, { cause: error });
     }
     if (inside) return;
-    throw new OrchestratorError(
-      "project-copied",
-      `${name} is a link that leads outside the root, so it is not used. Put the folder itself there.`,
-    );
+    throw leadsOutside(root, directory);
   }
 
   function ensureGitignore(directory: string): void {

@@ -69,7 +69,7 @@ export function sidecarFileOf(name: string): string {
 
 /** True for what an interrupted atomic write leaves beside its file. Pure. */
 export function isLitter(fileName: string): boolean {
-  return /^\.?[a-z0-9][a-z0-9-]*\.json\.\d+$|^\.gitignore\.\d+$/.test(fileName);
+  return /^(?:\.?[a-z0-9][a-z0-9-]*\.json|\.gitignore)(?:\.\d+){1,2}$/.test(fileName);
 }
 
 /** What a project's folder keeps out of version control: the repository with its own history, sidecars, copies kept aside, litter. */

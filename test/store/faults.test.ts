@@ -616,6 +616,8 @@ describe("opening", () => {
     const old = new Date(now.getTime() - 61_000);
     for (const [file, time] of [
       ["task.json.123", old],
+      ["task.json.123.456", old],
+      [".gitignore.12.3", old],
       ["steps/step-01.json.9", old],
       [".owner.json.77", old],
       ["task.json.456", now],

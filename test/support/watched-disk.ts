@@ -4,19 +4,19 @@ import { nodeDisk, type Disk } from "../../src/store/disk.ts";
 export type Call = { readonly name: keyof Disk; readonly path: string; readonly number: number };
 export type Behaviour = (call: Call, proceed: () => unknown, input: readonly unknown[]) => unknown;
 
-/** A disk that hands every call to `behave`, which may do it, do it in part, fail, or do something else. */
-export function watchedDisk(behave: Behaviour): Disk {
+/** A disk that hands every call to `behave`, which may do it, do it in part, fail, or do something else. Behind it is the real one. */
+export function watchedDisk(behave: Behaviour, behind: Disk = nodeDisk): Disk {
   const paths = new Map<number, string>();
   let number = 0;
   const watched: Record<string, unknown> = { windows: false };
-  for (const [name, method] of Object.entries(nodeDisk)) {
+  for (const [name, method] of Object.entries(behind)) {
     if (typeof method !== "function") continue;
     watched[name] = (...input: readonly unknown[]) => {
       const path = typeof input[0] === "number" ? (paths.get(input[0]) ?? "") : String(input[0]);
       number += 1;
       const result = behave(
         { name: name as keyof Disk, path, number },
-        () => Reflect.apply(method, nodeDisk, [...input]),
+        () => Reflect.apply(method, behind, [...input]),
         input,
       );
       if (name === "open" && typeof result === "number") paths.set(result, path);
