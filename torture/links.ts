@@ -12,15 +12,15 @@ import { judge, openStore, reopen } from "./oracle.ts";
 import type { Options, Part, Row } from "./part.ts";
 import { aProject, aStep, aTask, createBench } from "../test/support/bench.ts";
 
-/** Swaps a folder for a link and back until it is killed, each for up to two milliseconds; at the end the folder may be under its other name. */
+/** Swaps a folder for a link and back until it is killed, the link for up to 2 ms and the folder for up to 20 ms; at the end the folder may be under its other name. */
 const swapper = `
 const fs = require("node:fs");
 const [folder, outside] = process.argv.slice(1);
 const waits = new Int32Array(new SharedArrayBuffer(4));
-const wait = () => void Atomics.wait(waits, 0, 0, 2 * Math.random());
+const wait = (most) => void Atomics.wait(waits, 0, 0, most * Math.random());
 for (;;) {
-  try { fs.renameSync(folder, folder + ".real"); fs.symlinkSync(outside, folder); wait(); } catch {}
-  try { fs.unlinkSync(folder); fs.renameSync(folder + ".real", folder); wait(); } catch {}
+  try { fs.renameSync(folder, folder + ".real"); fs.symlinkSync(outside, folder); wait(2); } catch {}
+  try { fs.unlinkSync(folder); fs.renameSync(folder + ".real", folder); wait(20); } catch {}
 }`;
 
 /** Everything below a folder, file by file. */
