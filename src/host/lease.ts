@@ -11,8 +11,8 @@ import type { Launcher } from "../schema/events.ts";
 export type Lease = { release(): Promise<void> };
 
 /**
- * Takes the lease of a root, or answers undefined when another living gateway has it. A lease whose holder is dead is
- * taken over at once. `onLost` is called when the lease was taken away; the caller then stops driving.
+ * Takes the lease of a root, or answers undefined, having written nothing, when another living gateway has it. A lease whose
+ * holder is dead is taken over at once. `onLost` is called when the lease was taken away; the caller then stops driving.
  */
 export async function takeLease(
   root: string,
@@ -21,7 +21,6 @@ export async function takeLease(
 ): Promise<Lease | undefined> {
   const file = path.join(root, "projects", ".driver", "holder.json");
   await mkdir(path.dirname(file), { recursive: true });
-  await writeFile(path.join(path.dirname(file), ".gitignore"), "*\n");
   const lock = `${file}.lock`;
   const holder = await readHolder(file);
   if (holder !== undefined && !isAlive(holder)) await rm(lock, { recursive: true, force: true });
@@ -40,6 +39,7 @@ export async function takeLease(
     throw error;
   }
   try {
+    await writeFile(path.join(path.dirname(file), ".gitignore"), "*\n");
     await writeFile(file, `${JSON.stringify(launcher)}\n`);
   } catch (error) {
     // Kept and refreshed by nobody who could give it back, it would shut out everybody, us included.

@@ -1,6 +1,6 @@
 /** The driving lease on real files: one holder, taken over from the dead, and losing it harms nobody. */
 import { mkdtempSync, rmSync } from "node:fs";
-import { mkdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -66,6 +66,21 @@ describe("the driving lease", () => {
       expect(await take()).toBeDefined();
     },
   );
+
+  it("is not written by one who does not get it", { tags: ["s6.lease-one-gateway-drives"] }, async () => {
+    const { take, folder } = setup();
+    await take();
+    const facts = async () =>
+      Promise.all(
+        ["", ...(await readdir(folder))].map(async (name) => {
+          const { ino, mtimeNs } = await stat(path.join(folder, name), { bigint: true });
+          return [name, ino, mtimeNs];
+        }),
+      );
+    const before = await facts();
+    expect(await take()).toBeUndefined();
+    expect(await facts()).toStrictEqual(before);
+  });
 
   it("that could not be noted is given back, and told", { tags: ["s6.lease-one-gateway-drives"] }, async () => {
     const { take, folder } = setup();
