@@ -96,22 +96,27 @@ async function driveUnderFire(name: string, steps: readonly Wanted[], mostKills:
   };
 }
 
-export async function prepareChain(root: string, steps: readonly Wanted[]): Promise<string> {
+/** A project with one task of these steps, which has been started unless it is to wait; answers the task's id. */
+export async function prepareChain(
+  root: string,
+  steps: readonly Wanted[],
+  { projectId = "shop", isStarted = true }: { readonly projectId?: string; readonly isStarted?: boolean } = {},
+): Promise<string> {
   mkdirSync(path.join(root, "projects"), { recursive: true });
   const store = await openStore(root);
   try {
     const bench = createBench({ store, root, config: { acceptanceReview: false } });
-    await bench.done("create_project", aProject());
+    await bench.done("create_project", aProject({ name: projectId }));
     const [first, rest] = [steps.slice(0, 200), steps.slice(200)];
     const parameters = {
-      projectId: "shop",
+      projectId,
       title: "Chain",
       spec: "One after the other.",
       acceptanceCriteria: ["It works."],
     };
     const { taskId } = await bench.done("create_task", { ...parameters, steps: first.map((step) => aStep(step)) });
     for (const step of rest) await bench.done("create_step", { taskId, ...aStep(step) });
-    await bench.done("start_task", { taskId });
+    if (isStarted) await bench.done("start_task", { taskId });
     return String(taskId);
   } finally {
     await store.close();
@@ -140,8 +145,14 @@ async function live(root: string, effects: string, killAfterMs: number | undefin
 }
 
 /** Every step passed once and in order; every run that did something was planned before, and only those reported count. */
-export function judgeChain(root: string, taskId: string, steps: readonly Wanted[], effects: string): readonly string[] {
-  const records = recordsOf(root, { projectId: "shop", taskId });
+export function judgeChain(
+  root: string,
+  taskId: string,
+  steps: readonly Wanted[],
+  effects: string,
+  projectId = "shop",
+): readonly string[] {
+  const records = recordsOf(root, { projectId, taskId });
   const { status } = parseTask(documentsOf(records)["task"] ?? "");
   const reported = records.flatMap(({ event }) => {
     // A task's stream holds task events only.
@@ -159,4 +170,24 @@ export function judgeChain(root: string, taskId: string, steps: readonly Wanted[
       : [`judged were ${reported.length} steps, not ${order.length} in order`]),
     ...twice.map((runId) => `${runId} twice`),
   ];
+}
+
+/** Runs of one step and role that were live at the same time. */
+export function overlaps(effects: string): readonly string[] {
+  const live = new Map<string, string>();
+  return readFileSync(effects, "utf8")
+    .trim()
+    .split("\n")
+    .flatMap((line) => {
+      const [what, runId = ""] = line.split(" ");
+      const [taskId, stepId, , role] = runId.split("/");
+      const seat = `${taskId}/${stepId}/${role}`;
+      const other = live.get(seat);
+      if (what === "end") {
+        if (other === runId) live.delete(seat);
+        return [];
+      }
+      live.set(seat, runId);
+      return other === undefined ? [] : [`${runId} began while ${other} was live`];
+    });
 }

@@ -3,29 +3,23 @@
  * agents are functions in this very process, so they die with it. It says `driving` when it has begun and `rest` when nothing is
  * unfinished; it exists to be killed in between. When an agent begins and ends is a line in the file named by the second argument.
  */
-import { appendFileSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isAlive, thisProcess } from "../src/files/launcher.ts";
 import { createDriver } from "../src/flow/driver.ts";
 import type { RunObservation } from "../src/flow/ports.ts";
-import { placeOfSession } from "../src/flow/run-identity.ts";
 import { createSlots } from "../src/flow/slots.ts";
 import { createRecorder } from "../src/tools/driver-tools.ts";
-import { recordBuilderResult } from "../src/tools/record-builder-result.ts";
-import { recordQaResult } from "../src/tools/record-qa-result.ts";
 import { createTaskReader } from "../src/tools/task-reader.ts";
-import { callTool, type Tool } from "../src/tools/tool.ts";
-import { aBuilderReport, aJudgement, createBench } from "../test/support/bench.ts";
-import { inRun } from "../test/support/callers.ts";
+import { createBench } from "../test/support/bench.ts";
 import { openStore } from "./oracle.ts";
 import { wordsOf } from "./part.ts";
+import { createStubAgents } from "./stub-agents.ts";
 
 const [root = "", effects = "", parallelTasks = "4"] = process.argv.slice(2);
 const store = await openStore(root);
 const bench = createBench({ store, root, config: { acceptanceReview: false, parallelTasks: Number(parallelTasks) } });
 const us = thisProcess(`${process.pid}-${Date.now()}`);
-type Run = { readonly ended: Promise<void>; live: boolean };
-const runs = new Map<string, Run>();
 let said = "";
 const say = (word: string) => {
   if (word !== said) writeSync(1, `${(said = word)}\n`);
@@ -37,22 +31,7 @@ const desk = {
   committed: (stream: Parameters<typeof driver.committed>[0]) => driver.committed(stream),
 };
 
-async function work(runId: string, sessionKey: string): Promise<void> {
-  const place = placeOfSession(sessionKey);
-  if (place === undefined) throw new Error(`a foreign session ${sessionKey}`);
-  appendFileSync(effects, `begin ${runId}\n`);
-  const isBuilder = place.role === "builder";
-  const tool: unknown = isBuilder ? recordBuilderResult : recordQaResult;
-  // Tools differ in their parameters; here only the common shape counts.
-  const answer = await callTool(
-    desk,
-    inRun(place, runId),
-    tool as Tool,
-    isBuilder ? aBuilderReport() : aJudgement([], ["c1", "c2"]),
-  );
-  appendFileSync(effects, `end ${runId}\n`);
-  if ("refused" in answer.details) throw new Error(`${runId}: ${answer.text}`);
-}
+const agents = createStubAgents(() => desk, effects);
 
 const driver = createDriver({
   root,
@@ -80,27 +59,18 @@ const driver = createDriver({
     isAlive: (launcher) => Promise.resolve(isAlive(launcher)),
     agentFor: () => Promise.resolve("main"),
     launch({ runId, sessionKey }) {
-      if (runs.has(runId)) return Promise.resolve();
-      const run: Run = {
-        live: true,
-        ended: work(runId, sessionKey)
-          .catch((error: unknown) => void process.stderr.write(`${wordsOf(error)}\n`))
-          .then(() => void (run.live = false)),
-      };
-      runs.set(runId, run);
+      agents.begin(runId, sessionKey);
       return Promise.resolve();
     },
     async observe({ runId }, atMostMs): Promise<RunObservation> {
-      const run = runs.get(runId);
       // OpenClaw takes also a run that it never had for a live one; who launched it tells that it is gone.
-      if (run?.live !== false)
-        await Promise.race([sleep(Math.min(atMostMs, 2_147_000_000)), ...(run === undefined ? [] : [run.ended])]);
-      return run?.live === false ? { kind: "ended", by: "itself" } : { kind: "live" };
+      await agents.waitFor(runId, atMostMs);
+      return agents.isLive(runId) === false ? { kind: "ended", by: "itself" } : { kind: "live" };
     },
-    stop: ({ runId }) => Promise.resolve(runs.get(runId)?.live === true),
+    stop: ({ runId }) => Promise.resolve(agents.isLive(runId) === true),
     cleanUp: () => Promise.resolve(),
     usage: () => Promise.resolve(null),
-    signs: (runId) => (runs.has(runId) ? { lastEventAt: Date.now(), refusals: 0 } : undefined),
+    signs: (runId) => (agents.isLive(runId) !== undefined ? { lastEventAt: Date.now(), refusals: 0 } : undefined),
   },
 });
 

@@ -9,11 +9,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { aProject, aTask, createBench } from "../test/support/bench.ts";
-import { generated, judgeChain, prepareChain } from "./chain.ts";
+import { generated, judgeChain, overlaps, prepareChain } from "./chain.ts";
 import { config, idOf, startWorker, type Command, type Worker } from "./commands.ts";
 import { judge, openStore, recordsOf, reopen, streamsOf } from "./oracle.ts";
 import { randomFrom, wordsOf, type Options, type Part, type Row } from "./part.ts";
 import { atEveryPoint, marksOf } from "./points.ts";
+import { stealLeases } from "./stolen-lease.ts";
 import { requireStrace, strike } from "./strace.ts";
 
 const amounts = {
@@ -30,6 +31,7 @@ export const writers: Part = {
       [`${processes} processes on ${processes} tasks`, () => race(processes, options, 0)],
       [`${processes} processes, killed at any time and begun again`, () => race(3, options, kills)],
       ["two drivers, each stopped for a while again and again", () => twoDrivers(options)],
+      ["the driving lease, stolen from a stopped holder", () => stealLeases(options)],
     ];
     const rows: Row[] = [];
     for (const [name, run] of cases) {
@@ -186,7 +188,7 @@ async function changeMeanwhile(root: string): Promise<readonly string[]> {
   return marks;
 }
 
-/** Two processes drive one root at once, as after a lease that was stolen from a stalled gateway; each is stopped now and then. */
+/** Two processes drive one root at once, all the time, for neither asks for the lease; each is stopped now and then. */
 async function twoDrivers({ amount, seed }: Options): Promise<Row> {
   const { links, stops } = amounts[amount];
   const folder = mkdtempSync(path.join(tmpdir(), "torture-drivers-"));
@@ -222,24 +224,4 @@ async function twoDrivers({ amount, seed }: Options): Promise<Row> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** Runs of one step and role that were live at the same time. */
-function overlaps(effects: string): readonly string[] {
-  const live = new Map<string, string>();
-  return readFileSync(effects, "utf8")
-    .trim()
-    .split("\n")
-    .flatMap((line) => {
-      const [what, runId = ""] = line.split(" ");
-      const [taskId, stepId, , role] = runId.split("/");
-      const seat = `${taskId}/${stepId}/${role}`;
-      const other = live.get(seat);
-      if (what === "end") {
-        if (other === runId) live.delete(seat);
-        return [];
-      }
-      live.set(seat, runId);
-      return other === undefined ? [] : [`${runId} began while ${other} was live`];
-    });
 }

@@ -43,7 +43,15 @@ export type FakeHost = {
 
 type Change = { readonly flowId: string; readonly expectedRevision: number } & Partial<FlowRow>;
 
-export function createFakeHost(initial: object = {}, stateDir = "/no-state"): FakeHost {
+/** The runs of a host that really runs them; without, a launch is noted and nothing comes of it. */
+export type FakeRuns = {
+  begin(runId: string, sessionKey: string): void;
+  /** Undefined for a run that never was. */
+  isLive(runId: string): boolean | undefined;
+  waitFor(runId: string, atMostMs: number): Promise<void>;
+};
+
+export function createFakeHost(initial: object = {}, stateDir = "/no-state", runs?: FakeRuns): FakeHost {
   const flows: FlowRow[] = [];
   const touchedAfterEnd: string[] = [];
   const lists: string[] = [];
@@ -102,6 +110,9 @@ export function createFakeHost(initial: object = {}, stateDir = "/no-state"): Fa
       },
     };
   };
+  const bindRuns = () => ({
+    resolve: async (runId: string) => (runs?.isLive(runId) === true ? { id: runId, status: "running" } : undefined),
+  });
   const note = (message: string) => void logged.push(message);
   const api = {
     logger: { info: note, warn: note, error: note },
@@ -109,14 +120,30 @@ export function createFakeHost(initial: object = {}, stateDir = "/no-state"): Fa
       config: { current: () => config },
       events: { onAgentEvent: () => () => undefined },
       state: { resolveStateDir: () => stateDir },
-      subagent: { run: async ({ cwd }: { readonly cwd: string }) => void launchedIn.push(cwd) },
+      subagent: {
+        run: async (run: { readonly cwd: string; readonly idempotencyKey: string; readonly sessionKey: string }) => {
+          launchedIn.push(run.cwd);
+          runs?.begin(run.idempotencyKey, run.sessionKey);
+        },
+        waitForRun: async ({ runId, timeoutMs }: { readonly runId: string; readonly timeoutMs: number }) => {
+          await runs?.waitFor(runId, timeoutMs);
+          // The host takes also a run that it never had for one that has not ended.
+          return runs?.isLive(runId) === false ? { status: "ok", endedAt: Date.now() } : { status: "timeout" };
+        },
+      },
       agent: {
+        session: { resolveStorePath: () => "", getSessionEntry: () => undefined },
         resolveAgentWorkspaceDir: (
           given: { agents?: { entries?: Record<string, { workspace?: string }> } },
           id: string,
         ) => given.agents?.entries?.[id]?.workspace,
       },
-      tasks: { async: { managedFlows: { bindSession: bind } }, managedFlows: { bindSession: bind } },
+      tasks: {
+        async: { managedFlows: { bindSession: bind }, runs: { bindSession: bindRuns } },
+        managedFlows: { bindSession: bind },
+        // Runs end by themselves; asking them to changes nothing.
+        runs: { bindSession: () => ({ cancel: async () => undefined }) },
+      },
     },
   };
   const host: FakeHost = {
