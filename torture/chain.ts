@@ -1,10 +1,12 @@
 /**
  * Long chains of dependent steps, driven by real processes that are killed every 50 to 500 ms: every step is passed once, in
- * order, and no run counts twice. The chain of the towers of Hanoi is read from a formula file when one is named.
+ * order, and no run counts twice. The chain of the towers of Hanoi is read from a formula file beside the checkout, if it is
+ * there. The time counts from the first change that a process makes, because one that has to read the journal of a thousand
+ * steps first would never come to any; every fourth process is killed while it still reads.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,7 +14,7 @@ import { parseTask } from "../src/schema/documents.ts";
 import type { TaskEvent } from "../src/schema/events.ts";
 import { aProject, aStep, createBench } from "../test/support/bench.ts";
 import { documentsOf, judge, openStore, recordsOf, reopen } from "./oracle.ts";
-import { randomFrom, wordsOf, type Part, type Row } from "./part.ts";
+import { randomFrom, wordsOf, type Options, type Part, type Row } from "./part.ts";
 
 export type Wanted = { readonly id: string; readonly title: string; readonly dependsOn: readonly string[] };
 
@@ -53,17 +55,24 @@ export const chain: Part = {
             ...(hanoi.length > 0 ? [["the towers of Hanoi", hanoi] as const] : []),
             ["a chain of 1025 steps", generated(1025)],
           ];
+    if (amount === "full" && hanoi.length === 0) say(`${formula} is not there: the towers of Hanoi are left out`);
     const rows: Row[] = [];
     for (const [name, steps] of chains) {
       if (![undefined, name].includes(only)) continue;
-      rows.push(await driveUnderFire(name, steps, amount === "short" ? 3 : Infinity, seed));
+      rows.push(await driveUnderFire(name, steps, amount === "short" ? 4 : Infinity, seed, say));
       say(`${name}: ${rows.at(-1)?.note}`);
     }
     return rows;
   },
 };
 
-async function driveUnderFire(name: string, steps: readonly Wanted[], mostKills: number, seed: number): Promise<Row> {
+async function driveUnderFire(
+  name: string,
+  steps: readonly Wanted[],
+  mostKills: number,
+  seed: number,
+  say: Options["say"],
+): Promise<Row> {
   const folder = mkdtempSync(path.join(tmpdir(), "torture-chain-"));
   const root = path.join(folder, "root");
   const effects = path.join(folder, "effects");
@@ -72,15 +81,20 @@ async function driveUnderFire(name: string, steps: readonly Wanted[], mostKills:
   const wrong: string[] = [];
   try {
     const taskId = await prepareChain(root, steps);
+    const journal = path.join(root, "projects", "shop", "tasks", taskId, "journal.jsonl");
     // A life in which nothing comes of it would go on for ever; many in a row are a violation, not bad luck.
     let fruitless = 0;
-    for (let seen = 0; fruitless < 40;) {
-      const isLast = await live(root, effects, kills >= mostKills ? undefined : 50 + random() * 450);
+    for (let seen = 0; ;) {
+      const killed = { early: kills % 4 === 3, afterMs: 50 + random() * 450 };
+      const isLast = await live(root, effects, kills >= mostKills ? undefined : killed);
       if (isLast) break;
       kills += 1;
-      const { length } = recordsOf(root, { projectId: "shop", taskId });
-      fruitless = length > seen ? 0 : fruitless + 1;
-      seen = length;
+      const { size } = statSync(journal);
+      fruitless = size > seen ? 0 : fruitless + 1;
+      if (fruitless >= 40) throw new Error(`${fruitless} processes in a row changed nothing`);
+      seen = size;
+      if (kills % 50 === 0)
+        say(`${name}: ${kills} kills, ${(readFileSync(effects, "utf8").length / 1024).toFixed()} KB of runs`);
     }
     wrong.push(...(await reopen(root)), ...judge(root), ...judgeChain(root, taskId, steps, effects));
   } catch (error) {
@@ -123,22 +137,38 @@ export async function prepareChain(
   }
 }
 
+/** When a process is killed: so long after its first change, or `early`, after its start. */
+type Killed = { readonly early: boolean; readonly afterMs: number };
+/** So long a process may take to make its first change. */
+const startMs = 60_000;
+/** So long one that is not to be killed may take to come to rest. */
+const lastMs = 600_000;
+
 /** One process: until it is at rest (true), or until it is killed. */
-async function live(root: string, effects: string, killAfterMs: number | undefined): Promise<boolean> {
+async function live(root: string, effects: string, killed: Killed | undefined): Promise<boolean> {
   const child = spawn(process.execPath, [path.join(import.meta.dirname, "gatewayless.ts"), root, effects], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const ended = once(child, "close");
-  const driving = once(child.stdout, "data");
-  await Promise.race([driving, ended]);
-  const killed = new AbortController();
-  if (killAfterMs !== undefined)
-    sleep(killAfterMs, undefined, { signal: killed.signal }).then(
+  const over = new AbortController();
+  const kill = (ms: number) =>
+    sleep(ms, undefined, { signal: over.signal }).then(
       () => child.kill("SIGKILL"),
       () => undefined,
     );
+  let isMoving = false;
+  child.stdout.on("data", (words: Buffer) => {
+    if (isMoving || !words.includes("moving")) return;
+    isMoving = true;
+    if (killed?.early === false) void kill(killed.afterMs);
+  });
+  void kill(killed?.early === true ? killed.afterMs : killed === undefined ? lastMs : startMs + killed.afterMs);
   await ended;
-  killed.abort();
+  over.abort();
+  if (child.signalCode !== null && killed === undefined)
+    throw new Error(`a process did not come to rest in ${lastMs / 1000} s`);
+  if (child.signalCode !== null && killed?.early === false && !isMoving)
+    throw new Error(`a process changed nothing in ${startMs / 1000} s`);
   if (child.signalCode === null && child.exitCode !== 0)
     throw new Error(`the process ended by itself with ${child.exitCode}`);
   return child.exitCode === 0;

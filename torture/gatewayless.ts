@@ -1,7 +1,7 @@
 /**
  * A process that drives the tasks of a root with everything that is real but OpenClaw: store, tools, driver, slots, clock. Its
- * agents are functions in this very process, so they die with it. It says `driving` when it has begun and `rest` when nothing is
- * unfinished; it exists to be killed in between. When an agent begins and ends is a line in the file named by the second argument.
+ * agents are functions in this very process, so they die with it. It says `driving` when it has begun, `moving` when it has
+ * changed something, and `rest` when nothing is unfinished; it exists to be killed in between. When an agent begins and ends is a line in the file named by the second argument.
  */
 import { writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -28,7 +28,10 @@ const say = (word: string) => {
 const desk = {
   ...bench.desk(),
   now: () => new Date(),
-  committed: (stream: Parameters<typeof driver.committed>[0]) => driver.committed(stream),
+  committed: (stream: Parameters<typeof driver.committed>[0]) => {
+    say("moving");
+    driver.committed(stream);
+  },
 };
 
 const agents = createStubAgents(() => desk, effects);

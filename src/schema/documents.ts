@@ -323,14 +323,43 @@ function inSchemaOrder(schema: TSchema | undefined, value: unknown): unknown {
  * names the document.
  */
 export function parseProject(text: string): Project {
-  return parseDocument(Project, text, "project");
+  return projects(text, "project");
 }
 export function parseTask(text: string): Task {
-  return parseDocument(Task, text, "task");
+  return tasks(text, "task");
 }
 export function parseStep(text: string, name = "a step"): Step {
-  return parseDocument(Step, text, name);
+  return steps(text, name);
 }
+
+/** So many characters of text are remembered with what they were parsed to, twice at most. */
+const rememberedChars = 8 * 1024 * 1024;
+
+/**
+ * Parses as `parse` does, and remembers: a change of one step is followed by readings of all its task's documents, of which
+ * the others are as they were. Nobody changes a document in place, so all get the same one.
+ */
+function remembering<T>(parse: (text: string, name: string) => T): (text: string, name: string) => T {
+  let recent = new Map<string, T>();
+  let older = new Map<string, T>();
+  let chars = 0;
+  return (text, name) => {
+    const known = recent.get(text);
+    if (known !== undefined) return known;
+    const value = older.get(text) ?? parse(text, name);
+    chars += text.length;
+    if (chars > rememberedChars) {
+      older = recent;
+      recent = new Map();
+      chars = text.length;
+    }
+    recent.set(text, value);
+    return value;
+  };
+}
+const projects = remembering((text, name): Project => parseDocument(Project, text, name));
+const tasks = remembering((text, name): Task => parseDocument(Task, text, name));
+const steps = remembering((text, name): Step => parseDocument(Step, text, name));
 
 function parseDocument<T extends TSchema>(schema: T, text: string, name: string): Static<T> {
   const value: unknown = migrate(parseJson(text));

@@ -1,10 +1,11 @@
 /** What the driver reads of tasks, from the store. */
 import type { TaskReader } from "../flow/ports.ts";
+import { seatOf } from "../flow/ready.ts";
 import { isAtRest } from "../flow/recover.ts";
-import { parseProject } from "../schema/documents.ts";
+import { parseProject, parseStep } from "../schema/documents.ts";
 import type { Launcher } from "../schema/events.ts";
 import { OrchestratorError } from "../errors.ts";
-import type { Stream } from "../store/store.ts";
+import { nameOfStream, type Stream } from "../store/store.ts";
 import type { Desk } from "./desk.ts";
 import { findRollback, refuseRollback } from "./rollback.ts";
 import { readTask, stateOf } from "./tool.ts";
@@ -12,14 +13,39 @@ import { readTask, stateOf } from "./tool.ts";
 /** More launches than one attempt and role can have between two rollbacks. */
 const launchesPerHistory = 1000;
 
+/** How far a task's journal was read, and how many rollbacks a person went on from until there. */
+type Reached = { readonly seq: number; readonly sum: string; readonly rollbacks: number };
+const start: Reached = { seq: 0, sum: "", rollbacks: 0 };
+
 /**
  * Reading tasks for the driver. A task that cannot be read is never in the way of the others: among the unfinished it is
- * named, so that the driver tells it and looks again; elsewhere it is passed over. Who launched a run is read from the
- * journal once and kept.
+ * named, so that the driver tells it and looks again; elsewhere it is passed over. A journal is read once, and from then on
+ * only what was added: it may be long, and each launch asks.
  */
 export function createTaskReader(desk: Pick<Desk, "store" | "readFlow">): TaskReader {
   const { store } = desk;
   const launchers = new Map<string, Launcher>();
+  const reached = new Map<string, Reached>();
+  /** Reads on where it stopped; from the start when the last record that was read does not stand there any more. */
+  const readOn = async (stream: Stream): Promise<Reached> => {
+    const name = nameOfStream(stream);
+    const before = reached.get(name) ?? start;
+    const [last, ...added] = before.seq === 0 ? [] : await store.history(stream, before.seq - 1);
+    const isThere = before.seq > 0 && last?.sum === before.sum;
+    let { seq, sum, rollbacks } = isThere ? before : start;
+    for (const record of isThere ? added : await store.history(stream, 0)) {
+      const { event, docs } = record;
+      ({ seq, sum } = record);
+      if (event.type === "RollbackAccepted") rollbacks += 1;
+      if (event.type !== "RunPlanned") continue;
+      const name = `steps/${event.stepId}`;
+      const { runId } = seatOf(parseStep(docs[name] ?? "", name), event.role);
+      if (runId !== null) launchers.set(runId, event.launcher);
+    }
+    const now = { seq, sum, rollbacks };
+    reached.set(name, now);
+    return now;
+  };
   const read = async (stream: Stream) => {
     const snapshot = await store.read(stream);
     if (snapshot === undefined || snapshot.readOnly !== undefined) return undefined;
@@ -66,20 +92,9 @@ export function createTaskReader(desk: Pick<Desk, "store" | "readFlow">): TaskRe
       }
       return found;
     },
-    async launchesBefore(stream) {
-      const records = await store.history(stream, 0);
-      return records.filter((one) => one.event.type === "RollbackAccepted").length * launchesPerHistory;
-    },
+    launchesBefore: async (stream) => (await readOn(stream)).rollbacks * launchesPerHistory,
     async launcherOf(stream, runId) {
-      const known = launchers.get(runId);
-      if (known !== undefined) return known;
-      // The first plan whose documents name the run is the one that made it; later ones carry it along.
-      const names = `"runId": ${JSON.stringify(runId)}`;
-      const records = await store.history(stream, 0);
-      const planned = records.find(
-        (one) => one.event.type === "RunPlanned" && Object.values(one.docs).some((text) => text?.includes(names)),
-      );
-      if (planned?.event.type === "RunPlanned") launchers.set(runId, planned.event.launcher);
+      if (!launchers.has(runId)) await readOn(stream);
       return launchers.get(runId);
     },
   };

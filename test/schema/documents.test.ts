@@ -257,3 +257,26 @@ describe("a document on disk", () => {
     expect(() => parseProject("{}")).toThrow("The stored document of project is not valid");
   });
 });
+
+describe("a text that was parsed before", () => {
+  it("is the same document for everybody, as long as it is the same text", () => {
+    const text = formatDocument(step);
+    expect(parseStep(text)).toBe(parseStep(text));
+    expect(parseTask(formatDocument(task))).toBe(parseTask(formatDocument(task)));
+    expect(parseProject(formatDocument(project))).toBe(parseProject(formatDocument(project)));
+    expect(parseStep(formatDocument({ ...step, rev: step.rev + 1 }))).not.toBe(parseStep(text));
+  });
+
+  it("is parsed anew when much else was read meanwhile", () => {
+    const text = formatDocument(step);
+    const first = parseStep(text);
+    const goal = "x".repeat(1024 * 1024);
+    for (let rev = 1; rev <= 20; rev += 1) parseStep(formatDocument({ ...step, goal, rev }));
+    expect(parseStep(text)).not.toBe(first);
+    expect(parseStep(text)).toStrictEqual(first);
+  });
+
+  it("is refused every time when it is no document", () => {
+    for (let time = 0; time < 2; time += 1) expect(() => parseStep("{}", "steps/step-01")).toThrow("steps/step-01");
+  });
+});

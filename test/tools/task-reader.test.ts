@@ -2,7 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { createTaskReader } from "../../src/tools/task-reader.ts";
 import type { FlowMark } from "../../src/tools/desk.ts";
-import { aTask, createBench } from "../support/bench.ts";
+import type { Store } from "../../src/store/store.ts";
+import { aBuilderReport, aTask, createBench } from "../support/bench.ts";
 
 async function setup(readFlow?: () => Promise<FlowMark | undefined>) {
   const bench = createBench({ config: { acceptanceReview: false }, ...(readFlow === undefined ? {} : { readFlow }) });
@@ -112,5 +113,31 @@ describe("a run", () => {
     lacking = true;
     await bench.done("set_task_status", { taskId, status: "running", reason: "Go on from here." });
     expect(await reader.launchesBefore(streamOf(taskId))).toBe(1000);
+  });
+
+  it("is looked for in what a journal gained, and in all of it when it became another one", async () => {
+    const { bench, made, streamOf } = await setup();
+    const taskId = await made("One");
+    await bench.done("start_task", { taskId });
+    const first = await bench.launched(taskId, "step-01", "builder");
+    const whole = await bench.history(streamOf(taskId));
+    const asked: number[] = [];
+    let forgotten = 0;
+    const history: Store["history"] = async (stream, afterSeq) => {
+      asked.push(afterSeq);
+      return (await bench.store.history(stream, afterSeq)).slice(0, forgotten > 0 ? -forgotten : undefined);
+    };
+    const reader = createTaskReader({ ...bench.desk(), store: { ...bench.store, history } });
+    expect(await reader.launcherOf(streamOf(taskId), first.runId)).toBeDefined();
+    await bench.done("record_builder_result", aBuilderReport(), first.caller());
+    await bench.ended(taskId, "step-01", "builder");
+    const second = await bench.launched(taskId, "step-01", "qa");
+    expect(await reader.launcherOf(streamOf(taskId), second.runId)).toBeDefined();
+    expect(await reader.launchesBefore(streamOf(taskId))).toBe(0);
+    const all = await bench.history(streamOf(taskId));
+    expect(asked).toStrictEqual([0, whole.length - 1, all.length - 1]);
+    forgotten = 1;
+    await reader.launchesBefore(streamOf(taskId));
+    expect(asked.slice(3)).toStrictEqual([all.length - 1, 0]);
   });
 });
