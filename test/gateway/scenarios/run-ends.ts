@@ -1,29 +1,10 @@
 import { rename } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
-import { gate } from "../../../harness/model.ts";
-import { until } from "../../../harness/wait.ts";
-import { buildsWell, type Act } from "../cast.ts";
+import { beginHeld, endWhileHeld, runsOf } from "../endings.ts";
 import { aStep, call, type Play, type Stage } from "../stage.ts";
 import { configure } from "./run-limits.ts";
 
-const runsOf = async (play: Play) =>
-  (await play.step("step-01")).attempts.flatMap(({ runs }) =>
-    runs.map((run) => `${run.role} ${run.launch} ${run.end}`),
-  );
-
 export function runEnds(stage: () => Stage): void {
-  const hold = async (word: string) => {
-    const held = gate();
-    const builder: Act = async (scene) => {
-      if (scene.place.launch === 1 && scene.turn.results.length === 0) await held.hold(scene.turn);
-      return buildsWell(scene);
-    };
-    stage().cast.play(word, { builder });
-    const play = await stage().begin(word);
-    await held.reached;
-    await until("the launch to be confirmed", async () => (await play.step("step-01")).builder.status === "running");
-    return { held, play };
-  };
   const retry = (play: Play) =>
     stage().say(
       call("set_step_status", { taskId: play.taskId, stepId: "step-01", status: "queued", reason: "It is there now." }),
@@ -34,20 +15,14 @@ export function runEnds(stage: () => Stage): void {
       "lets the report land, and the task goes on after the next start",
       { tags: ["s7.driver-resumes", "s7.start-settles-runs"] },
       async () => {
-        const { held, play } = await hold("Drained");
-        const before = (await stage().gateway.logs()).length;
-        const stopped = stage().gateway.stop(120_000);
-        await until("the gateway to drain", async () =>
-          (await stage().gateway.logs()).slice(before).includes("draining active work before stop"),
-        );
-        held.open();
-        await stopped;
+        const { held, play } = await beginHeld(stage(), "Drained");
+        await endWhileHeld(stage(), held);
         expect((await play.step("step-01")).attempts[0]?.builder).toMatchObject({ outcome: "done" });
         await stage().gateway.start();
         await play.untilTask("done", 120_000);
         await play.untilQuiet();
         const runs = await runsOf(play);
-        expect(runs.filter((run) => run.startsWith("builder"))).toEqual(["builder 1 reported"]);
+        expect(runs.filter((run) => run.includes(" builder "))).toEqual(["step-01 builder 1.1 reported"]);
         expect(runs.filter((run) => run.endsWith("lost"))).toEqual([]);
       },
     );
@@ -59,11 +34,15 @@ export function runEnds(stage: () => Stage): void {
       { tags: ["s4.lost-by-gateway", "s7.runs-at-least-once", "s7.start-settles-runs", "s8.max-lost-runs"] },
       async () => {
         await configure(stage(), { maxLostRuns: 0 });
-        const { play } = await hold("TakenDown");
+        const { play } = await beginHeld(stage(), "TakenDown");
         await stage().gateway.restart("kill");
         await play.untilTask("done", 120_000);
         await play.untilQuiet();
-        expect(await runsOf(play)).toEqual(["builder 1 gateway", "builder 2 reported", "qa 1 reported"]);
+        expect(await runsOf(play)).toEqual([
+          "step-01 builder 1.1 gateway",
+          "step-01 builder 1.2 reported",
+          "step-01 qa 1.1 reported",
+        ]);
       },
     );
   });
@@ -77,7 +56,7 @@ export function runEnds(stage: () => Stage): void {
       const { question } = await play.untilStep("step-01", "blocked");
       expect(question).toMatchObject({ kind: "runs-lost" });
       expect(question?.text).toMatch(/could not be launched: repo ".*\/repo" is not an existing directory/);
-      expect(await runsOf(play)).toEqual(["builder 1 lost"]);
+      expect(await runsOf(play)).toEqual(["step-01 builder 1.1 lost"]);
       await play.untilTold("is not an existing directory");
       await rename(`${play.repo}-moved`, play.repo);
       await retry(play);
