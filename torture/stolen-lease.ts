@@ -61,7 +61,7 @@ export async function stealLeases(options: Options): Promise<Row> {
   };
 }
 
-async function stealIn(folder: string, { amount, seed }: Options, wrong: string[]) {
+async function stealIn(folder: string, { amount, seed, say }: Options, wrong: string[]) {
   const { thefts, links, longThefts } = amounts[amount];
   const root = path.join(folder, "root");
   const effects = path.join(folder, "effects");
@@ -94,6 +94,7 @@ async function stealIn(folder: string, { amount, seed }: Options, wrong: string[
       holder.process.kill("SIGCONT");
       await until("the stopped one to notice", () => !holder.drives, { ...limits, everyMs: 1 });
       longestMs = Math.max(longestMs, Math.round(performance.now() - wokenAt));
+      say(`theft ${index + 1} (seed ${seed}): ${live} runs met so far`);
       if (!other.drives) wrong.push("nobody drove after the first one had noticed");
     }
     const all = [...running, ...waiting];
