@@ -68,7 +68,8 @@ async function ofScenario<Way extends string>(
   const isSampled = options.amount === "short" && options.only === undefined;
   const violations: Violation[] = [];
   let tried = 0;
-  await inLanes(isSampled ? sample(named, shortTries, options.seed) : named, commands.length, async (one, lane) => {
+  const chosen = isSampled ? sample(named, shortTries, options.seed) : named;
+  await inLanes(chosen, commands.length, async (one, lane) => {
     const command = commands[lane];
     if (command === undefined) return;
     restore(templateOf(lane), rootOf(lane));
@@ -78,8 +79,9 @@ async function ofScenario<Way extends string>(
     if (wrong !== undefined) tried += 1;
     violations.push(...(wrong ?? []).map((what) => ({ case: one.name, what })));
   });
-  options.say(`${scenario.name}: ${named.length} points, ${tried} reached, ${violations.length} violations`);
-  return { what: scenario.name, tried, violations };
+  options.say(`${scenario.name}: ${chosen.length} points, ${tried} reached, ${violations.length} violations`);
+  const note = tried < chosen.length ? `${chosen.length - tried} more were not reached` : "";
+  return { what: scenario.name, tried, violations, note };
 }
 
 async function pointsOf(

@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { runIdOf } from "../src/flow/run-identity.ts";
 import { aBuilderReport, aJudgement, aProject, aStep, aTask, createBench, type Bench } from "../test/support/bench.ts";
-import { owner } from "../test/support/callers.ts";
+import { countCallsAnew, owner } from "../test/support/callers.ts";
 import { aCheckResult, anEvent } from "../test/support/histories.ts";
 import { aMoment, config, type Command } from "./commands.ts";
 import { openStore } from "./oracle.ts";
@@ -14,8 +14,9 @@ export type Scenario = {
   prepare(bench: Bench): Promise<Command>;
 };
 
-/** Prepares a scenario on real files below the root. */
+/** Prepares a scenario on real files below the root. Every time its ids are the same. */
 export async function prepare(scenario: Scenario, root: string): Promise<Command> {
+  countCallsAnew();
   mkdirSync(path.join(root, "projects"), { recursive: true });
   const store = await openStore(root);
   try {
