@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import type { Config } from "../src/schema/config.ts";
@@ -39,6 +40,7 @@ export const idOf = (command: Command): string | undefined =>
   command.kind === "call" ? callIdOf(command.caller, command.tool, command.parameters) : undefined;
 
 const program = path.join(import.meta.dirname, "worker.ts");
+const compiled = path.join(tmpdir(), "project-orchestrator-torture-compiled");
 
 export type Worker = {
   readonly process: ChildProcess;
@@ -54,8 +56,8 @@ export type Worker = {
 export async function startWorker(root: string, words: readonly string[] = []): Promise<Worker> {
   const child = spawn(process.execPath, [program, root, ...words], {
     stdio: ["pipe", "pipe", "inherit"],
-    // One thread for files, so that the n-th call of a kind is always the same one.
-    env: { ...process.env, UV_THREADPOOL_SIZE: "1" },
+    // One thread for files, so that the n-th call of a kind is always the same one; thousands of workers are compiled once.
+    env: { ...process.env, UV_THREADPOOL_SIZE: "1", NODE_COMPILE_CACHE: compiled },
   });
   const ended = once(child, "close");
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
