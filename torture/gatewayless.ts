@@ -47,7 +47,11 @@ const driver = createDriver({
     warn: (line) => void process.stderr.write(`${line}\n`),
     error: (line) => void process.stderr.write(`${line}\n`),
   },
-  clock: { now: () => Date.now(), wait: (ms, signal) => sleep(ms, undefined, { signal }).catch(() => undefined) },
+  clock: {
+    now: () => Date.now(),
+    elapsed: () => performance.now(),
+    wait: (ms, signal) => sleep(ms, undefined, { signal }).catch(() => undefined),
+  },
   notifier: {
     changed: () => undefined,
     unreadable: (_stream, error) => void process.stderr.write(`${wordsOf(error)}\n`),
@@ -73,7 +77,7 @@ const driver = createDriver({
     stop: ({ runId }) => Promise.resolve(agents.isLive(runId) === true),
     cleanUp: () => Promise.resolve(),
     usage: () => Promise.resolve(null),
-    signs: (runId) => (agents.isLive(runId) !== undefined ? { lastEventAt: Date.now(), refusals: 0 } : undefined),
+    signs: (runId) => (agents.isLive(runId) !== undefined ? { idleMs: 0, refusals: 0 } : undefined),
   },
 });
 

@@ -47,7 +47,7 @@ export type Driver = {
 
 /** An effect under way. `askedAgain`: it was due once more meanwhile, so what it saw may be out of date. */
 type Doing = { readonly abort: AbortController; askedAgain: boolean };
-/** How often and since when an effect has failed in a row, when it may be begun again, whether a person has to mend what it failed on, and its last words. */
+/** How often and since when (time of day) an effect has failed in a row, when (elapsed time) it may be begun again, whether a person has to mend what it failed on, and its last words. */
 type Failure = {
   readonly count: number;
   readonly since: number;
@@ -218,7 +218,7 @@ export function createDriver(unbounded: DriverPorts): Driver {
   function begin(worker: Worker, key: string, work: (signal: AbortSignal) => Promise<void>): void {
     const known = worker.doing.get(key);
     if (known !== undefined) known.askedAgain = true;
-    if (known !== undefined || clock.now() < (worker.failures.get(key)?.until ?? 0)) return;
+    if (known !== undefined || clock.elapsed() < (worker.failures.get(key)?.until ?? 0)) return;
     const doing: Doing = { abort: new AbortController(), askedAgain: false };
     worker.doing.set(key, doing);
     const signal = AbortSignal.any([doing.abort.signal, stopping.signal]);
@@ -240,12 +240,12 @@ export function createDriver(unbounded: DriverPorts): Driver {
   function retryLater(worker: Worker, key: string, error: unknown): void {
     const before = worker.failures.get(key);
     // A task may be looked at also while its next look is planned; one plan is enough.
-    if (before !== undefined && clock.now() < before.until) return;
+    if (before !== undefined && clock.elapsed() < before.until) return;
     const damage = needsPerson(error);
     const count = (before?.count ?? 0) + 1;
     const since = before?.since ?? clock.now();
     const pauseMs = damage ? longestPauseMs : pauseAfter(count);
-    worker.failures.set(key, { count, since, until: clock.now() + pauseMs, damage, words: words(error) });
+    worker.failures.set(key, { count, since, until: clock.elapsed() + pauseMs, damage, words: words(error) });
     const task = worker.stream.taskId ?? "";
     if (!damage) warnOfRetry(`${key} of ${task} is tried again`, count, since, error);
     else if (before?.damage !== true) log.error(`task ${task} is not driven until this is mended: ${words(error)}`);

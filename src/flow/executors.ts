@@ -64,14 +64,26 @@ const sleepMs = 60_000;
 /** So much is kept of the words of the host that say why a run was lost. */
 const whyChars = 500;
 
-/** When a run was last looked at; how long, and until when, the machine slept while it was live; whether it was past its limits. */
+/**
+ * When a run started and when it was last looked at; how long, and until when, the machine slept while it was live; whether
+ * it was past its limits. All in elapsed time: somebody may set the time of day while a run is live.
+ */
 type Watch = {
+  readonly startedAt: number;
   readonly lookedAt: number;
   readonly sleptMs: number;
   readonly wokeAt: number;
   readonly isStopped: boolean;
 };
 type Ended = Extract<RunObservation, { readonly kind: "ended" }>;
+
+const beginWatch = (startedAt: number, lookedAt: number): Watch => ({
+  startedAt,
+  lookedAt,
+  sleptMs: 0,
+  wokeAt: startedAt,
+  isStopped: false,
+});
 
 /** `within` bounds how long the answer to a launch is waited for; the other calls are bounded by the ports themselves. */
 export function createExecutors(ports: ExecutorPorts, within: Within = (_what, work) => work): Executors {
@@ -112,8 +124,8 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
   async function closeForeignLaunch(effect: EffectOf<"LaunchRun">, situation: Situation): Promise<void> {
     const { stream, signal } = situation;
     const { stepId, runId } = effect;
-    const deadline = clock.now() + foreignLaunchMs;
-    while (!signal.aborted && clock.now() < deadline && (await ownerOf(stream, runId)) === "another")
+    const deadline = clock.elapsed() + foreignLaunchMs;
+    while (!signal.aborted && clock.elapsed() < deadline && (await ownerOf(stream, runId)) === "another")
       await clock.wait(sliceMs, signal);
     if (signal.aborted || (await seatStatus(stream, stepId, runId)) !== "launching") return;
     await closeRun(situation, effect, "gateway");
@@ -176,15 +188,15 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
     atMostMs: number,
     signal: AbortSignal,
   ): Promise<Ended | undefined> {
-    const deadline = clock.now() + atMostMs;
+    const deadline = clock.elapsed() + atMostMs;
     while (!signal.aborted) {
-      const asked = clock.now();
+      const asked = clock.elapsed();
       const slice = Math.min(deadline - asked, sliceMs);
       if (slice <= 0) return undefined;
       const seen = await observeOrLive(effect, slice);
       if (seen.kind === "ended") return seen;
       // A host that answers before the time is over would else be asked without a pause.
-      const rest = slice - (clock.now() - asked);
+      const rest = slice - (clock.elapsed() - asked);
       if (rest > 0) await clock.wait(rest, signal);
     }
     return undefined;
@@ -213,10 +225,10 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
       throw new OrchestratorError("host-refused", `run ${effect.runId} was asked to stop and has not ended yet`);
   }
 
-  /** Notes a look at a run, and how long the machine has slept since the one before. */
-  function noteLook(runId: string): Watch {
-    const now = clock.now();
-    const before = watched.get(runId) ?? { lookedAt: now, sleptMs: 0, wokeAt: 0, isStopped: false };
+  /** Notes a look at a run, and how long the machine has slept since the one before. What it was before the first is read off the time of day. */
+  function noteLook(runId: string, startedAt: string): Watch {
+    const now = clock.elapsed();
+    const before = watched.get(runId) ?? beginWatch(now - Math.max(0, clock.now() - Date.parse(startedAt)), now);
     const gapMs = now - before.lookedAt;
     const slept = gapMs > sleepMs ? { sleptMs: before.sleptMs + gapMs, wokeAt: now } : {};
     const watch = { ...before, ...slept, lookedAt: now };
@@ -225,21 +237,19 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
   }
 
   /** Said once, however often it has to be asked. */
-  function noteStop(runId: string, why: string): void {
-    const watch = noteLook(runId);
+  function noteStop(runId: string, startedAt: string, why: string): void {
+    const watch = noteLook(runId, startedAt);
     if (!watch.isStopped) log.warn(`run ${runId} ${why}; it is stopped`);
     watched.set(runId, { ...watch, isStopped: true });
   }
 
   /** Signs of life are seen only of our own runs; to one of another living process only its maximum applies. */
   function pastLimits(role: Role, runId: string, startedAt: string, isOurs: boolean): string | undefined {
-    const { sleptMs, wokeAt } = noteLook(runId);
+    const { startedAt: started, sleptMs, wokeAt, lookedAt: now } = noteLook(runId, startedAt);
     const limits = settings().roles[role];
     const signs = runner.signs(runId);
-    const now = clock.now();
-    const started = Date.parse(startedAt);
     if (now - started - sleptMs > limits.maxMs) return `ran longer than ${limits.maxMs / 60_000} minutes`;
-    if (isOurs && now - Math.max(started, wokeAt, signs?.lastEventAt ?? started) > limits.idleMs)
+    if (isOurs && Math.min(now - Math.max(started, wokeAt), signs?.idleMs ?? Infinity) > limits.idleMs)
       return `showed no sign of life for ${limits.idleMs / 60_000} minutes`;
     if ((signs?.refusals ?? 0) >= bounds.refusalsPerRun) return `had ${bounds.refusalsPerRun} refusals`;
     return undefined;
@@ -315,7 +325,7 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
       const step = state.steps.find((one) => one.id === effect.stepId);
       const startedAt =
         currentAttempt(step ?? { attempts: [] })?.runs.find((run) => run.runId === effect.runId)?.startedAt ?? at();
-      noteLook(effect.runId);
+      noteLook(effect.runId, startedAt);
       while (!signal.aborted) {
         const ended = await waitForEnd(effect, sliceMs, signal);
         if (ended !== undefined) return closeUnreported(situation, effect, ended);
@@ -323,7 +333,7 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
           return closeRun(situation, effect, "gateway");
         const past = pastLimits(effect.role, effect.runId, startedAt, owner === "us");
         if (past === undefined || signal.aborted) continue;
-        noteStop(effect.runId, past);
+        noteStop(effect.runId, startedAt, past);
         await stopAndWait(effect, signal);
         if (signal.aborted) return;
         // What a launcher that lives has at hand is never lost; its report is fenced from here on.

@@ -72,8 +72,8 @@ export type AgentRunner = {
   readonly launcher: Launcher;
   /** True while the process that launched a run still lives. */
   isAlive(launcher: Launcher): Promise<boolean>;
-  /** When the run last showed life, and how many calls of our tools were refused to it; undefined for a run never seen. */
-  signs(runId: string): { readonly lastEventAt: number; readonly refusals: number } | undefined;
+  /** For how long the run has shown no life, and how many calls of our tools were refused to it; undefined for a run never seen. */
+  signs(runId: string): { readonly idleMs: number; readonly refusals: number } | undefined;
 };
 
 /** Why a task does not go on although it could: what it needs is refused since then, in these words, and tried again. */
@@ -122,7 +122,10 @@ export type Notifier = {
 };
 
 export type Clock = {
+  /** The time of day, for what is written down. It may be set forward or back at any moment. */
   now(): number;
+  /** Milliseconds since some moment, for what is measured: goes on evenly, whatever the time of day is set to. */
+  elapsed(): number;
   /** Resolves after `ms`, or at once when the signal is aborted. */
   wait(ms: number, signal: AbortSignal): Promise<void>;
 };

@@ -104,7 +104,10 @@ export function createAgentRunner(host: Host, settings: () => Settings, root: st
       }
     },
 
-    signs: (runId) => shared().signs.get(runId),
+    signs(runId) {
+      const signs = shared().signs.get(runId);
+      return signs === undefined ? undefined : { idleMs: performance.now() - signs.seenAt, refusals: signs.refusals };
+    },
   };
 }
 

@@ -216,7 +216,7 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
 /** What `settleFlows` needs to know of a task: its flow, and how to have it looked at. */
 export type KnownTask = { readonly flowId: string | null; readonly ended: boolean; wake(): void };
 
-/** A flow younger than this may belong to a creation that is under way. */
+/** A flow younger than this may belong to a creation that is under way. One from later than now is old: the clock was set back. */
 export const youngMs = 60_000;
 
 /**
@@ -240,7 +240,8 @@ export async function settleFlows(
       const task = await taskOfId(taskId);
       if (task !== undefined && (task.flowId === flow.flowId || task.flowId === null)) {
         if (task.ended) task.wake();
-      } else if (Date.now() - flow.createdAt <= youngMs || !(await cancelOrphan(host, sessionKey, flow))) again += 1;
+      } else if (Math.abs(Date.now() - flow.createdAt) <= youngMs || !(await cancelOrphan(host, sessionKey, flow)))
+        again += 1;
     }
   }
   return again;

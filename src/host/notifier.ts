@@ -42,6 +42,7 @@ type Reading = {
 type Carried = {
   readonly sessionKey: string;
   readonly texts: readonly Pending[];
+  /** In elapsed time. */
   since: number;
   call: "unseen" | "open" | "answered" | "failed";
 };
@@ -77,13 +78,13 @@ export function registerNoticeHooks(api: Api): void {
     let length = 0;
     const texts = waiting.filter((one, at) => (length += one.text.length) <= mostCharacters || at === 0);
     if (context.runId !== undefined)
-      remember(outbox().carried, context.runId, { sessionKey, texts, since: Date.now(), call: "unseen" });
+      remember(outbox().carried, context.runId, { sessionKey, texts, since: performance.now(), call: "unseen" });
     return { appendContext: [heading, ...texts.map((one) => `- ${one.text}`)].join("\n") };
   });
 
   const noteCall = (runId: string, call: Carried["call"]) => {
     const carried = outbox().carried.get(runId);
-    if (carried !== undefined) Object.assign(carried, { call, since: Date.now() });
+    if (carried !== undefined) Object.assign(carried, { call, since: performance.now() });
   };
   api.on("model_call_started", (event) => noteCall(event.runId, "open"));
   api.on("model_call_ended", (event) => noteCall(event.runId, event.outcome === "completed" ? "answered" : "failed"));
@@ -131,7 +132,7 @@ function isBeingTold(sessionKey: string): boolean {
   for (const [runId, { sessionKey: chat, since, call }] of outbox().carried) {
     if (chat !== sessionKey) continue;
     const isAtIt = call === "open" || call === "answered";
-    if (Date.now() - since < (isAtIt ? longestPauseMs : againMs)) return true;
+    if (performance.now() - since < (isAtIt ? longestPauseMs : againMs)) return true;
     // Its end was not seen. What the model has answered is not said again for that.
     if (call === "answered") endTurn(runId, true);
   }

@@ -16,7 +16,10 @@ export type OpenRoot = { readonly root: string; readonly store: Store; driver?: 
 
 /** What was seen of a run since this process started. */
 export type RunSigns = {
+  /** Time of day, for people. */
   lastEventAt: number;
+  /** The same in elapsed time, for its limits. */
+  seenAt: number;
   /** What happened last, in a word or two of ours or the host's name of the stream it came from. */
   lastEvent: string;
   /** The tools that it uses now, by tool call id, the first one first. */
@@ -50,7 +53,7 @@ export function shared(): Shared {
   const holder = globalThis as { [key]?: Shared };
   return (holder[key] ??= {
     launcher: thisProcess(randomUUID()),
-    answers: createAnswerMemory(Date.now),
+    answers: createAnswerMemory(() => performance.now()),
     roots: new Map(),
     runOfToolCall: new Map(),
     signs: new Map(),
@@ -81,7 +84,10 @@ export function remember<K, V>(map: Map<K, V>, entryKey: K, value: V, most = 200
 /** What a sign of life says of a tool: a call of it began, or one is over. */
 export type ToolSign = { readonly callId: string; readonly begins?: string };
 
-/** Notes a sign of life of one of our runs; others are passed over. */
+/** No event of the host comes so much later than the hook of the same moment. */
+const setBackMs = 30_000;
+
+/** Notes a sign of life of one of our runs, of this moment of the day; others are passed over. */
 export function noteSign(
   runId: string | undefined,
   sessionKey: string | undefined,
@@ -91,8 +97,10 @@ export function noteSign(
 ): void {
   if (runId === undefined || sessionKey === undefined || placeOfSession(sessionKey) === undefined) return;
   const signs = signsOf(runId, at);
-  // The host's own events come a little later than the hooks; what is known stays.
-  if (at >= signs.lastEventAt) Object.assign(signs, { lastEventAt: at, lastEvent: event });
+  signs.seenAt = performance.now();
+  // The host's own events come a little later than the hooks; what is known stays. One from long before says that the clock was set back.
+  if (at >= signs.lastEventAt || at < signs.lastEventAt - setBackMs)
+    Object.assign(signs, { lastEventAt: at, lastEvent: event });
   if (tool?.begins !== undefined) signs.tools.set(tool.callId, { name: tool.begins, since: at });
   else if (tool !== undefined) signs.tools.delete(tool.callId);
 }
@@ -119,7 +127,13 @@ export function activityOf(runId: string): Activity | undefined {
 
 function signsOf(runId: string, at: number): RunSigns {
   const { signs } = shared();
-  const known = signs.get(runId) ?? { lastEventAt: at, lastEvent: "first seen", tools: new Map(), refusals: 0 };
+  const known = signs.get(runId) ?? {
+    lastEventAt: at,
+    seenAt: performance.now(),
+    lastEvent: "first seen",
+    tools: new Map(),
+    refusals: 0,
+  };
   remember(signs, runId, known);
   return known;
 }

@@ -129,7 +129,7 @@ describe("a live run", () => {
     const world = await createWorld({ config: shortLimits, cast: { builder: staysSilent } });
     const taskId = await world.started();
     await world.pass(50 * second);
-    world.clock.moveTo(world.clock.now() + 480 * minute);
+    world.clock.moveTo(world.clock.elapsed() + 480 * minute);
     await world.pass(59 * second);
     expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
     await world.letPlay(world.live(), staysBusy);
@@ -140,6 +140,18 @@ describe("a live run", () => {
       end: "lost",
       why: "ran longer than 3 minutes",
     });
+  });
+
+  it.each([-600 * minute, 600 * minute])("is launched at its time when the clock is set by %d ms", async (by) => {
+    const world = await createWorld({ config: plain });
+    const taskId = await world.task();
+    world.fail("launch", hostRefuses());
+    await world.done(startTask, { taskId });
+    await world.rest();
+    expect(world.runs).toHaveLength(0);
+    world.clock.set(by);
+    await world.pass(second);
+    expect(world.runs.length).toBeGreaterThan(0);
   });
 
   it("that has reported and goes on is stopped also when the host tells nothing of runs, as one that drains", async () => {

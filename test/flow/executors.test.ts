@@ -19,7 +19,11 @@ type Options = {
   readonly launchedBy?: "us" | "another" | "gone" | "nobody";
   /** What the host says of the run, call by call; live after that. */
   readonly seen?: readonly (RunObservation | "refuses" | "fails" | "breaks")[];
-  readonly signs?: { readonly lastEventAt: number; readonly refusals: number };
+  readonly signs?: { readonly idleMs: number; readonly refusals: number };
+  /** The second at which it is now; 0 when left out. */
+  readonly nowAt?: number;
+  /** Somebody sets the time of day by so much while the host is asked of the run for the first time. */
+  readonly clockSetBy?: number;
   readonly trees?: readonly (string | null)[];
   readonly files?: readonly string[] | null;
   readonly statuses?: Readonly<Record<string, string>>;
@@ -47,7 +51,9 @@ function setup(options: Options = {}) {
   const logged: string[] = [];
   const seen = [...(options.seen ?? [])];
   const trees = [...(options.trees ?? ["tree-9"])];
-  let time = start;
+  const beginning = start + (options.nowAt ?? 0) * second;
+  let time = beginning;
+  let setBy = 0;
   const doing = <T>(what: string, answer: T): Promise<T> => {
     did.push(what);
     if (options.abortAt !== undefined && what.startsWith(options.abortAt)) abort.abort();
@@ -57,7 +63,8 @@ function setup(options: Options = {}) {
   const ports: ExecutorPorts = {
     settings: () => readSettings(options.config ?? {}).settings,
     clock: {
-      now: () => time,
+      now: () => time + setBy,
+      elapsed: () => time,
       wait: (ms) => {
         time += ms;
         return Promise.resolve();
@@ -91,6 +98,7 @@ function setup(options: Options = {}) {
         doing(`launch ${JSON.stringify(request)}`, undefined).then(options.launch ?? (() => undefined)),
       observe: async ({ runId }, atMostMs) => {
         await doing(`observe ${runId} for ${atMostMs}`, undefined);
+        setBy = options.clockSetBy ?? 0;
         const next = seen.shift() ?? { kind: "live" };
         if (next === "refuses") throw hostRefuses();
         if (next === "breaks") throw new OrchestratorError("bug", "our own");
@@ -128,7 +136,7 @@ function setup(options: Options = {}) {
     claim: { key: "key", taskId: "task-1", tree: "/repo", wake: () => undefined },
     signal: abort.signal,
   };
-  return { executors: createExecutors(ports), situation, recorded, did, logged, ports, passed: () => time - start };
+  return { executors: createExecutors(ports), situation, recorded, did, logged, ports, passed: () => time - beginning };
 }
 
 const built = () => history().start().launch("step-01", "builder");
@@ -395,7 +403,7 @@ describe("a run that is awaited", () => {
   it("may be silent for so long, and no longer", async () => {
     const one = built();
     const config = { roles: { builder: { idleMinutes: 1 } } };
-    const { executors, situation, recorded, logged } = setup({ state: one.state, config });
+    const { executors, situation, recorded, logged } = setup({ state: one.state, config, nowAt: 2 });
     await executors.AwaitRun(awaiting(one), situation);
     // It started at the second second; what is over is noticed at the end of a slice of two seconds.
     const why = "showed no sign of life for 1 minutes";
@@ -407,12 +415,30 @@ describe("a run that is awaited", () => {
     const one = built();
     const config = { roles: { builder: { idleMinutes: 1, maxMinutes: 2 } } };
     const why = "ran longer than 2 minutes";
-    const busy = setup({ state: one.state, config, signs: { lastEventAt: start + 10 * minute, refusals: 0 } });
+    const busy = setup({ state: one.state, config, nowAt: 2, signs: { idleMs: 0, refusals: 0 } });
     await busy.executors.AwaitRun(awaiting(one), busy.situation);
-    const elsewhere = setup({ state: one.state, config, launchedBy: "another" });
+    const elsewhere = setup({ state: one.state, config, nowAt: 2, launchedBy: "another" });
     await elsewhere.executors.AwaitRun(awaiting(one), elsewhere.situation);
     expect(busy.recorded).toStrictEqual([ended(one, { at: momentOf(124 + 10), end: "lost", why })]);
     expect(elsewhere.recorded).toStrictEqual([ended(one, { at: momentOf(124 + 10), end: "gateway" })]);
+  });
+
+  it.each([-60 * minute, 60 * minute])("has its time whatever the clock is set to meanwhile: by %d ms", async (by) => {
+    const one = built();
+    const config = { roles: { builder: { idleMinutes: 1, maxMinutes: 2 } } };
+    const ends = setup({ state: one.state, seen: [{ kind: "live" }, { kind: "ended", by: "itself" }], clockSetBy: by });
+    await ends.executors.AwaitRun(awaiting(one), ends.situation);
+    expect(ends.passed()).toBe(2 * second);
+    const silent = setup({ state: one.state, config, clockSetBy: by });
+    await silent.executors.AwaitRun(awaiting(one), silent.situation);
+    // It is from later than now: the clock was set back before, too.
+    expect(silent.passed()).toBe((62 + 10) * second);
+    const busy = setup({ state: one.state, config, signs: { idleMs: 0, refusals: 0 }, clockSetBy: by });
+    await busy.executors.AwaitRun(awaiting(one), busy.situation);
+    expect(busy.passed()).toBe((122 + 10) * second);
+    const reported = setup({ state: reviewing().state, clockSetBy: by });
+    await reported.executors.AwaitRun(awaiting(reviewing(), "qa", true), reported.situation);
+    expect(reported.passed()).toBe(20 * second);
   });
 
   it("may be refused so often, and no oftener, and nothing is said of a host that stops it", async () => {
@@ -422,7 +448,7 @@ describe("a run that is awaited", () => {
     const { executors, situation, recorded, logged } = setup({
       state: one.state,
       seen,
-      signs: { lastEventAt: start, refusals: 20 },
+      signs: { idleMs: 0, refusals: 20 },
     });
     await executors.AwaitRun(awaiting(one), situation);
     expect(logged).toStrictEqual([`warn: run ${one.runOf("step-01", "builder")} ${why}; it is stopped`]);
@@ -562,7 +588,7 @@ describe("a step among others", () => {
       sessionKey: "s",
     };
     const config = { roles: { builder: { maxMinutes: 0.25, idleMinutes: 9 } } };
-    const { executors, situation, recorded } = setup({ state: one.state, config });
+    const { executors, situation, recorded } = setup({ state: one.state, config, nowAt: 10 });
     await executors.AwaitRun({ type: "AwaitRun", ...effect, reported: false }, situation);
     // Its second launch was at the ninth second; what is over is noticed at the end of a slice of two seconds.
     expect(recorded).toMatchObject([{ type: "RunEnded", end: "lost", at: momentOf(26 + 10) }]);

@@ -59,6 +59,13 @@ describe("the activity of a live run", { tags: ["s7.activity"] }, () => {
     expect(shared().signs.get(runId)?.refusals).toBe(1);
   });
 
+  it("goes on when the clock was set back", () => {
+    const sign = setup();
+    sign(3_600, "tool result");
+    sign(5, "model call");
+    expect(activityOf(runId)).toMatchObject({ lastEvent: "model call", lastEventAt: moment(5) });
+  });
+
   it("is kept of runs of ours only", () => {
     setup();
     noteSign("chat-turn", "agent:main:main", at(1), "model call");

@@ -303,6 +303,17 @@ describe("settling flows at start", () => {
     },
   );
 
+  it(
+    "takes one from later than now for old: the clock was set back",
+    { tags: ["s7.flow-orphan-cancelled"] },
+    async () => {
+      expect(await settled({}, { createdAt: Date.now() + 2 * youngMs })).toStrictEqual({
+        ...left,
+        status: "cancelled",
+      });
+    },
+  );
+
   it("leaves a young one for later: its task may be under way", { tags: ["s7.flow-orphan-cancelled"] }, async () => {
     expect(await settled({}, { createdAt: Date.now() })).toStrictEqual({ ...left, young: 1 });
   });

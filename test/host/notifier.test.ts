@@ -27,6 +27,7 @@ const soon = { timeout: 20_000 };
 
 const systemClock: Clock = {
   now: Date.now,
+  elapsed: () => performance.now(),
   wait: (ms, signal) => pause(ms, undefined, { signal, ref: false }).catch(() => undefined),
 };
 type Options = BenchOptions & {

@@ -273,7 +273,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       },
       now: () => new Date(clock.now()),
       backOff: () => Promise.resolve(),
-      answers: createAnswerMemory(() => clock.now()),
+      answers: createAnswerMemory(() => clock.elapsed()),
       chooseRepo: (projectId, wanted) => Promise.resolve(wanted ?? `/repos/${projectId}`),
       inspectPaths: (_repo, paths) => Promise.resolve(paths.map((path) => ({ path, kind: "file" as const }))),
       buildersAreUnconfined: () => true,
@@ -303,6 +303,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       },
       clock: {
         now: () => clock.now(),
+        elapsed: () => clock.elapsed(),
         wait: async (ms, signal) =>
           current.alive ? clock.wait(ms, signal).then(() => (current.alive ? undefined : never)) : never,
       },
@@ -391,7 +392,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
               asked: 0,
               refusals: 0,
               ending: { by: "itself" },
-              lastEventAt: clock.now(),
+              lastEventAt: clock.elapsed(),
               ended: Promise.withResolvers<void>(),
             });
           }),
@@ -426,7 +427,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
           const run = hostRun(runId);
           return run === undefined
             ? undefined
-            : { lastEventAt: run.busy ? clock.now() : run.lastEventAt, refusals: run.refusals };
+            : { idleMs: run.busy ? 0 : clock.elapsed() - run.lastEventAt, refusals: run.refusals };
         },
       },
     });
@@ -513,7 +514,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       lost,
       step,
       async report(parameters, fields = {}) {
-        run.lastEventAt = clock.now();
+        run.lastEventAt = clock.elapsed();
         const answer = await callTool(desk, inRun(place, request.runId, fields), tool as unknown as Tool, parameters);
         if ("refused" in answer.details) run.refusals += 1;
         return answer;
@@ -544,7 +545,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   }
 
   async function pass(ms: number): Promise<void> {
-    const target = clock.now() + ms;
+    const target = clock.elapsed() + ms;
     await settle();
     for (let next = clock.next(); next !== undefined && next <= target; next = clock.next()) {
       clock.moveTo(next);
@@ -658,7 +659,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       if (options.restartAtRest === true) await restart();
     },
     async until(holds, atMostMs = 3_600_000) {
-      const latest = clock.now() + atMostMs;
+      const latest = clock.elapsed() + atMostMs;
       await settle();
       while (!(await holds())) {
         const next = clock.next();
