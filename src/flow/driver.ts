@@ -39,8 +39,9 @@ export type Driver = {
   /** The tasks that have not ended, as far as this driver knows. */
   unfinished(): readonly Stream[];
   /**
-   * Stops driving: no effect is begun any more, live runs go on. Resolves when every executor has returned; one whose call of
-   * the host is not answered is waited for ten seconds.
+   * Stops driving: no effect is begun any more, live runs go on, what was planned and not launched is closed, so that who drives
+   * next need not wait for it. Resolves when every executor has returned; one whose call of the host is not answered is waited
+   * for ten seconds.
    */
   stop(): Promise<void>;
 };
@@ -92,10 +93,13 @@ export function createDriver(unbounded: DriverPorts): Driver {
   const workers = new Map<string, Worker>();
   /** Tasks that have not ended, as far as this driver was told of them: drafts, paused and blocked ones have no worker. */
   const unfinished = new Map<string, Stream>();
+  /** Tasks of which a run may be planned and not launched, as far as was seen; a paused one keeps such a run without a worker. */
+  const planning = new Map<string, Stream>();
   const executors = createExecutors(ports, within);
   const placeOf = (stream: Stream) => `${root}:${nameOfStream(stream)}`;
   const background = new Set<Promise<void>>();
   let polling = false;
+  let stopped: Promise<void> | undefined;
 
   function wake(stream: Stream): void {
     if (stopping.signal.aborted || stream.taskId === undefined) return;
@@ -171,6 +175,9 @@ export function createDriver(unbounded: DriverPorts): Driver {
       });
     for (const [key, effect] of due)
       begin(worker, key, (signal) => carryOut(effect, { stream, state, repo, claim, signal }));
+    const isPlanning = [...worker.doing.keys()].some((key) => key.startsWith("PlanRun"));
+    if (isPlanning || worker.runs.some(({ isLaunched }) => !isLaunched)) planning.set(nameOfStream(stream), stream);
+    else planning.delete(nameOfStream(stream));
     if (due.size === 0 && worker.doing.size === 0 && worker.syncedSeq === seq && !worker.again)
       workers.delete(nameOfStream(stream));
   }
@@ -365,13 +372,29 @@ export function createDriver(unbounded: DriverPorts): Driver {
       return longest === undefined ? undefined : { since: momentOf(longest.since), words: longest.words };
     },
     unfinished: () => [...unfinished.values()],
-    async stop() {
-      stopping.abort();
-      while (background.size > 0) await Promise.all(background);
-      // Other roots of this process share the slots; what this driver held is no longer its to hold.
-      for (const { stream } of workers.values()) slots.leave(placeOf(stream));
+    stop() {
+      stopped ??= stop();
+      return stopped;
     },
   };
+
+  async function stop(): Promise<void> {
+    stopping.abort();
+    while (background.size > 0) await Promise.all(background);
+    await Promise.all([...planning.values()].map(giveUpPlans));
+    // Other roots of this process share the slots; what this driver held is no longer its to hold.
+    for (const { stream } of workers.values()) slots.leave(placeOf(stream));
+  }
+
+  async function giveUpPlans(stream: Stream): Promise<void> {
+    try {
+      await executors.giveUpPlans(stream);
+    } catch (error) {
+      log.warn(
+        `what was planned in ${stream.taskId ?? ""} and not launched waits for this process to end: ${words(error)}`,
+      );
+    }
+  }
 }
 
 /** Equal keys are the same thing to do. A plan is asked anew after every change of the task's launches. */

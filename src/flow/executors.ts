@@ -22,7 +22,7 @@ import type {
   TaskReader,
   Worktree,
 } from "./ports.ts";
-import { currentAttempt } from "./ready.ts";
+import { currentAttempt, openRuns, seatOf } from "./ready.ts";
 import type { Claim, Slots } from "./slots.ts";
 
 export type ExecutorPorts = {
@@ -51,12 +51,16 @@ export type Situation = {
 
 export type Executors = {
   readonly [T in Exclude<Effect["type"], "TellPerson">]: (effect: EffectOf<T>, at: Situation) => Promise<void>;
+} & {
+  /**
+   * Closes, uncounted, what this process planned in the task and will not launch any more. Called when nothing is being carried
+   * out; until then other processes leave such a plan alone, because they cannot tell it from a launch without an answer.
+   */
+  giveUpPlans(stream: Stream): Promise<void>;
 };
 
 /** How long a run that has reported may take to end before it is stopped, and one that was asked to stop before it is asked again. */
 const graceMs = 10_000;
-/** So long another living launcher has to launch what it planned; it may have handed over the driving and never will. */
-const foreignLaunchMs = 60_000;
 /** One slice of waiting for a run: bounds how late a limit is noticed. */
 const sliceMs = 2_000;
 /** More time than this between two looks at a run has passed while the machine slept: the run could not move either. */
@@ -120,11 +124,11 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
     return status === undefined || status === "stopped" || status === "lost";
   }
 
-  /** Closes what another launcher planned, uncounted, once that one is gone or had its time to launch it. */
+  /** Closes what another launcher planned, uncounted, once that one is gone. It may have launched it, so it has as long as a run. */
   async function closeForeignLaunch(effect: EffectOf<"LaunchRun">, situation: Situation): Promise<void> {
     const { stream, signal } = situation;
-    const { stepId, runId } = effect;
-    const deadline = clock.elapsed() + foreignLaunchMs;
+    const { stepId, role, runId } = effect;
+    const deadline = clock.elapsed() + settings().roles[role].maxMs;
     while (!signal.aborted && clock.elapsed() < deadline && (await ownerOf(stream, runId)) === "another")
       await clock.wait(sliceMs, signal);
     if (signal.aborted || (await seatStatus(stream, stepId, runId)) !== "launching") return;
@@ -132,7 +136,7 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
   }
 
   async function closeRun(
-    situation: Situation,
+    situation: Pick<Situation, "stream" | "state" | "repo">,
     effect: { readonly stepId: string; readonly role: Role; readonly runId: string; readonly sessionKey: string },
     end: RunEnd,
     why?: string,
@@ -357,6 +361,19 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
       await record(stream, { type: "ChecksFinished", v: 1, at: at(), stepId, attempt, results });
     },
 
+    async giveUpPlans(stream) {
+      const task = await reader.read(stream);
+      if (task === undefined) return;
+      for (const effect of plannedRuns(task.state)) {
+        if ((await ownerOf(stream, effect.runId)) !== "us") continue;
+        // The host may have it all the same: its answer to a launch can be lost.
+        const hadIt = await runner.stop(effect);
+        if (hadIt && (await waitForEnd(effect, graceMs, new AbortController().signal)) === undefined)
+          throw new OrchestratorError("host-refused", `run ${effect.runId} was asked to stop and has not ended yet`);
+        await closeRun({ stream, ...task }, effect, "gateway");
+      }
+    },
+
     async AwaitDependencies({ taskIds }, { stream }) {
       const statuses = await Promise.all(taskIds.map((taskId) => reader.statusOf(stream.projectId, taskId)));
       const cancelled = taskIds[statuses.indexOf("cancelled")];
@@ -373,6 +390,19 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
         throw new OrchestratorError("journal-damaged", `task ${unreadable}, which it waits for, cannot be read`);
     },
   };
+}
+
+/** Runs that were planned and whose launch was not confirmed. Pure. */
+function plannedRuns({ steps }: TaskState): readonly Omit<EffectOf<"LaunchRun">, "type">[] {
+  return steps.flatMap((step) =>
+    openRuns(step).flatMap(({ runId, role: played }) => {
+      const role: Role = played === "qa" ? "qa" : "builder";
+      const seat = seatOf(step, role);
+      return seat.runId === runId && seat.status === "launching" && seat.sessionKey !== null
+        ? [{ stepId: step.id, role, runId, sessionKey: seat.sessionKey }]
+        : [];
+    }),
+  );
 }
 
 /** A cancel that a person asked of the flow record is a cancel of the task. */

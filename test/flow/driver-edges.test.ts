@@ -280,19 +280,65 @@ describe("a run that another gateway has in hand, which lives on", () => {
   };
 
   it(
-    "and was only planned is closed uncounted after a minute and planned anew",
+    "and was only planned is closed uncounted by the one that planned it, and planned anew here",
     { tags: ["s4.lost-not-while-launcher-lives"] },
     async () => {
       const { world, taskId } = await taskWhoseLaunchIsHandedOver({ ...plain, maxLostRuns: 0 });
       await world.handOver();
       world.mend();
-      await world.pass(50 * second);
-      expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
       await world.pass(15 * second);
       expect(endsOf(await world.step(taskId))).toStrictEqual(["gateway", null]);
       expect(world.live().map((run) => run.place.launch)).toStrictEqual([2]);
       await world.letPlay(world.live(), builds);
       await becomes(world, taskId, "done");
+    },
+  );
+
+  it("and was only planned when its task was paused is closed like that too", async () => {
+    const { world, taskId } = await taskWhoseLaunchIsHandedOver(plain);
+    await world.done(setTaskStatus, { taskId, status: "paused" });
+    await world.pass(minute);
+    expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
+    await world.handOver();
+    expect(endsOf(await world.step(taskId))).toStrictEqual(["gateway"]);
+  });
+
+  it(
+    "and was launched without a word of it is not launched a second time, however long it stalls",
+    { tags: ["s4.lost-not-while-launcher-lives", "s7.one-live-run"] },
+    async () => {
+      const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+      const taskId = await world.task();
+      // The host has the run, and its gateway stalls before it has heard so.
+      world.hold("launch", { result: "" });
+      await world.done(startTask, { taskId });
+      await world.rest();
+      await world.stealLease();
+      await world.pass(10 * minute);
+      expect(endsOf(await world.step(taskId))).toStrictEqual([null]);
+      expect(world.live().map((run) => run.place.launch)).toStrictEqual([1]);
+      await world.letPlay(world.live(), builds);
+      await becomes(world, taskId, "done");
+      expect(world.runs.filter((run) => run.place.role === "builder")).toHaveLength(1);
+    },
+  );
+
+  it(
+    "and was launched without an answer is ended by the one that planned it before another is launched here",
+    { tags: ["s4.lost-not-while-launcher-lives", "s7.one-live-run"] },
+    async () => {
+      const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+      const taskId = await world.task();
+      world.hold("launch", { result: "" });
+      await world.done(startTask, { taskId });
+      await world.rest();
+      await world.handOver();
+      await world.pass(15 * second);
+      expect(endsOf(await world.step(taskId))).toStrictEqual(["gateway", null]);
+      expect(world.runs.map((run) => [run.place.launch, run.live])).toStrictEqual([
+        [1, false],
+        [2, true],
+      ]);
     },
   );
 

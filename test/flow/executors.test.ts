@@ -275,10 +275,11 @@ describe("launching a run", () => {
     }
   });
 
-  it("is left for a minute to another gateway that lives; one that is gone took the run along", async () => {
-    const living = setup({ state: planned.state, launchedBy: "another" });
+  it("is left to another gateway that lives, for as long as a run may take; one that is gone took the run along", async () => {
+    const config = { roles: { builder: { maxMinutes: 3 } } };
+    const living = setup({ state: planned.state, launchedBy: "another", config });
     await living.executors.LaunchRun(launch, living.situation);
-    expect(living.recorded).toStrictEqual([ended(planned, { at: momentOf(60), end: "gateway" })]);
+    expect(living.recorded).toStrictEqual([ended(planned, { at: momentOf(180), end: "gateway" })]);
     expect(living.did).not.toContainEqual(expect.stringContaining("launch"));
     // That one has launched it meanwhile.
     const confirmed = setup({ state: built().state, launchedBy: "another" });
@@ -289,6 +290,32 @@ describe("launching a run", () => {
       await executors.LaunchRun(launch, situation);
       expect(recorded).toStrictEqual([ended(planned, { at: momentOf(0), end: "gateway" })]);
     }
+  });
+
+  it("that will not be made is given up by the gateway that planned it: the run is closed, uncounted", async () => {
+    const { executors, recorded, did } = setup({ state: planned.state });
+    await executors.giveUpPlans(stream);
+    expect(recorded).toStrictEqual([ended(planned, { at: momentOf(0), end: "gateway" })]);
+    expect(did[0]).toBe(`stop ${request.runId}`);
+    expect(did).not.toContainEqual(expect.stringContaining("observe"));
+  });
+
+  it("is not given up where it was made, by those who did not plan it, or while the host has the run", async () => {
+    for (const options of [
+      { state: built().state },
+      { state: planned.state, launchedBy: "another" },
+      { state: planned.state, launchedBy: "gone" },
+    ] as const) {
+      const { executors, recorded, did } = setup(options);
+      await executors.giveUpPlans(stream);
+      expect([recorded, did]).toStrictEqual([[], []]);
+    }
+    const ends = setup({ state: planned.state, outlives: true, seen: [{ kind: "ended", by: "host" }] });
+    await ends.executors.giveUpPlans(stream);
+    expect(ends.recorded).toStrictEqual([ended(planned, { at: momentOf(0), end: "gateway" })]);
+    const lives = setup({ state: planned.state, outlives: true });
+    await expect(lives.executors.giveUpPlans(stream)).rejects.toMatchObject({ code: "host-refused" });
+    expect([lives.recorded, lives.passed()]).toStrictEqual([[], 10 * second]);
   });
 
   it("is tried again when the host cannot now; any other failure loses the run and says why", async () => {

@@ -180,6 +180,8 @@ export type World = {
   restart(): Promise<void>;
   /** Another process takes over the driving; this one lives on with its runs, as after a lost lease. */
   handOver(): Promise<void>;
+  /** Another process begins to drive, and this one does not know of it: two drive, as when the lease of a stalled one was taken. */
+  stealLease(): Promise<void>;
   /** The gateway dies now. */
   kill(): Promise<void>;
   /** The next calls of a part of the outside fail. */
@@ -673,6 +675,10 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     restart,
     async handOver() {
       await stop();
+      begin();
+      await settle();
+    },
+    async stealLease() {
       begin();
       await settle();
     },
