@@ -2,6 +2,14 @@
  * Histories that follow from a seed: the real tools, driver and slots in a world of played agents, where anything may happen
  * at any time. After every event the journals are judged; in the end everything is mended, the agents behave, and the world
  * has to come to rest. A history that breaks a promise is shortened until nothing can be left out.
+ *
+ * What happens: agents report, forget, die, answer late, twice, with nonsense (`parts`); the process dies now, or right after
+ * any of its next actions, is stopped and begun again, hands over, or has its lease stolen (`kill`, `die`, `restart`, `handOver`, `stealLease`); the disk fails
+ * before a change and after it, the host refuses, breaks, or answers late (`fault`, `hold`); time passes, the machine sleeps,
+ * somebody sets the clock (`time`, `sleep`, `setClock`); tasks are made, started, paused, cancelled, decided upon at any time.
+ * What is judged: each record follows from its event and no step has two open runs (`test/support/replay.ts`), no run starts
+ * while another one of its step and role lives (`test/support/world.ts`), flow records name records that are there, every
+ * acknowledged call stands in a journal once and no refused one does, and at rest all of `test/support/invariants.ts`.
  */
 import { availableParallelism } from "node:os";
 import { isMainThread, MessageChannel, Worker, workerData, type MessagePort } from "node:worker_threads";
@@ -55,6 +63,10 @@ const faulty: readonly OutsidePart[] = [
   "brief",
   "read",
 ];
+
+/** What the host may leave unanswered for a while. */
+const slow = ["sync", "cancelRequested", "launch", "observe", "stop", "usage", "check"] as const;
+const held = new WeakMap<World, readonly (() => void)[]>();
 
 /** What an agent may do with its run, at its launch or at any later time. */
 const parts: readonly ((random: Random) => Play)[] = [
@@ -156,10 +168,18 @@ const happenings = {
     await world.pass(0);
   },
   kill: (world: World) => world.kill(),
+  /** It dies right after one of the next things that it does. */
+  die: (world: World, random: Random) => Promise.resolve(world.dieAfter(upTo(random, 12))),
   restart: (world: World) => world.restart(),
   handOver: (world: World) => world.handOver(),
+  stealLease: (world: World) => world.stealLease(),
   fault: (world: World, random: Random) => {
     const part = pick(random, faulty) ?? "commit";
+    if (part === "commit" && random() < 0.5) {
+      const unknown = new OrchestratorError("outcome-unknown", "the disk failed after the change was written");
+      world.fail(part, unknown, upTo(random, 3), { result: '"committed"' });
+      return Promise.resolve();
+    }
     const error =
       part === "commit"
         ? new OrchestratorError("not-committed", "the disk is full")
@@ -172,6 +192,17 @@ const happenings = {
     return Promise.resolve();
   },
   mend: (world: World) => Promise.resolve(world.mend()),
+  /** The host does not answer the next call of a kind, until `answer`. */
+  hold: (world: World, random: Random) => {
+    const part = pick(random, slow) ?? "launch";
+    held.set(world, [...(held.get(world) ?? []), world.hold(part)]);
+    return Promise.resolve();
+  },
+  answer: async (world: World) => {
+    for (const answer of held.get(world) ?? []) answer();
+    held.delete(world);
+    await world.pass(0);
+  },
   crowd: (world: World, random: Random) => Promise.resolve(world.beFirst(upTo(random, 3))),
   task: async (world: World, random: Random) => {
     const others = await taskIdsOf(world);
@@ -230,6 +261,8 @@ const weights: Partial<Record<keyof typeof happenings, number>> = {
   setStep: 3,
   start: 3,
   kill: 2,
+  die: 2,
+  hold: 2,
   fault: 3,
   cancelFlow: 0.3,
   loseFlow: 0.3,
@@ -291,7 +324,8 @@ async function live(seed: number, happening: readonly Happening[]): Promise<numb
   }
   await comeToRest(world);
   await look();
-  await expectInvariants(world);
+  await expectInvariants(world, look.replays);
+  await expectAcknowledged(world);
   await world.stop();
   return world.actions();
 }
@@ -300,6 +334,7 @@ async function live(seed: number, happening: readonly Happening[]): Promise<numb
 async function comeToRest(world: World): Promise<void> {
   world.mend();
   world.beFirst(0);
+  await happenings.answer(world);
   for (let round = 0; round < 60; round += 1) {
     // Whoever still has a run does what its role is for; silent ones are stopped at their limits.
     const good = (run: HostRun): Play => (run.place.role === "builder" ? builds : judges());
@@ -336,17 +371,49 @@ async function comeToRest(world: World): Promise<void> {
   if (left.length > 0) throw new Error(`runs live on: ${left.map((run) => run.request.runId).join(", ")}`);
 }
 
-/** Judges the records that came since it looked last: each follows from its event, no step has two open runs, none is used twice. */
-function journalsJudge(world: World): () => Promise<void> {
+/**
+ * Judges the records that came since it looked last: each follows from its event, no step has two open runs, none is used
+ * twice; and what a flow record names is there.
+ */
+function journalsJudge(world: World): (() => Promise<void>) & { readonly replays: ReadonlyMap<string, Replay> } {
   const replays = new Map<string, Replay>();
-  return async () => {
+  const sums = new Map<string, string[]>();
+  const look = async () => {
     for (const stream of await world.store.list()) {
-      if (stream.taskId === undefined) continue;
-      const replay = replays.get(stream.taskId) ?? createReplay();
-      replays.set(stream.taskId, replay);
-      for (const record of await world.store.history(stream, replay.seq)) replay.take(record);
+      const { taskId } = stream;
+      if (taskId === undefined) continue;
+      const replay = replays.get(taskId) ?? createReplay();
+      replays.set(taskId, replay);
+      const seen = sums.get(taskId) ?? [];
+      sums.set(taskId, seen);
+      for (const record of await world.store.history(stream, replay.seq)) {
+        replay.take(record);
+        seen.push(record.sum);
+      }
+      const flow = world.flows.get(taskId);
+      if (flow !== undefined && flow.seq > 0 && seen[flow.seq - 1] !== flow.sum)
+        throw new Error(`the flow record of ${taskId} names record ${flow.seq}, which is not there`);
     }
   };
+  return Object.assign(look, { replays });
+}
+
+/** Every call that was acknowledged stands in a journal exactly once; of one that was refused, and never else answered, nothing does. */
+async function expectAcknowledged(world: World): Promise<void> {
+  const counts = new Map<string, number>();
+  for (const stream of await world.store.list())
+    for (const { callId } of await world.store.history(stream, 0)) counts.set(callId, (counts.get(callId) ?? 0) + 1);
+  const answers = Map.groupBy(world.answered, ({ callId }) => callId);
+  for (const [callId, all] of answers) {
+    const [{ tool } = { tool: "" }] = all;
+    if (tool === getStatus.name) continue;
+    const isDone = all.some(({ refused }) => refused === undefined);
+    const isKnown = isDone || all.every(({ refused }) => refused !== "outcome-unknown");
+    const count = counts.get(callId) ?? 0;
+    if (isDone && count !== 1)
+      throw new Error(`a call of ${tool} was acknowledged and stands in the journals ${count} times`);
+    if (isKnown && !isDone && count > 0) throw new Error(`a call of ${tool} was refused and stands in a journal`);
+  }
 }
 
 const failureOf = (seed: number, happening: readonly Happening[]) =>
@@ -367,13 +434,17 @@ async function shorten(seed: number, whole: readonly Happening[]): Promise<reado
   return shortest;
 }
 
-/** Lives through the histories of these seeds; answers what broke, each in its shortest form. */
+/** Lives through the histories of these seeds; answers what broke, each in its shortest form. `told` hears how far it is, now and then. */
 export async function simulate(
   seeds: Iterable<number>,
-): Promise<{ readonly actions: number; readonly violations: readonly Violation[] }> {
+  told: (lived: number, violations: readonly Violation[]) => void = () => undefined,
+): Promise<Lives> {
   let actions = 0;
+  let lived = 0;
   const violations: Violation[] = [];
   for (const seed of seeds) {
+    if (lived > 0 && lived % 1_000 === 0) told(lived, violations);
+    lived += 1;
     const { happening } = historyOf(seed);
     try {
       actions += await live(seed, happening);
@@ -387,18 +458,26 @@ export async function simulate(
   return { actions, violations };
 }
 
-type Lives = Awaited<ReturnType<typeof simulate>>;
+type Lives = { readonly actions: number; readonly violations: readonly Violation[] };
+type Progress = { readonly lived: number; readonly violations: readonly Violation[] };
 /** The seeds of a worker of this very file: every `step`-th from `from` on, before `to`. */
 type Share = { readonly from: number; readonly to: number; readonly step: number };
 const seedsOf = ({ from, to, step }: Share) =>
   Array.from({ length: Math.ceil((to - from) / step) }, (_, index) => from + index * step);
 
-function inAThread(share: Share): Promise<Lives> {
+function inAThread(share: Share, say: Options["say"]): Promise<Lives> {
   const { promise, resolve, reject } = Promise.withResolvers<Lives>();
   const { port1, port2 } = new MessageChannel();
-  port1.once("message", (lives: Lives) => {
+  port1.on("message", (message: Lives | Progress) => {
+    if ("lived" in message) {
+      const { lived, violations } = message;
+      say(
+        `every ${share.step}th from ${share.from}: ${lived} lived, ${violations.length} violations ${violations[0]?.what ?? ""}`,
+      );
+      return;
+    }
     port1.close();
-    resolve(lives);
+    resolve(message);
   });
   const worker = new Worker(new URL(import.meta.url), { workerData: { share, port: port2 }, transferList: [port2] });
   worker.once("error", reject);
@@ -407,14 +486,16 @@ function inAThread(share: Share): Promise<Lives> {
 // Started as a thread, this file does its share and says what came of it.
 if (!isMainThread && typeof workerData === "object" && workerData !== null && "share" in workerData) {
   const { share, port } = workerData as { readonly share: Share; readonly port: MessagePort };
-  port.postMessage(await simulate(seedsOf(share)));
+  port.postMessage(
+    await simulate(seedsOf(share), (lived, violations) => port.postMessage({ lived, violations } satisfies Progress)),
+  );
 }
 
 const amounts = { short: 2_000, full: 100_000 } as const;
 
 export const simulation: Part = {
   name: "simulation",
-  async run({ amount, seed, only }: Options): Promise<readonly Row[]> {
+  async run({ amount, seed, only, say }: Options): Promise<readonly Row[]> {
     const from = seed * 1_000_000;
     const count = only === undefined ? amounts[amount] : 1;
     const step = availableParallelism();
@@ -424,7 +505,7 @@ export const simulation: Part = {
         ? [await simulate([Number(only)])]
         : amount === "short"
           ? [await simulate(seedsOf({ from, to: from + count, step: 1 }))]
-          : await Promise.all(shares.map(inAThread));
+          : await Promise.all(shares.map((share) => inAThread(share, say)));
     const actions = lives.reduce((sum, one) => sum + one.actions, 0);
     const violations = lives.flatMap((one) => one.violations);
     return [{ what: "histories", tried: count, violations, note: `${actions} actions on the outside` }];

@@ -157,7 +157,7 @@ export function createDriver(unbounded: DriverPorts): Driver {
     const { state, repo, seq } = task;
     if (state.task.status === "done" || state.task.status === "cancelled") unfinished.delete(nameOfStream(stream));
     const due = new Map(recover(state, settings()).map((effect) => [keyOf(effect, state.task.rev), effect]));
-    for (const [key, doing] of worker.doing) if (!due.has(key) && key !== "sync") doing.abort.abort();
+    for (const [key, doing] of worker.doing) if (!due.has(key) && key !== "sync") doing.abort.abort(overdue);
     for (const key of worker.failures.keys())
       if (!due.has(key) && key !== "sync" && key !== "look") worker.failures.delete(key);
     const claim = claimOf(stream, task);
@@ -379,7 +379,7 @@ export function createDriver(unbounded: DriverPorts): Driver {
   };
 
   async function stop(): Promise<void> {
-    stopping.abort();
+    stopping.abort(overdue);
     while (background.size > 0) await Promise.all(background);
     await Promise.all([...planning.values()].map(giveUpPlans));
     // Other roots of this process share the slots; what this driver held is no longer its to hold.
@@ -430,6 +430,8 @@ const personMends: ReadonlySet<string> = new Set([
   "unknown-task",
   "unsupported-file-system",
 ]);
+/** Why a signal is aborted: nobody reads it, and without one an error is made each time, with its stack. */
+const overdue = "no longer due";
 const isWait = (key: string) =>
   key.startsWith("PlanRun") ||
   key.startsWith("LaunchRun") ||

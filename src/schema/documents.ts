@@ -308,14 +308,10 @@ function inSchemaOrder(schema: TSchema | undefined, value: unknown): unknown {
   const branches: readonly TSchema[] = schema?.["anyOf"] ?? (schema === undefined ? [] : [schema]);
   const properties: Record<string, TSchema> =
     branches.find((branch) => branch["properties"] !== undefined)?.["properties"] ?? {};
-  const entries = Object.entries(value);
-  const known = Object.keys(properties);
-  const place = (key: string) => (known.includes(key) ? known.indexOf(key) : known.length);
-  return Object.fromEntries(
-    entries
-      .toSorted(([one], [other]) => place(one) - place(other))
-      .map(([key, item]) => [key, inSchemaOrder(properties[key], item)]),
-  );
+  const items = new Map<string, unknown>(Object.entries(value));
+  const known = Object.keys(properties).filter((key) => items.has(key));
+  const unknown = [...items.keys()].filter((key) => !Object.hasOwn(properties, key));
+  return Object.fromEntries([...known, ...unknown].map((key) => [key, inSchemaOrder(properties[key], items.get(key))]));
 }
 
 /**

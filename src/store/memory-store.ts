@@ -39,6 +39,8 @@ type Kept = {
   readonly pages: Map<DocumentName, string>;
   /** The documents as of the last record, one object for all readings until the next: readers remember what they made of it. */
   view: Readonly<Record<DocumentName, string>> | undefined;
+  /** What the documents say about writing them, as of the record with this number. */
+  standing: { readonly seq: number; readonly readOnly: ReadOnly | undefined };
 };
 
 export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
@@ -65,7 +67,12 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
   }
 
   function readOnlyNow(stream: Stream): ReadOnly | undefined {
-    const own = (kept: Kept | undefined) => (kept === undefined ? undefined : readOnlyOf(kept.stream, kept.documents));
+    const own = (kept: Kept | undefined) => {
+      if (kept === undefined) return undefined;
+      const seq = kept.records.length;
+      if (kept.standing.seq !== seq) kept.standing = { seq, readOnly: readOnlyOf(kept.stream, kept.documents) };
+      return kept.standing.readOnly;
+    };
     const project =
       stream.taskId === undefined ? undefined : own(streams.get(nameOfStream({ projectId: stream.projectId })));
     return project ?? own(streams.get(nameOfStream(stream)));
@@ -85,7 +92,14 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
     if (readOnly !== undefined) throw new OrchestratorError(readOnly.code, readOnly.reason);
     const last = known?.records.at(-1);
     if ((last?.seq ?? 0) !== expectedSeq) return { kind: "conflict" };
-    const kept: Kept = known ?? { stream, records: [], documents: new Map(), pages: new Map(), view: undefined };
+    const kept: Kept = known ?? {
+      stream,
+      records: [],
+      documents: new Map(),
+      pages: new Map(),
+      view: undefined,
+      standing: { seq: 0, readOnly: undefined },
+    };
     streams.set(nameOfStream(stream), kept);
     const { line } = formatRecord(change, nextId(), expectedSeq + 1, last?.sum ?? genesis);
     // Through its text, so that nobody holds on to a part of what is kept.

@@ -22,7 +22,7 @@ import { createRecorder } from "../../src/tools/driver-tools.ts";
 import { recordBuilderResult } from "../../src/tools/record-builder-result.ts";
 import { recordQaResult } from "../../src/tools/record-qa-result.ts";
 import { startTask } from "../../src/tools/start-task.ts";
-import { callTool, stateOf, type Answer, type Tool } from "../../src/tools/tool.ts";
+import { callIdOf, callTool, stateOf, type Answer, type Tool } from "../../src/tools/tool.ts";
 import { inRun, owner } from "./callers.ts";
 import { createSettableClock, type SettableClock } from "./settable-clock.ts";
 
@@ -95,7 +95,7 @@ export type HostRun = {
   deaf: boolean;
   hasty: boolean;
   stops: number;
-  /** Another process was asked to stop it and does not have it: whoever drives there has done what it could. */
+  /** Another process was asked to stop it and does not have it, or drives by now: whoever drives there has done what it could. */
   givenUp: boolean;
   /** How often the host was asked about it. */
   asked: number;
@@ -153,6 +153,12 @@ export type World = {
   readonly notified: readonly Stream[];
   readonly warnings: readonly string[];
   readonly flows: ReadonlyMap<string, FlowRecord>;
+  /** Every call of a tool that was answered, in order: the id under which it stands in a journal, and the code of its refusal. */
+  readonly answered: readonly {
+    readonly callId: string;
+    readonly tool: string;
+    readonly refused: string | undefined;
+  }[];
   /** How many actions on the outside were done so far, by all processes. */
   actions(): number;
   driver(): Driver;
@@ -184,6 +190,8 @@ export type World = {
   stealLease(): Promise<void>;
   /** The gateway dies now. */
   kill(): Promise<void>;
+  /** The gateway dies right after so many more actions on the outside. */
+  dieAfter(count: number): void;
   /** The next calls of a part of the outside fail. */
   fail(part: Part, error: Error, times?: number, meeting?: Meeting): void;
   /** What was to fail from now on does not. */
@@ -225,14 +233,19 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const checksRun: string[] = [];
   const notified: Stream[] = [];
   const warnings: string[] = [];
+  /** The flow record of each task: of two that were made at once, the one that the task names. */
   const flows = new Map<string, FlowRecord>();
+  const flowsById = new Map<string, FlowRecord>();
   const trees = new Map<string, string>();
   const faults: (Meeting & { readonly part: Part; readonly error: Error; times: number })[] = [];
   const holds: (Meeting & { readonly part: Part; readonly until: Promise<void>; taken: boolean })[] = [];
   let conflicts = 0;
   const wrong: unknown[] = [];
   const processes: Process[] = [];
+  const answered: { callId: string; tool: string; refused: string | undefined }[] = [];
   let actions = 0;
+  let calls = 0;
+  let killAfter = options.killAfter;
   let flowIds = 0;
 
   function begin(): Process {
@@ -243,6 +256,11 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     /** Everything that leaves the process passes here: it can fail, be held, count, and never comes back in a dead process. */
     async function out<T>(part: Part, work: () => Promise<T> | T, of = ""): Promise<T> {
       if (!current.alive) return never;
+      calls += 1;
+      if (calls > mostCalls) {
+        wrong.push(new Error(`the world goes on and on without time: ${part} of ${of}`));
+        return never;
+      }
       await meet(part, of, undefined);
       if (!current.alive) return never;
       const result = await work();
@@ -251,7 +269,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       if (!current.alive) return never;
       if (!acting.has(part)) return result;
       actions += 1;
-      if (actions === options.killAfter) end(current);
+      if (actions === killAfter) end(current);
       return current.alive ? result : never;
     }
 
@@ -261,7 +279,14 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       commit: (stream, seq, change) =>
         out(
           "commit",
-          () => ((conflicts -= 1) >= 0 ? { kind: "conflict" } : kept.commit(stream, seq, change)),
+          async () => {
+            if ((conflicts -= 1) >= 0) return { kind: "conflict" };
+            const answer = await kept.commit(stream, seq, change);
+            // Of its own commits a process is told at once, unless the answer is about to be lost.
+            const isLost = faults.some((one) => one.part === "commit" && one.result !== undefined && one.times > 0);
+            followLater(stream, isLost ? undefined : number);
+            return answer;
+          },
           stream.taskId,
         ),
     };
@@ -344,9 +369,10 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         sync: (stream, state, at) =>
           out("sync", () => {
             const taskId = stream.taskId ?? "";
-            const known = flows.get(taskId);
+            const known = flowsById.get(state.task.flowId ?? "");
             const isEnd = state.task.status === "done" || state.task.status === "cancelled";
-            if (known === undefined || known.flowId !== state.task.flowId) return isEnd ? undefined : newFlow(taskId);
+            if (known === undefined) return isEnd ? undefined : newFlow(taskId);
+            flows.set(taskId, known);
             if (known.ended) return undefined;
             Object.assign(known, { taskStatus: state.task.status, seq: at.seq, sum: at.sum, ended: isEnd });
             return undefined;
@@ -358,10 +384,11 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       },
       runner: {
         launcher,
+        // Read off the process table, which answers always and at once.
         isAlive: (asked) =>
-          out("observe", () =>
-            processes.some((one) => one.life.alive && `process ${one.life.number}` === asked.bootId),
-          ),
+          current.alive
+            ? Promise.resolve(processes.some((one) => one.life.alive && `process ${one.life.number}` === asked.bootId))
+            : never,
         agentFor: () => out("agentFor", () => "main"),
         launch: (request) =>
           out("launch", () => {
@@ -378,7 +405,8 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
                 one.place.stepId === place.stepId &&
                 one.place.role === place.role,
             );
-            if (same !== undefined)
+            // A launch that is answered when another process drives already is stopped as soon as it is.
+            if (same !== undefined && number === processes.length)
               wrong.push(new Error(`${request.runId} was launched while ${same.request.runId} was live`));
             runs.push({
               request,
@@ -390,7 +418,8 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
               deaf: false,
               hasty: false,
               stops: 0,
-              givenUp: false,
+              // Answered late, when another process drives already: nobody there knows of it.
+              givenUp: number !== processes.length,
               asked: 0,
               refusals: 0,
               ending: { by: "itself" },
@@ -440,6 +469,17 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     return process;
   }
 
+  /** Every process looks for commits now and then; one that knows of this one already is left out. */
+  function followLater(stream: Stream, knowing: number | undefined): void {
+    for (const { life, driver } of processes) {
+      if (!life.alive || life.number === knowing) continue;
+      clock.wait(followMs, new AbortController().signal).then(
+        () => life.alive && driver.committed(stream),
+        (error: unknown) => wrong.push(error),
+      );
+    }
+  }
+
   /** At start, tasks that have ended while their flow record has not. */
   async function wakeLagging(driver: Driver): Promise<void> {
     for (const stream of await kept.list()) {
@@ -474,7 +514,9 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   function newFlow(taskId: string): string {
     flowIds += 1;
     const flowId = `flow-${flowIds}`;
-    flows.set(taskId, { flowId, ended: false, cancelRequested: false, taskStatus: "draft", seq: 0, sum: "" });
+    const flow = { flowId, ended: false, cancelRequested: false, taskStatus: "draft", seq: 0, sum: "" };
+    flowsById.set(flowId, flow);
+    flows.set(taskId, flow);
     return flowId;
   }
 
@@ -517,7 +559,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       step,
       async report(parameters, fields = {}) {
         run.lastEventAt = clock.elapsed();
-        const answer = await callTool(desk, inRun(place, request.runId, fields), tool as unknown as Tool, parameters);
+        const answer = await answerOf(desk, inRun(place, request.runId, fields), tool, parameters);
         if ("refused" in answer.details) run.refusals += 1;
         return answer;
       },
@@ -531,6 +573,19 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       },
     };
     await part(inHand);
+  }
+
+  /** Calls a tool and notes what it answered; what a process that died meanwhile would have answered nobody heard. */
+  function answerOf(desk: Desk, caller: Caller, tool: Tool, parameters: unknown): Promise<Answer> {
+    const { life } = now();
+    const answer = callTool(desk, caller, tool, parameters);
+    const note = ({ details }: Answer) => {
+      const { refused } = details as { readonly refused?: { readonly code: string } };
+      if (life.alive)
+        answered.push({ callId: callIdOf(caller, tool.name, parameters), tool: tool.name, refused: refused?.code });
+    };
+    answer.then(note, () => undefined);
+    return answer;
   }
 
   /** Until nothing moves without time: microtasks, agents' turns, and a new process when one died. */
@@ -559,19 +614,19 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
 
   async function stop(): Promise<void> {
     let stopped = false;
-    now()
-      .driver.stop()
-      .then(
-        () => (stopped = true),
-        (error: unknown) => wrong.push(error),
-      );
-    for (let round = 0; !stopped && round < 1000; round += 1) {
+    const { driver, life } = now();
+    driver.stop().then(
+      () => (stopped = true),
+      (error: unknown) => wrong.push(error),
+    );
+    // It may die of what it does at its end.
+    for (let round = 0; !stopped && life.alive && round < 1000; round += 1) {
       await new Promise((resolve) => setImmediate(resolve));
       const next = clock.next();
       if (!stopped && next !== undefined) clock.moveTo(next);
     }
     if (wrong.length > 0) throw wrong[0];
-    if (!stopped) throw new Error("the driver does not stop");
+    if (!stopped && life.alive) throw new Error("the driver does not stop");
   }
 
   async function restart(): Promise<void> {
@@ -589,6 +644,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     notified,
     warnings,
     flows,
+    answered,
     actions: () => actions,
     driver: () => now().driver,
     slots: () => now().slots,
@@ -599,7 +655,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         // Tools differ in their parameters; here only the common shape counts.
         const { life, desk } = current;
         const answer = life.alive
-          ? await Promise.race([callTool(desk, caller, tool as Tool, parameters), life.died.promise])
+          ? await Promise.race([answerOf(desk, caller, tool as Tool, parameters), life.died.promise])
           : "died";
         if (answer !== "died") return answer;
         await settle();
@@ -686,6 +742,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       end(now().life);
       await settle();
     },
+    dieAfter: (count) => void (killAfter = actions + count),
     fail: (part, error, times = 1, meeting = {}) => void faults.push({ part, error, times, ...meeting }),
     mend: () => void faults.splice(0),
     beFirst: (times) => void (conflicts = times),
@@ -699,7 +756,10 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       const flow = flows.get(taskId);
       if (flow !== undefined) flow.cancelRequested = true;
     },
-    loseFlow: (taskId) => void flows.delete(taskId),
+    loseFlow(taskId) {
+      flowsById.delete(flows.get(taskId)?.flowId ?? "");
+      flows.delete(taskId);
+    },
     stop,
   };
 
@@ -724,6 +784,11 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   await settle();
   return world;
 }
+
+const followMs = 5_000;
+
+/** More calls of the outside than any history has that comes to rest. */
+const mostCalls = 500_000;
 
 /** What changes something outside, so that ending the process after it makes a difference. */
 const acting: ReadonlySet<Part> = new Set<Part>([
