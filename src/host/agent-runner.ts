@@ -59,7 +59,7 @@ export function createAgentRunner(host: Host, settings: () => Settings, root: st
 
     async observe({ runId }, atMostMs) {
       try {
-        const seen = await runtime.subagent.waitForRun({ runId, timeoutMs: Math.max(1, atMostMs) });
+        const seen = await runtime.subagent.waitForRun({ runId, timeoutMs: Math.max(1, Math.ceil(atMostMs)) });
         return readRunEnd(seen);
       } catch (error) {
         throw asHostError("waiting for a run", error);

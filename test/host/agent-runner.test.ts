@@ -9,6 +9,7 @@ import type { Host } from "../../src/host/openclaw.ts";
 import { readSettings, type Config } from "../../src/schema/config.ts";
 import type { Store } from "../../src/store/store.ts";
 import { createBench } from "../support/bench.ts";
+import { createFakeHost } from "../support/fake-host.ts";
 
 describe("the agent of a role", () => {
   async function setup(config: Config, reading: Partial<Store> = {}) {
@@ -35,6 +36,19 @@ describe("the agent of a role", () => {
   it("is the configured one where one is configured", { tags: ["s8.role-agent"] }, async () => {
     const agentFor = await setup({ roles: { qa: { agentId: "judge" } } });
     expect([await agentFor("builder"), await agentFor("qa")]).toStrictEqual(["main", "judge"]);
+  });
+});
+
+describe("a run that is waited for", () => {
+  it("is waited for in whole milliseconds, for the host takes no parts of one", async () => {
+    const { host } = createFakeHost({}, "/no-state", {
+      begin: () => undefined,
+      isLive: () => true,
+      waitFor: () => Promise.resolve(),
+    });
+    const runner = createAgentRunner(host, () => readSettings({}).settings, "/root", createBench().store);
+    for (const atMostMs of [0, 0.4, 1999.7, 2000])
+      expect(await runner.observe({ runId: "run", sessionKey: "session" }, atMostMs)).toStrictEqual({ kind: "live" });
   });
 });
 

@@ -126,6 +126,8 @@ export function createFakeHost(initial: object = {}, stateDir = "/no-state", run
           runs?.begin(run.idempotencyKey, run.sessionKey);
         },
         waitForRun: async ({ runId, timeoutMs }: { readonly runId: string; readonly timeoutMs: number }) => {
+          if (!Number.isInteger(timeoutMs))
+            throw new Error("invalid agent.wait params: at /timeoutMs: must be integer");
           await runs?.waitFor(runId, timeoutMs);
           // The host takes also a run that it never had for one that has not ended.
           return runs?.isLive(runId) === false ? { status: "ok", endedAt: Date.now() } : { status: "timeout" };
