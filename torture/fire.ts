@@ -32,8 +32,11 @@ export const fire: Part = {
         if (![undefined, name].includes(only)) continue;
         const from = performance.now();
         const wrong: string[] = [];
-        const { tried, note = "" } = await run(lives).catch((error: unknown): Outcome => {
+        const { tried, note = "" } = await run(lives).catch(async (error: unknown): Promise<Outcome> => {
           wrong.push(wordsOf(error));
+          say(`the end of the gateway's log:\n${(await lives.stage.gateway.logs()).slice(-4_000)}`);
+          // Whatever became of it, the next case begins with a gateway that lives.
+          await lives.end("kill", () => undefined);
           return { tried: 1 };
         });
         wrong.push(...(await lives.judge()));
@@ -55,7 +58,7 @@ function casesOf(
   seed: number,
 ): readonly Case[] {
   const random = () => randomFrom(seed);
-  const late = (count: number) => (count === 0 ? "" : `${count} more came too late`);
+  const late = (count: number) => (count === 0 ? "" : `${count} more came too late;`);
   return [
     ...moments.map((moment, index) => ({
       name: `kill -9: ${moment.name}`,
@@ -74,7 +77,13 @@ function casesOf(
     },
     {
       name: "SIGTERM at random",
-      run: async (lives) => ({ tried: stops, note: late(await endAtRandom(lives, "stop", stops, random())) }),
+      run: async (lives) => {
+        const more = late(await endAtRandom(lives, "stop", stops, random()));
+        return {
+          tried: stops,
+          note: `${more} the longest end took ${Math.round(lives.longestStopMs() / 1_000)} s`.trim(),
+        };
+      },
     },
     {
       name: "the plugin replaced at random",

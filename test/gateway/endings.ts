@@ -33,10 +33,16 @@ export async function beginHeld(
   return { held, play };
 }
 
+/**
+ * So long a gateway that is asked to end may take. OpenClaw waits for its work up to 315 s, and all of that time for a run whose
+ * end it puts off because it is ending.
+ */
+export const stopLimitMs = 345_000;
+
 /** Asks the gateway to end; what is held goes on once the gateway waits for its work. Resolves when it has ended. */
 export async function endWhileHeld(stage: Stage, held: Gate): Promise<void> {
   const before = (await stage.gateway.logs()).length;
-  const stopped = stage.gateway.stop(120_000);
+  const stopped = stage.gateway.stop(stopLimitMs);
   await until("the gateway to drain", async () =>
     (await stage.gateway.logs()).slice(before).includes("draining active work before stop"),
   );

@@ -6,7 +6,7 @@ import { until } from "../../harness/wait.ts";
 import { parseStep, type Step } from "../../src/schema/documents.ts";
 import type { TaskEvent } from "../../src/schema/events.ts";
 import { oneByOne, report, type Act } from "../../test/gateway/cast.ts";
-import { runsOf } from "../../test/gateway/endings.ts";
+import { runsOf, stopLimitMs } from "../../test/gateway/endings.ts";
 import { aStep, openStage, type Play, type Stage } from "../../test/gateway/stage.ts";
 import { documentsOf, judge, recordsOf } from "../oracle.ts";
 
@@ -16,6 +16,8 @@ export type Lives = {
   readonly root: string;
   /** Ends the gateway by `kill -9` or by SIGTERM, looks at what it left, and starts it again. */
   end<T>(how: "kill" | "stop", look: () => Promise<T> | T): Promise<T>;
+  /** How long the longest end by SIGTERM took so far. */
+  longestStopMs(): number;
   /** What is not as it must be: below the root, and in the sessions of runs. */
   judge(): Promise<readonly string[]>;
   dispose(): Promise<void>;
@@ -23,24 +25,25 @@ export type Lives = {
 
 /** Runs that work have more than a moment of it, and what nobody asks about is not told. */
 const config = { checks: { allow: ["node"] }, acceptanceReview: false, notify: "off" };
-/** A gateway that is asked to end lets its work go on for some minutes. */
-const drainLimitMs = 330_000;
-
 export async function openLives(template: string): Promise<Lives> {
   const stage = await openStage(template, config);
   const root = stage.gateway.paths.workspace;
   /** How many model turns there had been at the end of each life. */
   const ends: number[] = [];
+  let longestStopMs = 0;
   return {
     stage,
     root,
     async end(how, look) {
-      await (how === "kill" ? stage.gateway.kill() : stage.gateway.stop(drainLimitMs));
+      const from = performance.now();
+      await (how === "kill" ? stage.gateway.kill() : stage.gateway.stop(stopLimitMs));
+      if (how === "stop") longestStopMs = Math.max(longestStopMs, performance.now() - from);
       ends.push(stage.model.turns.all().length);
       const seen = await look();
       await stage.gateway.start();
       return seen;
     },
+    longestStopMs: () => longestStopMs,
     async judge() {
       // A page follows its document a moment later.
       await until("the files to say what they must", () => judge(root).length === 0, { limitMs: 20_000 }).catch(

@@ -13,7 +13,7 @@ export function runEnds(stage: () => Stage): void {
   describe("a gateway that is asked to end while a builder runs", () => {
     it(
       "lets the report land, and the task goes on after the next start",
-      { tags: ["s7.driver-resumes", "s7.start-settles-runs"] },
+      { tags: ["s7.driver-resumes", "s7.start-settles-runs"], timeout: 700_000 },
       async () => {
         const { held, play } = await beginHeld(stage(), "Drained");
         await endWhileHeld(stage(), held);
