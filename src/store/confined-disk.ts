@@ -12,7 +12,7 @@ const openFolders = "/proc/self/fd";
 /** So many folders stay open while a piece of work does not wait; the next turn of the event loop closes them. */
 const maxHeld = 16;
 
-type HeldFolder = { readonly descriptor: number; readonly anchor: string };
+type HeldFolder = { readonly descriptor: number; readonly anchor: string; readonly identity: string };
 
 /**
  * The same disk for paths of `root` and below: every call that opens, makes, changes or lists something throws `project-copied`
@@ -35,7 +35,10 @@ export function confinedDisk(root: string, disk: Disk): Disk {
 
   function hold(directory: string): HeldFolder {
     const known = held.get(directory);
-    if (known !== undefined) return known;
+    // Another folder may have come into its place: a restored backup, a checkout, a link.
+    if (known !== undefined && known.identity === identityOf(fs.statSync(directory, { throwIfNoEntry: false })))
+      return known;
+    forget(directory);
     const descriptor = fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
     const anchor = `${openFolders}/${descriptor}`;
     try {
@@ -45,7 +48,7 @@ export function confinedDisk(root: string, disk: Disk): Disk {
       throw error;
     }
     for (const oldest of [...held.keys()].slice(0, Math.max(0, held.size + 1 - maxHeld))) forget(oldest);
-    const folder = { descriptor, anchor };
+    const folder = { descriptor, anchor, identity: identityOf(fs.fstatSync(descriptor)) };
     held.set(directory, folder);
     if (!isClosing) setImmediate(closeAll);
     isClosing = true;
@@ -64,8 +67,6 @@ export function confinedDisk(root: string, disk: Disk): Disk {
   }
 
   function makeDirectory(path: string): void {
-    // One that is to be made may have been held until it was removed.
-    forget(path);
     try {
       inFolder(path, (anchored) => disk.makeDirectory(anchored));
     } catch (error) {
@@ -106,6 +107,10 @@ export function confinedDisk(root: string, disk: Disk): Disk {
 function isBelow(path: string, folder: string): boolean {
   const way = relative(folder, path);
   return way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+}
+
+function identityOf(facts: fs.Stats | undefined): string {
+  return facts === undefined ? "" : `${facts.dev}:${facts.ino}`;
 }
 
 function letGo(descriptor: number): void {
