@@ -17,19 +17,25 @@ import {
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { OrchestratorError } from "../src/errors.ts";
+import { findRollback } from "../src/tools/rollback.ts";
+import { formatRecord, genesis } from "../src/store/journal.ts";
 import { nameOfStream, type Snapshot, type Store, type Stream } from "../src/store/store.ts";
 import { aJudgement, aStep, createBench } from "../test/support/bench.ts";
 import { config } from "./commands.ts";
-import { judge, openStore } from "./oracle.ts";
+import { judge, openStore, recordsOf } from "./oracle.ts";
 import { randomFrom, sample, wordsOf, type Options, type Part, type Row, type Violation } from "./part.ts";
 
-/** A project with a task that has something of everything: two steps, a failed and a passed attempt, a question. */
-async function prepareRoot(root: string): Promise<void> {
+/**
+ * A project with a task that has something of everything: two steps, a failed and a passed attempt, a question. `older` becomes
+ * a copy of it as it was before its last changes.
+ */
+async function prepareRoot(root: string, older: string): Promise<void> {
   mkdirSync(path.join(root, "projects"), { recursive: true });
   const store = await openStore(root);
   const bench = createBench({ store, root, config });
   const taskId = await bench.started({ steps: [aStep(), aStep()] });
   await bench.built(taskId);
+  cpSync(root, older, { recursive: true });
   const qa = await bench.launched(taskId, "step-01", "qa");
   await bench.done("record_qa_result", aJudgement(["c2"]), qa.caller());
   await bench.ended(taskId, "step-01", "qa");
@@ -73,6 +79,7 @@ const wholes: readonly (readonly [string, (bytes: Buffer) => Buffer | undefined]
   ["a byte order mark", (bytes) => Buffer.concat([bom, bytes])],
   ["twice", (bytes) => Buffer.concat([bytes, bytes])],
   ["carriage returns", (bytes) => Buffer.from(bytes.toString("utf8").replaceAll("\n", "\r\n"))],
+  ["a key twice in a record", (bytes) => Buffer.from(bytes.toString("utf8").replace('"seq":', '"seq":7,"seq":'))],
   ["a key twice", (bytes) => Buffer.from(bytes.toString("utf8").replace('"rev":', '"rev": 77, "rev":'))],
   [
     "a newer schema",
@@ -147,12 +154,16 @@ export const damage: Part = {
     const folder = mkdtempSync(path.join(tmpdir(), "torture-damage-"));
     const root = path.join(folder, "root");
     try {
-      await prepareRoot(root);
+      const older = path.join(folder, "older");
+      await prepareRoot(root, older);
       const truth = await snapshotsOf(root);
       const template = path.join(folder, "template");
       cpSync(root, template, { recursive: true });
       const rows = [await damageFiles(root, template, truth, options)];
-      if (options.only === undefined) rows.push(await moveFolders(root, template, truth));
+      rows.push(
+        await moveFolders(root, template, truth, options),
+        await restoreOlder(root, template, older, truth, options),
+      );
       return rows;
     } finally {
       rmSync(folder, { recursive: true, force: true });
@@ -169,8 +180,9 @@ async function damageFiles(
   const violations: Violation[] = [];
   let tried = 0;
   let refused = 0;
-  for (const { name, file, apply } of damagesOf(template, options)) {
-    if (![undefined, name].includes(options.only)) continue;
+  const damages = damagesOf(template, options).filter(({ name }) => [undefined, name].includes(options.only));
+  for (const { name, file, apply } of damages) {
+    if (tried > 0 && tried % 5_000 === 0) options.say(`${tried} of ${damages.length}, ${violations.length} violations`);
     const target = path.join(root, "projects", file);
     const bytes = readFileSync(path.join(template, "projects", file));
     const damaged = apply(bytes);
@@ -186,7 +198,6 @@ async function damageFiles(
     );
     if (isRefused) refused += 1;
     violations.push(...wrong.map((what) => ({ case: name, what })));
-    // Only what a look may have changed is put back; a copy of everything each time would take most of the time.
     rmSync(root, { recursive: true, force: true });
     cpSync(template, root, { recursive: true });
   }
@@ -199,8 +210,8 @@ async function damageFiles(
 }
 
 /**
- * Looks at every stream after a damage. Allowed: the truth, and a clear error. A journal that lost whole records at its end
- * reads as it was then: that is an older copy, which the flow record of the task tells (DESIGN 7).
+ * Looks at every stream after a damage. Allowed: the truth, and a clear error. A task's journal that lost records at its end
+ * reads as it was then: that is an older copy, which is noticed by the flow record of the task (DESIGN 7).
  */
 async function lookAt(
   root: string,
@@ -223,6 +234,12 @@ async function lookAt(
         const now = await store.read(stream);
         if (now?.readOnly !== undefined) isRefused = true;
         else wrong.push(...differs(now, was, journal, whole).map((what) => `${name}: ${what}`));
+        if (
+          now !== undefined &&
+          now.seq < was.seq &&
+          (await findRollback(knowing(store, was), now, "flow")) === undefined
+        )
+          wrong.push(`${name}: nobody notices that it is older than what the flow record knows`);
       } catch (error) {
         isRefused = true;
         if (!(error instanceof OrchestratorError) || error.code === "bug" || !error.message.includes("journal.jsonl"))
@@ -237,6 +254,12 @@ async function lookAt(
   if (journal === undefined) wrong.push(...judge(root));
   return { wrong, isRefused };
 }
+
+/** The store beside a flow record that names the last record of the truth. */
+const knowing = (store: Store, { seq, sum }: Snapshot) => ({
+  store,
+  readFlow: () => Promise.resolve({ flowId: "flow", ended: false, seq, sum }),
+});
 
 function differs(
   now: Snapshot | undefined,
@@ -268,7 +291,7 @@ function isTornTail(journal: Buffer, whole: Buffer): boolean {
   return journal.subarray(0, lastLine).equals(whole.subarray(0, lastLine));
 }
 
-async function refusesToWrite(store: Store, stream: Stream): Promise<readonly string[]> {
+async function refusesToWrite(store: Store, stream: Stream, last = 1): Promise<readonly string[]> {
   const change = {
     at: "2026-01-01T00:00:00.000Z",
     actor: { kind: "driver" as const },
@@ -277,7 +300,7 @@ async function refusesToWrite(store: Store, stream: Stream): Promise<readonly st
     event: { type: "FlowLinked" as const, v: 1 as const, at: "2026-01-01T00:00:00.000Z", flowId: "x" },
     documents: {},
   };
-  for (const seq of [0, 1]) {
+  for (const seq of [0, last]) {
     try {
       const { kind } = await store.commit(stream, seq, change);
       return [`${nameOfStream(stream)}: a stream that cannot be read is written: ${kind}`];
@@ -288,8 +311,13 @@ async function refusesToWrite(store: Store, stream: Stream): Promise<readonly st
   return [];
 }
 
-/** Folders that were moved, copied or put back from an older time. */
-async function moveFolders(root: string, template: string, truth: ReadonlyMap<string, Snapshot>): Promise<Row> {
+/** Folders that were moved, copied or deleted, and files of another kind in their place. */
+async function moveFolders(
+  root: string,
+  template: string,
+  truth: ReadonlyMap<string, Snapshot>,
+  { only }: Options,
+): Promise<Row> {
   const violations: Violation[] = [];
   let tried = 0;
   const projects = path.join(root, "projects");
@@ -340,6 +368,49 @@ async function moveFolders(root: string, template: string, truth: ReadonlyMap<st
       },
     ],
     [
+      "everything in another place",
+      () => {
+        renameSync(projects, path.join(root, "elsewhere"));
+        mkdirSync(path.join(root, "there"));
+        renameSync(path.join(root, "elsewhere"), path.join(root, "there", "projects"));
+      },
+      async () => {
+        const moved = await snapshotsOf(path.join(root, "there"));
+        return [...truth].flatMap(([name, was]) => differs(moved.get(name), was, undefined, Buffer.alloc(0)));
+      },
+    ],
+    [
+      "a newer version of the plugin has written",
+      () => {
+        for (const stream of [{ projectId: "shop" }, { projectId: "shop", taskId }]) {
+          const folder = path.join(projects, ...nameOfStream(stream).split("/").slice(1));
+          let prev = genesis;
+          const lines = recordsOf(root, stream).map((record) => {
+            const documents = Object.fromEntries(
+              Object.entries(record.docs).map(([name, text]) => [name, text === null ? null : newer(text)]),
+            );
+            const made = formatRecord({ ...record, documents }, record.id, record.seq, prev);
+            prev = made.record.sum;
+            return `${made.line}\n`;
+          });
+          writeFileSync(path.join(folder, "journal.jsonl"), lines.join(""));
+          for (const file of filesBelow(folder).filter((one) => one.endsWith(".json") && !one.startsWith("tasks")))
+            writeFileSync(path.join(folder, file), newer(readFileSync(path.join(folder, file), "utf8")));
+        }
+      },
+      async (store) => {
+        const before = filesBelow(projects).map((file) => readFileSync(path.join(projects, file), "utf8"));
+        const wrong = [];
+        for (const stream of [{ projectId: "shop" }, { projectId: "shop", taskId }]) {
+          const now = await store.read(stream);
+          if (now?.readOnly?.code !== "newer-schema") wrong.push(`${nameOfStream(stream)} may be written`);
+          wrong.push(...(await refusesToWrite(store, stream, now?.seq)));
+        }
+        const after = filesBelow(projects).map((file) => readFileSync(path.join(projects, file), "utf8"));
+        return [...wrong, ...(JSON.stringify(before) === JSON.stringify(after) ? [] : ["a file was changed"])];
+      },
+    ],
+    [
       "a folder where a document was",
       () => {
         rmSync(path.join(steps, "step-01.json"));
@@ -352,6 +423,7 @@ async function moveFolders(root: string, template: string, truth: ReadonlyMap<st
     ],
   ];
   for (const [name, doIt, look] of cases) {
+    if (![undefined, name].includes(only)) continue;
     rmSync(root, { recursive: true, force: true });
     cpSync(template, root, { recursive: true });
     doIt();
@@ -362,6 +434,72 @@ async function moveFolders(root: string, template: string, truth: ReadonlyMap<st
     violations.push(...wrong.map((what) => ({ case: name, what })));
   }
   return { what: "folders moved, copied, deleted", tried, violations };
+}
+
+const newer = (text: string) => text.replace('"schemaVersion": 1', '"schemaVersion": 2');
+
+/**
+ * An older backup comes back, with its journal or only that. Without OpenClaw's flow record nothing says so, and it reads as
+ * it was then; with it every change is refused until the newer files are back, or a person goes on with a reason.
+ */
+async function restoreOlder(
+  root: string,
+  template: string,
+  older: string,
+  truth: ReadonlyMap<string, Snapshot>,
+  { only }: Options,
+): Promise<Row> {
+  const violations: Violation[] = [];
+  let tried = 0;
+  const was = [...truth.values()].find(({ stream }) => stream.taskId !== undefined);
+  if (was === undefined) throw new Error("no task");
+  const taskId = was.stream.taskId ?? "";
+  const task = path.join("projects", "shop", "tasks", taskId);
+  const journal = path.join(task, "journal.jsonl");
+  const backups: readonly (readonly [string, string])[] = [
+    ["an older backup of everything", "projects"],
+    ["an older backup of the task", task],
+    ["an older backup of the task's journal alone", journal],
+  ];
+  for (const [name, part] of backups) {
+    if (![undefined, name].includes(only)) continue;
+    tried += 1;
+    const say = (what: string) => violations.push({ case: name, what });
+    const put = (from: string) => {
+      rmSync(path.join(root, part), { recursive: true, force: true });
+      cpSync(path.join(from, part), path.join(root, part), { recursive: true });
+    };
+    rmSync(root, { recursive: true, force: true });
+    cpSync(template, root, { recursive: true });
+    put(older);
+    const store = await openStore(root);
+    try {
+      const { readFlow } = knowing(store, was);
+      const bench = createBench({ store, root, config, readFlow });
+      const pause = async () =>
+        (await bench.call("set_task_status", { taskId, status: "paused", reason: "Wait." })).text;
+      // The project's page follows when somebody looks at the project.
+      const lookedAt = async () => (await bench.call("get_status", { projectId: "shop" }), judge(root));
+      const refusal = await pause();
+      if (!refusal.includes("state-rolled-back")) say(`a change is answered with: ${refusal}`);
+      const status = (await bench.call("get_status", { taskId })).text;
+      if (!status.includes("state-rolled-back")) say("the status does not say it");
+      for (const what of await lookedAt()) say(what);
+      put(template);
+      const answer = await pause();
+      if (answer.includes("Refused")) say(`with the newer files back a change is answered with: ${answer}`);
+      put(older);
+      const goOn = { taskId, status: "running", reason: "Go on from here." };
+      const gone = (await bench.call("set_task_status", goOn)).text;
+      if (gone.includes("Refused")) say(`going on is answered with: ${gone}`);
+      for (const what of await lookedAt()) say(what);
+    } catch (error) {
+      say(wordsOf(error));
+    } finally {
+      await store.close();
+    }
+  }
+  return { what: "older backups put back", tried, violations };
 }
 
 const isReadOnly = (...snapshots: readonly (Snapshot | undefined)[]): readonly string[] =>
