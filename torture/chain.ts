@@ -10,9 +10,11 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } fr
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { bounds } from "../src/schema/bounds.ts";
 import { parseTask } from "../src/schema/documents.ts";
+import { changeTask } from "../src/tools/tool.ts";
 import type { TaskEvent } from "../src/schema/events.ts";
-import { aProject, aStep, createBench } from "../test/support/bench.ts";
+import { aProject, aStep, createBench, type Bench } from "../test/support/bench.ts";
 import { documentsOf, judge, openStore, recordsOf, reopen } from "./oracle.ts";
 import { randomFrom, wordsOf, type Options, type Part, type Row } from "./part.ts";
 
@@ -121,20 +123,58 @@ export async function prepareChain(
   try {
     const bench = createBench({ store, root, config: { acceptanceReview: false } });
     await bench.done("create_project", aProject({ name: projectId }));
-    const [first, rest] = [steps.slice(0, 200), steps.slice(200)];
-    const parameters = {
+    const wanted = {
       projectId,
       title: "Chain",
       spec: "One after the other.",
       acceptanceCriteria: ["It works."],
+      steps: steps.map((step) => aStep(step)),
     };
-    const { taskId } = await bench.done("create_task", { ...parameters, steps: first.map((step) => aStep(step)) });
-    for (const step of rest) await bench.done("create_step", { taskId, ...aStep(step) });
+    const taskId =
+      steps.length > bounds.stepsPerCall
+        ? await createLong(bench, wanted, steps)
+        : String((await bench.done("create_task", wanted))["taskId"]);
     if (isStarted) await bench.done("start_task", { taskId });
-    return String(taskId);
+    return taskId;
   } finally {
     await store.close();
   }
+}
+
+/**
+ * A task of more steps than one call takes, in one change. Added one by one, each change would hold the list of all steps, and
+ * each process would read for seconds what has nothing to do with driving.
+ */
+async function createLong(
+  bench: Bench,
+  wanted: {
+    readonly projectId: string;
+    readonly title: string;
+    readonly spec: string;
+    readonly acceptanceCriteria: readonly string[];
+  },
+  steps: readonly Wanted[],
+): Promise<string> {
+  const stream = { projectId: wanted.projectId, taskId: "chain-00000001" };
+  const made = await changeTask(bench.desk(), stream, {
+    tool: "create_task",
+    callId: "",
+    actor: { kind: "driver" },
+    toEvent: () => ({
+      ...wanted,
+      type: "TaskCreated",
+      v: 1,
+      at: new Date().toISOString(),
+      taskId: stream.taskId,
+      steps: steps.map((step) => ({ ...aStep(), ...step, checks: [] })),
+      dependsOn: [],
+      maxAttempts: 3,
+      acceptanceReview: false,
+      flowId: null,
+    }),
+  });
+  if (!made.ok) throw new Error(made.reason);
+  return stream.taskId;
 }
 
 /** When a process is killed: so long after its first change, or `early`, after its start. */
