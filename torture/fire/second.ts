@@ -76,15 +76,16 @@ export async function startInside(lives: Lives, word: string, turn: number): Pro
   requireLaunchedBy(lives, play);
 }
 
-/** Begins a task and has the model hold the n-th turn of its runs. */
+/** Begins a task and has the model hold the n-th turn of its runs, of those in which a run has not reported yet. */
 async function beginHeldAt({ stage }: Lives, word: string, turn: number): Promise<{ play: Play; open: () => void }> {
   const held = gate();
   let turns = 0;
   const holding =
     (act: Act): Act =>
     async (scene) => {
-      turns += 1;
-      if (turns === turn) await held.hold(scene.turn);
+      // A run that has reported is ended soon, whatever its model says.
+      if (scene.turn.results.length < 2) turns += 1;
+      if (turns === turn && scene.turn.results.length < 2) await held.hold(scene.turn);
       return act(scene);
     };
   stage.cast.play(word, { builder: holding(buildsSlowly), qa: holding(judgesWell) });
