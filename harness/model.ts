@@ -65,6 +65,8 @@ export interface Usage {
 export interface ScriptedCall {
   readonly name: string;
   readonly args: object;
+  /** What goes over the wire instead of `args`, JSON or not. */
+  readonly raw?: string;
   /** Default: a new one for each call. */
   readonly id?: string;
 }
@@ -333,7 +335,7 @@ async function writeAnswer(response: ServerResponse, body: ChatCompletionRequest
   const text = answer.text ?? "";
   const calls = (answer.calls ?? []).map((call) => ({
     name: call.name,
-    arguments: JSON.stringify(call.args),
+    arguments: call.raw ?? JSON.stringify(call.args),
     id: call.id ?? `call_${randomUUID()}`,
   }));
   const usage = wireUsage(answer.usage ?? defaultUsage);

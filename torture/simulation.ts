@@ -311,6 +311,14 @@ function historyOf(seed: number): { readonly options: WorldOptions; readonly hap
 async function live(seed: number, happening: readonly Happening[]): Promise<number> {
   countCallsAnew();
   const world = await createWorld(historyOf(seed).options);
+  try {
+    return await liveIn(world, seed, happening);
+  } finally {
+    world.discard();
+  }
+}
+
+async function liveIn(world: World, seed: number, happening: readonly Happening[]): Promise<number> {
   const look = journalsJudge(world);
   const started = randomFrom(seed + 1);
   await world.task({

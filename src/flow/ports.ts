@@ -124,7 +124,7 @@ export type Notifier = {
 export type Clock = {
   /** The time of day, for what is written down. It may be set forward or back at any moment. */
   now(): number;
-  /** Milliseconds since some moment, for what is measured: goes on evenly, whatever the time of day is set to. */
+  /** Whole milliseconds since some moment, for what is measured: goes on evenly, whatever the time of day is set to. */
   elapsed(): number;
   /** Resolves after `ms`, or at once when the signal is aborted. */
   wait(ms: number, signal: AbortSignal): Promise<void>;

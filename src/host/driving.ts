@@ -45,7 +45,7 @@ const followMs = 5_000;
 
 const systemClock: Clock = {
   now: Date.now,
-  elapsed: () => performance.now(),
+  elapsed: () => Math.round(performance.now()),
   wait: (ms, signal) => pause(ms, undefined, { signal, ref: false }).catch(() => undefined),
 };
 

@@ -22,16 +22,19 @@ export function createSettableClock(start = Date.UTC(2026, 0, 1)): SettableClock
     wait: (ms, signal) =>
       new Promise((resolve) => {
         if (signal.aborted) return resolve();
-        const waiter = { at: time + ms, resolve };
-        waiters = [...waiters, waiter].toSorted((one, other) => one.at - other.at);
-        signal.addEventListener(
-          "abort",
-          () => {
-            waiters = waiters.filter((one) => one !== waiter);
+        const leave = () => {
+          waiters = waiters.filter((one) => one !== waiter);
+          resolve();
+        };
+        const waiter: Waiter = {
+          at: time + ms,
+          resolve: () => {
+            signal.removeEventListener("abort", leave);
             resolve();
           },
-          { once: true },
-        );
+        };
+        waiters = [...waiters, waiter].toSorted((one, other) => one.at - other.at);
+        signal.addEventListener("abort", leave, { once: true });
       }),
     next: () => waiters[0]?.at,
     set: (byMs) => void (setBy += byMs),

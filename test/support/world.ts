@@ -205,6 +205,8 @@ export type World = {
   askToCancelFlow(taskId: string): void;
   loseFlow(taskId: string): void;
   stop(): Promise<void>;
+  /** Nobody looks at it any more: also what dead processes wait for is given up, so that none of it is kept. */
+  discard(): void;
 };
 
 export const aStepOf = (fields: Readonly<Record<string, unknown>> = {}) => ({
@@ -216,7 +218,8 @@ export const aStepOf = (fields: Readonly<Record<string, unknown>> = {}) => ({
 
 export const hostRefuses = () => new OrchestratorError("host-refused", "the gateway is draining");
 
-const never = new Promise<never>(() => undefined);
+/** A promise of its own each time: one for all would keep whoever waits for it, and with that every world, for ever. */
+const never = () => new Promise<never>(() => undefined);
 
 export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const clock = createSettableClock();
@@ -255,22 +258,22 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
 
     /** Everything that leaves the process passes here: it can fail, be held, count, and never comes back in a dead process. */
     async function out<T>(part: Part, work: () => Promise<T> | T, of = ""): Promise<T> {
-      if (!current.alive) return never;
+      if (!current.alive) return never();
       calls += 1;
       if (calls > mostCalls) {
         wrong.push(new Error(`the world goes on and on without time: ${part} of ${of}`));
-        return never;
+        return never();
       }
       await meet(part, of, undefined);
-      if (!current.alive) return never;
+      if (!current.alive) return never();
       const result = await work();
       // To look into every result would cost more than all the rest.
       if (holds.length + faults.length > 0) await meet(part, of, JSON.stringify(result) ?? "");
-      if (!current.alive) return never;
+      if (!current.alive) return never();
       if (!acting.has(part)) return result;
       actions += 1;
       if (actions === killAfter) end(current);
-      return current.alive ? result : never;
+      return current.alive ? result : never();
     }
 
     const store: Store = {
@@ -332,7 +335,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         now: () => clock.now(),
         elapsed: () => clock.elapsed(),
         wait: async (ms, signal) =>
-          current.alive ? clock.wait(ms, signal).then(() => (current.alive ? undefined : never)) : never,
+          current.alive ? clock.wait(ms, signal).then(() => (current.alive ? undefined : never())) : never(),
       },
       notifier: {
         changed: (stream) => notified.push(stream),
@@ -388,7 +391,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         isAlive: (asked) =>
           current.alive
             ? Promise.resolve(processes.some((one) => one.life.alive && `process ${one.life.number}` === asked.bootId))
-            : never,
+            : never(),
         agentFor: () => out("agentFor", () => "main"),
         launch: (request) =>
           out("launch", () => {
@@ -435,7 +438,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
             if (run !== undefined) run.asked += 1;
             if (seen().kind === "ended" || run?.hasty === true) return seen();
             const waited = new AbortController();
-            await Promise.race([clock.wait(atMostMs, waited.signal), run?.ended.promise ?? never]);
+            await Promise.race([clock.wait(atMostMs, waited.signal), run?.ended.promise ?? never()]);
             // Without a reason an error is made each time, with its stack.
             waited.abort("over");
             return seen();
@@ -761,6 +764,10 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       flows.delete(taskId);
     },
     stop,
+    discard() {
+      for (const { life } of processes) life.alive = false;
+      for (const { driver } of processes) void driver.stop().catch(() => undefined);
+    },
   };
 
   async function describeWorld(): Promise<string> {

@@ -13,6 +13,7 @@ import {
   good,
   inTurn,
   judged,
+  oneByOne,
   passes,
   passing,
   patch,
@@ -64,6 +65,34 @@ export const judgeKinds: readonly Kind[] = [
       qa: inTurn(judge({ criteria: [judged("c1")] }), judge({ criteria: [] }), passing),
       runs: good,
       qaReads: [/invalid-judgement[^]*c2/, /invalid-judgement[^]*c1[^]*c2/, /step-01/],
+    }),
+  },
+  {
+    name: "judges with parameters that are cut off",
+    who: "QA",
+    does: "Its judgement ends in the middle: within the evidence, and behind the first of two criteria, of which the second fails.",
+    happens:
+      "OpenClaw takes it for no call; after some tries the run fails and is lost, and the next QA's judgement of both criteria counts.",
+    wish: twoCriteria,
+    part: () => ({
+      qa: oneByOne(
+        "record_qa_result",
+        [
+          '{"criteria":[{"id":"c1","pass":true,"evid',
+          '{"criteria":[{"id":"c1","pass":true,"evidence":"I looked."}',
+          '{"criteria":[{"id":"c1","pass":true,"evidence":"I looked."},{"id":"c2","pass":fal',
+          "I judge that everything passes.",
+        ],
+        passes,
+      ),
+      also: async ({ play }) => {
+        const { qa } = (await play.step("step-01")).attempts[0] ?? {};
+        return same(
+          "judged were",
+          qa?.criteria.map(({ id }) => id),
+          ["c1", "c2"],
+        );
+      },
     }),
   },
   {

@@ -103,6 +103,18 @@ export const patch = (...lines: readonly string[]): ScriptedCall => ({
   name: "apply_patch",
   args: { input: ["*** Begin Patch", ...lines, "*** End Patch", ""].join("\n") },
 });
+/**
+ * Calls with parameters that may be no JSON, a new one at each request, until there are no more; then what is right. The host
+ * asks again without a word, so the conversation does not tell how many there were.
+ */
+export function oneByOne(name: string, raws: readonly string[], then: Act): Act {
+  const left = [...raws];
+  return (scene) => {
+    const raw = left.shift();
+    return raw === undefined ? then(scene) : calls({ name, args: {}, raw });
+  };
+}
+
 export const shell = (command: string): ScriptedCall => ({ name: "exec", args: { command } });
 
 export const wrote: Answer = calls(write("step-01.txt", "one\n"));

@@ -13,6 +13,7 @@ import {
   firstLaunch,
   good,
   inTurn,
+  oneByOne,
   passes,
   readsOf,
   same,
@@ -64,6 +65,22 @@ const refusedThenRight = (wrong: object, reads: RegExp): Part => ({
   builder: inTurn(wrote, report(wrong), done()),
   runs: good,
   builderReads: [/./, reads, accepted],
+});
+
+/** Parameters as they may come over the wire, one after the other, and then a report as it should be: only that one counts. */
+const garbledThenRight = (...texts: readonly string[]): Part => ({
+  builder: oneByOne("record_builder_result", texts, ({ turn: { results } }) => {
+    if (results.some(({ name, text }) => name === "record_builder_result" && accepted.test(text ?? "")))
+      return { text: "I stop here." };
+    return results.some(({ name }) => name === "write") ? done() : wrote;
+  }),
+  also: async ({ play }) => {
+    const { builder, late } = (await play.step("step-01")).attempts[0] ?? {};
+    return [
+      ...same("the report", [builder?.summary, builder?.filesChanged], ["Wrote it.", ["step-01.txt"]]),
+      ...same("late reports", late, []),
+    ];
+  },
 });
 
 const silentIn = (text: string): Part => ({
@@ -401,6 +418,29 @@ export const reportKinds: readonly Kind[] = [
         },
       };
     },
+  },
+  {
+    name: "sends parameters that are no JSON",
+    who: "builder",
+    does: "Reports with prose, with nothing, with XML, with keys without quotation marks, with a comma too many.",
+    happens:
+      "OpenClaw takes it for no call and asks the model again, and in the end lets the run fail: it is lost, and the next launch's report counts.",
+    part: () => garbledThenRight("done", "", "<outcome>done</outcome>", "{outcome: 'done'}", '{"outcome": "done",}'),
+  },
+  {
+    name: "sends parameters that are no object",
+    who: "builder",
+    does: "Reports with a list, a text, a number, `null` and `true` as the whole of its parameters.",
+    happens: "The same: nothing of it reaches the tool, and the report that is right counts.",
+    part: () => garbledThenRight("[]", '["done"]', '"done"', "7", "null", "true"),
+  },
+  {
+    name: "sends parameters that are cut off",
+    who: "builder",
+    does: "Its report ends in the middle, as when a model has no tokens left: after a key, within a text, within the list of files.",
+    happens: "The same: what was cut off is never read as if it were whole.",
+    part: () =>
+      garbledThenRight('{"outcome":"done","summ', '{"outcome":"done","summary":"Wro', '{"outcome":"done"', "{"),
   },
   {
     name: "adds fields of its own",

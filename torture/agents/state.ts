@@ -276,6 +276,21 @@ export const stateKinds: readonly Kind[] = [
     part: () => damages(`echo '{"id":"x","seq":99,"event":{"type":"QaReported"}}' >> journal.jsonl`),
   },
   {
+    name: "empties the journal",
+    who: "builder",
+    does: "Truncates the task's journal with a shell.",
+    happens:
+      "The documents are there, so it is a lost journal: `journal-damaged`, nothing is begun anew on the empty one; with the journal put back the task goes on.",
+    part: () => damages(": > journal.jsonl"),
+  },
+  {
+    name: "deletes the journal",
+    who: "builder",
+    does: "Removes the task's journal with a shell.",
+    happens: "The same: `journal-damaged`, nothing is begun anew; with the journal put back the task goes on.",
+    part: () => damages("rm journal.jsonl"),
+  },
+  {
     name: "weakens the tests",
     who: "builder",
     does: "Empties the test that fails, instead of mending the program, and does not name it.",
