@@ -187,3 +187,8 @@ export class OrchestratorError extends Error {
 export function assertNever(value: never): never {
   throw new OrchestratorError("bug", `unexpected value ${JSON.stringify(value)}`);
 }
+
+/** The operating system's code of an error (`ENOSPC`), for messages: unlike its text it never holds a path. Pure. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unexpected error";
+}

@@ -5,7 +5,7 @@
 import { mkdir, realpath, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import path from "node:path";
-import { refuse, type Refusal } from "../errors.ts";
+import { OrchestratorError, codeOf, refuse, type Refusal } from "../errors.ts";
 
 /** `~` and `~/…` become the home directory; anything else stays. */
 export function expandHome(given: string, home = homedir()): string {
@@ -18,14 +18,24 @@ export function isInside(inner: string, outer: string): boolean {
   return relative === "" || (!relative.startsWith(`..${path.sep}`) && relative !== ".." && !path.isAbsolute(relative));
 }
 
-/** The real path of the longest part that exists, with the rest as given. Never fails for what does not exist. */
-export async function realPlace(absolute: string): Promise<string> {
+/** The real path of the longest part that can be looked at, with the rest as given. Never fails. */
+export function realPlace(absolute: string): Promise<string> {
+  return realPlaceUnless(absolute, () => undefined);
+}
+
+/** The same where something is decided by it: throws `not-committed` when the disk does not tell now. */
+function knownPlace(absolute: string): Promise<string> {
+  return realPlaceUnless(absolute, requireAbsent);
+}
+
+async function realPlaceUnless(absolute: string, judge: (error: unknown) => void): Promise<string> {
   const rest: string[] = [];
   let part = path.resolve(absolute);
   for (;;) {
     try {
       return path.join(await realpath(part), ...rest);
-    } catch {
+    } catch (error) {
+      judge(error);
       const parent = path.dirname(part);
       if (parent === part) return path.join(part, ...rest);
       rest.unshift(path.basename(part));
@@ -34,10 +44,19 @@ export async function realPlace(absolute: string): Promise<string> {
   }
 }
 
+/** What an error says when there is nothing at a path, or nothing that this process may look at. */
+const absent: readonly string[] = ["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "EACCES", "EPERM"];
+
+function requireAbsent(error: unknown): void {
+  const code = codeOf(error);
+  if (absent.includes(code)) return;
+  throw new OrchestratorError("not-committed", `The repository could not be looked at (${code}).`, { cause: error });
+}
+
 /**
  * The directory that a project's runs work in: the wanted one by its real path when it may be used, else
  * `<root>/projects/<projectId>/repo`, made. Neither the root, nor `projects/`, nor anything that contains or lies in kept
- * state may be used; `projects/<id>/repo` of another project may.
+ * state may be used; `projects/<id>/repo` of another project may. Throws `not-committed` when the disk fails.
  */
 export async function chooseRepo(
   root: string,
@@ -49,19 +68,24 @@ export async function chooseRepo(
   if (wanted === undefined) {
     const made = path.join(root, "projects", projectId, "repo");
     // Looked at before it is made: a refused call leaves nothing behind, least of all outside the root.
-    if (!isInside(await realPlace(made), path.join(await realPlace(root), "projects", projectId)))
+    if (!isInside(await knownPlace(made), path.join(await knownPlace(root), "projects", projectId)))
       return refuse("invalid-repo", `The folder for project ${projectId} leads outside the root through a link.`, [
         "a root without such links",
       ]);
-    await mkdir(made, { recursive: true });
-    return realpath(made);
+    try {
+      await mkdir(made, { recursive: true });
+      return await realpath(made);
+    } catch (error) {
+      const message = `projects/${projectId}/repo could not be made (${codeOf(error)}).`;
+      throw new OrchestratorError("not-committed", message, { cause: error });
+    }
   }
   return judgeRepo(root, wanted, allowedRepos, knownRoots);
 }
 
 /**
  * The real path of a directory that a project may work in, or why it may not. Called again at each launch. `knownRoots`
- * are other roots, whose kept state it may not lie in either.
+ * are other roots, whose kept state it may not lie in either. Throws `not-committed` when the disk does not tell now.
  */
 export async function judgeRepo(
   root: string,
@@ -76,16 +100,16 @@ export async function judgeRepo(
   ];
   const no = (why: string) => refuse("invalid-repo", `repo ${JSON.stringify(wanted.slice(0, 200))} ${why}.`, accepts);
   if (wanted.includes("\0")) return no("is no path");
-  const realRoot = await realPlace(root);
+  const realRoot = await knownPlace(root);
   const given = expandHome(wanted);
-  const real = await realPlace(path.isAbsolute(given) ? given : path.join(realRoot, given));
-  const allowed = await Promise.all(allowedRepos.map((one) => realPlace(expandHome(one))));
+  const real = await knownPlace(path.isAbsolute(given) ? given : path.join(realRoot, given));
+  const allowed = await Promise.all(allowedRepos.map((one) => knownPlace(expandHome(one))));
   if (!isInside(real, realRoot) && !allowed.some((one) => isInside(real, one)))
     return no("is neither inside the root nor in allowedRepos");
   if (!(await isDirectory(real))) return no("is not an existing directory");
   const projects = path.join(realRoot, "projects");
   if (isInside(projects, real)) return no("is the root, projects/ or contains it");
-  for (const one of [realRoot, ...(await Promise.all(knownRoots.map(realPlace)))]) {
+  for (const one of [realRoot, ...(await Promise.all(knownRoots.map(knownPlace)))]) {
     const kept = path.join(one, "projects");
     const [, second] = path.relative(kept, real).split(path.sep);
     if (isInside(real, kept) && second !== "repo") return no("lies in a project's kept state");
@@ -96,7 +120,8 @@ export async function judgeRepo(
 async function isDirectory(absolute: string): Promise<boolean> {
   try {
     return (await stat(absolute)).isDirectory();
-  } catch {
+  } catch (error) {
+    requireAbsent(error);
     return false;
   }
 }
@@ -107,12 +132,15 @@ async function isDirectory(absolute: string): Promise<boolean> {
  */
 export type PathKind = "file" | "missing" | "outside" | "backslash";
 
-/** What stands at each path that an agent reported: a file in the repository, no file, or a place it may not name. */
+/**
+ * What stands at each path that an agent reported: a file in the repository, no file, or a place it may not name. Throws
+ * `not-committed` when the disk does not tell now.
+ */
 export async function inspectPaths(
   repo: string,
   paths: readonly string[],
 ): Promise<readonly { readonly path: string; readonly kind: PathKind }[]> {
-  const realRepo = await realPlace(repo);
+  const realRepo = await knownPlace(repo);
   return Promise.all(paths.map(async (given) => ({ path: given, kind: await kindOf(realRepo, given) })));
 }
 
@@ -121,10 +149,11 @@ async function kindOf(realRepo: string, given: string): Promise<PathKind> {
   if (given.split(/[/\\]/).includes("..")) return "outside";
   if (given.includes("\\")) return "backslash";
   const absolute = path.join(realRepo, given);
-  if (!isInside(await realPlace(absolute), realRepo)) return "outside";
+  if (!isInside(await knownPlace(absolute), realRepo)) return "outside";
   try {
     return (await stat(absolute)).isFile() ? "file" : "missing";
-  } catch {
+  } catch (error) {
+    requireAbsent(error);
     return "missing";
   }
 }

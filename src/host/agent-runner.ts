@@ -39,7 +39,13 @@ export function createAgentRunner(host: Host, settings: () => Settings, root: st
     },
 
     async launch({ runId, sessionKey, role, cwd, brief }: RunRequest) {
-      const place = await judgeRepo(root, cwd, settings().allowedRepos, await knownRoots(host));
+      const place = await judgeRepo(root, cwd, settings().allowedRepos, await knownRoots(host)).catch(
+        (error: unknown) => {
+          throw error instanceof OrchestratorError && error.code === "not-committed"
+            ? new OrchestratorError("host-refused", error.message, { cause: error })
+            : error;
+        },
+      );
       if (place !== cwd)
         throw new Error(typeof place === "string" ? `the repository ${cwd} now leads to ${place}` : place.reason);
       remember(shared().cwdOfSession, sessionKey, cwd);

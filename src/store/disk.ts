@@ -6,6 +6,7 @@ import { randomInt } from "node:crypto";
 import fs from "node:fs";
 import { promisify } from "node:util";
 import writeFileAtomic from "write-file-atomic";
+import { codeOf } from "../errors.ts";
 
 /** What a path or a descriptor stands for; `identity` changes when the file is replaced by another one. */
 export type FileFacts = {
@@ -142,11 +143,6 @@ function toFacts(facts: fs.BigIntStats): FileFacts {
 /** True when the error carries one of these codes of the operating system. Pure. */
 export function isErrorWith(error: unknown, ...codes: readonly string[]): boolean {
   return codes.includes(codeOf(error));
-}
-
-/** The operating system's code of an error (`ENOSPC`), for messages: unlike its text it never holds a path. Pure. */
-export function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unexpected error";
 }
 
 /** What a path holds, without following a link. */

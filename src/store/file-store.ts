@@ -5,10 +5,10 @@
  * given only when the record can never come alive, or says that nobody can know.
  */
 import { join, resolve } from "node:path";
-import { OrchestratorError } from "../errors.ts";
+import { OrchestratorError, codeOf } from "../errors.ts";
 import { confinedDisk } from "./confined-disk.ts";
 import { formatCursor, readCursor } from "./cursor.ts";
-import { codeOf, lookAt, nodeDisk, pause, type Disk, type Found } from "./disk.ts";
+import { lookAt, nodeDisk, pause, type Disk, type Found } from "./disk.ts";
 import { createFolders } from "./folders.ts";
 import { formatRecord } from "./journal.ts";
 import { createJournalFile, type JournalFile, type News } from "./journal-file.ts";

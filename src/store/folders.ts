@@ -3,9 +3,9 @@
  * what journals and documents hold.
  */
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
-import { OrchestratorError } from "../errors.ts";
+import { OrchestratorError, codeOf } from "../errors.ts";
 import { leadsOutside } from "./confined-disk.ts";
-import { codeOf, isErrorWith, type Disk, type FileFacts } from "./disk.ts";
+import { isErrorWith, type Disk, type FileFacts } from "./disk.ts";
 import { fileOf, gitignoreText, isId, isLitter, placeOf } from "./layout.ts";
 import { nameOfStream, type DocumentName, type Stream } from "./store.ts";
 

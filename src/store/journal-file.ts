@@ -3,8 +3,8 @@
  * The invariant: bytes that stand in the file are never changed, moved or cut off; the only rewrite is that of the same
  * bytes at the same offsets after a sync that failed.
  */
-import { OrchestratorError } from "../errors.ts";
-import { codeOf, isErrorWith, type Disk } from "./disk.ts";
+import { OrchestratorError, codeOf } from "../errors.ts";
+import { isErrorWith, type Disk } from "./disk.ts";
 import { advance, closingOfTornTail, createReading, readRecord, type Reading } from "./journal.ts";
 import type { Place } from "./layout.ts";
 import type { DocumentName, JournalRecord, Stream } from "./store.ts";

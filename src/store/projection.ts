@@ -5,7 +5,8 @@
  */
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { codeOf, isErrorWith, lookAt, pause, type Disk, type Found } from "./disk.ts";
+import { codeOf } from "../errors.ts";
+import { isErrorWith, lookAt, pause, type Disk, type Found } from "./disk.ts";
 import { hashOf } from "./journal.ts";
 import { fileOf } from "./layout.ts";
 import { framePage, isTornPage, readPage, withFinalNewline, withoutTrailingZeros, type PageParts } from "./pages.ts";

@@ -52,6 +52,23 @@ describe("the id of a project", () => {
   });
 });
 
+describe("a project whose folder cannot be made", () => {
+  it.each([
+    ["projects/shop", "ENOTDIR"],
+    ["projects/shop/repo", "EEXIST"],
+  ])("because %s is a file is refused, and nothing is changed", async (name, code) => {
+    const root = await aRealRoot();
+    await mkdir(path.dirname(path.join(root, name)), { recursive: true });
+    await writeFile(path.join(root, name), "a file\n");
+    const refusal = await createBench({ root }).refused("create_project", aProject());
+    expect(refusal).toStrictEqual({
+      code: "not-committed",
+      reason: `projects/shop/repo could not be made (${code}).`,
+      accepts: ["Free disk space or mend the permission that the message names, then call again"],
+    });
+  });
+});
+
 describe("a created project", () => {
   it("is one record, and the answer says where it is", async () => {
     const bench = createBench();
