@@ -200,6 +200,8 @@ async function damageFiles(
     violations.push(...wrong.map((what) => ({ case: name, what })));
     rmSync(root, { recursive: true, force: true });
     cpSync(template, root, { recursive: true });
+    // A store that only refused has waited for nothing, and gives its folders back when the event loop turns.
+    await new Promise((resolve) => void setImmediate(resolve));
   }
   return {
     what: "files cut off at every byte, bits turned, emptied, zeroed …",

@@ -6,7 +6,7 @@ import { until } from "../../harness/wait.ts";
 import { parseStep, type Step } from "../../src/schema/documents.ts";
 import type { TaskEvent } from "../../src/schema/events.ts";
 import { oneByOne, report, type Act } from "../../test/gateway/cast.ts";
-import { runsOf, stopLimitMs } from "../../test/gateway/endings.ts";
+import { stopLimitMs } from "../../test/gateway/endings.ts";
 import { aStep, openStage, type Play, type Stage } from "../../test/gateway/stage.ts";
 import { documentsOf, judge, recordsOf } from "../oracle.ts";
 
@@ -105,8 +105,16 @@ export async function finish({ root }: Lives, play: Play, limitMs?: number): Pro
     }
   const wanted = (await play.steps()).map(({ id }) => id);
   if (JSON.stringify(passed) !== JSON.stringify(wanted)) throw new Error(`passed were ${passed.join(", ")}`);
-  const lost = (await runsOf(play)).filter((run) => run.endsWith(" lost"));
-  if (lost.length > 0) throw new Error(`counted as lost: ${lost.join(", ")}`);
+  const lost = (await play.steps()).flatMap(({ id, attempts }) =>
+    attempts.flatMap(({ runs }) =>
+      runs.flatMap((run) =>
+        run.end === "lost"
+          ? [`${id} ${run.role} ${run.launch}, ${run.startedAt} to ${run.endedAt}: ${run.why ?? "no reason"}`]
+          : [],
+      ),
+    ),
+  );
+  if (lost.length > 0) throw new Error(`counted as lost: ${lost.join("; ")}`);
 }
 
 /** A builder that takes a moment over its work, so that there is something to be ended. */
