@@ -30,7 +30,7 @@ export type JournalFile = {
   catchUp(): News;
   /** Forgets what was read, so that the next `catchUp` reads from the start. */
   forget(): void;
-  /** Opens the file for appending and makes it when missing. */
+  /** Opens the file for appending, unless it is open for that, and makes it when missing. */
   create(): void;
   /** One write of one line. Says nothing about validity: catch up and look for the record with `holds`. */
   append(line: string): void;
@@ -51,6 +51,8 @@ export type JournalFile = {
 export function createJournalFile(disk: Disk, stream: Stream, place: Place): JournalFile {
   let reading = createReading(stream);
   let descriptor: number | undefined;
+  /** True while the descriptor is one for reading only, because no other was to be had when it was opened. */
+  let isReadOnly = false;
   let identity = "";
   let size = 0;
   /** Everything before this offset was synced through the open descriptor. */
@@ -89,11 +91,28 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
   function open(mode: "append" | "append-existing"): void {
     try {
       descriptor = disk.open(place.journal, mode);
+      isReadOnly = false;
     } catch (error) {
       if (mode === "append" || !isErrorWith(error, "EACCES", "EPERM", "EROFS")) throw error;
       descriptor = disk.open(place.journal, "read");
+      isReadOnly = true;
     }
     identity = disk.factsOfOpen(descriptor).identity;
+  }
+
+  /** What could only be read when it was opened may be writable by now. What was read stays, and is not trusted to be durable. */
+  function openForAppending(): void {
+    if (descriptor === undefined) return open("append");
+    const writer = disk.open(place.journal, "append-existing");
+    const isSame = disk.factsOfOpen(writer).identity === identity;
+    close();
+    descriptor = writer;
+    isReadOnly = false;
+    trusted = false;
+    durableTo = 0;
+    if (isSame) return;
+    reset();
+    throw new Error("another journal stands in its place");
   }
 
   function catchUp(): News {
@@ -242,7 +261,7 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
     catchUp,
     forget,
     create: () => {
-      if (descriptor === undefined) open("append");
+      if (descriptor === undefined || isReadOnly) openForAppending();
     },
     append: (line) => {
       const torn = size > reading.offset ? closingOfTornTail : "";

@@ -1,6 +1,6 @@
 /** A disk that is full, slow or failing: what the answer says is what is true, and the next call goes on. */
 import { describe, expect, it } from "vitest";
-import { mkdirSync, readdirSync, readFileSync, statfsSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { OrchestratorError } from "../../src/errors.ts";
 import { nodeDisk, type Disk } from "../../src/store/disk.ts";
@@ -323,6 +323,62 @@ describe("a sync", () => {
     order.length = 0;
     await commitNow(store, otherTask, { task: taskText({ rev: 2 }, otherTask) });
     expect(order.map((call) => call.split(" ")[0])).toEqual(["append", "sync", "replaceFile"]);
+  });
+});
+
+describe("a journal that may only be read", () => {
+  it.each(["EACCES", "EPERM", "EROFS"])(
+    "(%s) is read, refuses changes, and takes them once it may be written",
+    async (code) => {
+      const root = await aRootWithTask();
+      let isReadOnly = true;
+      const disk = watchedDisk(({ name, path }, proceed, [, mode]) => {
+        const writes = name === "open" && path.endsWith("login-1a2b3c4d/journal.jsonl") && mode !== "read";
+        if (isReadOnly && writes) throw systemError(code);
+        return proceed();
+      });
+      const store = await aFileStore(root, { disk });
+      const refusal = { code: "not-committed", message: expect.stringContaining(`(${code})`) as unknown };
+      for (const seq of [2, 2]) {
+        expect((await store.read(task))?.seq).toBe(seq);
+        await expect(store.commit(task, seq, aChange({ task: newText }))).rejects.toMatchObject(refusal);
+      }
+      isReadOnly = false;
+      expect(await store.commit(task, 2, aChange({ task: newText }))).toMatchObject({
+        kind: "committed",
+        seq: 3,
+        warnings: [],
+      });
+      expect(await store.commit(task, 3, aChange({ task: taskText({ rev: 4 }) }))).toMatchObject({
+        kind: "committed",
+        seq: 4,
+      });
+      expect((await (await aFileStore(root)).read(task))?.documents["task"]).toBe(taskText({ rev: 4 }));
+    },
+  );
+
+  it("and was replaced by another one when it may be written takes the change on what stands there now", async () => {
+    const root = await aRootWithTask();
+    let isReadOnly = true;
+    const path = pathOf(root, task, "journal.jsonl");
+    const disk = watchedDisk(({ name, path: of }, proceed, [, mode]) => {
+      if (name !== "open" || of !== path || mode === "read") return proceed();
+      if (isReadOnly) throw systemError("EACCES");
+      // Right before it is opened: what was read by then is another file's.
+      const text = readFileSync(path);
+      rmSync(path);
+      writeFileSync(path, text);
+      isReadOnly = true;
+      return proceed();
+    });
+    const store = await aFileStore(root, { disk });
+    expect((await store.read(task))?.seq).toBe(2);
+    isReadOnly = false;
+    await expect(store.commit(task, 2, aChange({ task: newText }))).rejects.toMatchObject({ code: "not-committed" });
+    const fresh = await aFileStore(root);
+    expect((await fresh.read(task))?.seq).toBe(2);
+    expect(await fresh.commit(task, 2, aChange({ task: newText }))).toMatchObject({ kind: "committed", seq: 3 });
+    expect((await store.read(task))?.seq).toBe(3);
   });
 });
 
