@@ -308,10 +308,12 @@ function inSchemaOrder(schema: TSchema | undefined, value: unknown): unknown {
   const branches: readonly TSchema[] = schema?.["anyOf"] ?? (schema === undefined ? [] : [schema]);
   const properties: Record<string, TSchema> =
     branches.find((branch) => branch["properties"] !== undefined)?.["properties"] ?? {};
-  const items = new Map<string, unknown>(Object.entries(value));
-  const known = Object.keys(properties).filter((key) => items.has(key));
-  const unknown = [...items.keys()].filter((key) => !Object.hasOwn(properties, key));
-  return Object.fromEntries([...known, ...unknown].map((key) => [key, inSchemaOrder(properties[key], items.get(key))]));
+  const ordered: [string, unknown][] = [];
+  for (const [key, of] of Object.entries(properties))
+    if (Object.hasOwn(value, key)) ordered.push([key, inSchemaOrder(of, (value as Record<string, unknown>)[key])]);
+  for (const [key, item] of Object.entries(value))
+    if (!Object.hasOwn(properties, key)) ordered.push([key, inSchemaOrder(undefined, item)]);
+  return Object.fromEntries(ordered);
 }
 
 /**
