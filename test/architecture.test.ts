@@ -44,7 +44,7 @@ const table: { readonly [U in Unit]: readonly string[] } = {
   "flow (pure)": ["schema"],
   "flow (doing)": ["schema", "flow (pure)", "store interface"],
   "store interface": ["schema"],
-  store: ["schema", "files", "store interface", "node:", "write-file-atomic", "proper-lockfile"],
+  store: ["schema", "files", "store interface", "node:", "write-file-atomic", "signal-exit", "proper-lockfile"],
   /** The store's types only; templates are read from disk by one file, see below. */
   render: ["schema", "store interface", "handlebars", "node:fs"],
   /** The status and the notices are words, hence render. The driver records through tools, hence the ports it names. */

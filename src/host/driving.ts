@@ -16,7 +16,7 @@ import { createSlots } from "../flow/slots.ts";
 import { renderBuilderBrief, renderQaBrief } from "../render/briefs.ts";
 import { parseProject } from "../schema/documents.ts";
 import { OrchestratorError } from "../errors.ts";
-import { nameOfStream, type Cursor, type Store, type Stream } from "../store/store.ts";
+import { type Cursor, type Store, type Stream } from "../store/store.ts";
 import { createRecorder } from "../tools/driver-tools.ts";
 import { createTaskReader } from "../tools/task-reader.ts";
 import { stateOf } from "../tools/tool.ts";
@@ -25,7 +25,7 @@ import { createCheckRunner } from "./check-runner.ts";
 import { createDesk } from "./desk.ts";
 import { createFlowRecords, readKnownTasks, settleFlows, youngMs } from "./flow-records.ts";
 import { takeLease } from "./lease.ts";
-import { createNotifier, noteTurnEnd } from "./notifier.ts";
+import { createNotifier, isTold, noteTurnEnd } from "./notifier.ts";
 import type { Host } from "./openclaw.ts";
 import { createRememberedRoots, hasProjects, knownRoots, openRoot, openRoots } from "./roots.ts";
 import { noteSign, shared, type OpenRoot } from "./shared.ts";
@@ -156,13 +156,15 @@ export function createDriving(host: Host, clock = systemClock): Driving {
     signal.addEventListener("abort", () => void driver.stop(), { once: true });
     try {
       // Taken before anything is read: what others commit from here on is followed.
-      const { cursor } = await store.changes();
+      const { cursor } = await store.changed();
       await driver.resume();
       insist(`settling the flows of ${root}`, signal, async () => {
         while ((await settleFlowsOf(root, driver, store)) > 0 && !signal.aborted) await wait(youngMs, signal);
       });
       // A task that ended may have ended untold: the gateway died in between.
-      for (const stream of await store.list()) if (stream.taskId !== undefined) notifier.changed(stream);
+      for (const projectId of await store.projects())
+        for (const glance of await store.tasks(projectId))
+          if (!(await isTold(store, glance))) notifier.changed(glance.stream);
       await followOthers(driver, store, cursor, signal);
     } finally {
       delete open.driver;
@@ -183,10 +185,9 @@ export function createDriving(host: Host, clock = systemClock): Driving {
       await wait(followMs, signal);
       if (signal.aborted) return;
       try {
-        const news = await store.changes(cursor);
+        const news = await store.changed(cursor);
         cursor = news.cursor;
-        const streams = new Map(news.records.map((one) => [nameOfStream(one.stream), one.stream]));
-        for (const stream of streams.values()) driver.committed(stream);
+        for (const stream of news.streams) driver.committed(stream);
       } catch (error) {
         host.log.warn(`changes by others could not be read: ${words(error)}`);
       }

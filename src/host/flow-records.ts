@@ -6,8 +6,9 @@ import { OrchestratorError, assertNever } from "../errors.ts";
 import type { FlowRecords } from "../flow/ports.ts";
 import { openRuns } from "../flow/ready.ts";
 import type { TaskState } from "../schema/documents.ts";
+import { isOver, type Outline } from "../schema/outline.ts";
 import { readChats } from "../tools/chat-of-task.ts";
-import type { Store, Stream } from "../store/store.ts";
+import { nameOfStream, type Store, type Stream } from "../store/store.ts";
 import type { FlowMark } from "../tools/desk.ts";
 import { hash, readTask } from "../tools/tool.ts";
 import type { Host } from "./openclaw.ts";
@@ -273,11 +274,18 @@ export async function readKnownTasks(
 ): Promise<{ readonly known: ReadonlyMap<string, KnownTask>; readonly owners: readonly string[] }> {
   const known = new Map<string, KnownTask>();
   const owners = new Set<string>();
+  const over = await readOver(store);
   for (const stream of await store.list({ whole: true })) {
     const { taskId } = stream;
     if (taskId === undefined) continue;
-    const [chats, read] = await Promise.all([readChats(store, stream), readTask({ store }, stream)]);
+    const chats = await readChats(store, stream);
     if (chats !== undefined) owners.add(chats.flowOwner.sessionKey);
+    const outline = over.get(nameOfStream(stream));
+    if (outline !== undefined) {
+      known.set(taskId, { flowId: outline.flowId, ended: true, wake: () => wake(stream) });
+      continue;
+    }
+    const read = await readTask({ store }, stream);
     if (read === undefined) continue;
     // One that cannot be read, or not be changed, keeps its flow, whichever that is. A copy says nothing of the original.
     if (!("state" in read) || read.snapshot.readOnly !== undefined) {
@@ -289,6 +297,18 @@ export async function readKnownTasks(
     known.set(taskId, { flowId, ended, wake: () => wake(stream) });
   }
   return { known, owners: [...owners] };
+}
+
+/** The tasks that are over, by their stream's name: of these nothing has to be read. */
+async function readOver(store: Store): Promise<ReadonlyMap<string, Outline>> {
+  const over = new Map<string, Outline>();
+  for (const projectId of await store.projects()) {
+    const project = await store.read({ projectId }).catch(() => undefined);
+    if (project === undefined || project.readOnly !== undefined) continue;
+    for (const { stream, outline, readOnly } of await store.tasks(projectId))
+      if (outline !== undefined && readOnly === undefined && isOver(outline)) over.set(nameOfStream(stream), outline);
+  }
+  return over;
 }
 
 type FlowRecord = {

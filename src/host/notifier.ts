@@ -10,7 +10,8 @@ import { EventEmitter, once } from "node:events";
 import type { Clock, Notifier } from "../flow/ports.ts";
 import { renderNotice, renderTrouble } from "../render/notices.ts";
 import { parseProject } from "../schema/documents.ts";
-import { nameOfStream, type JournalRecord, type Store, type Stream } from "../store/store.ts";
+import { isOver } from "../schema/outline.ts";
+import { nameOfStream, type JournalRecord, type Store, type Stream, type TaskGlance } from "../store/store.ts";
 import { readChats } from "../tools/chat-of-task.ts";
 import { describeFailure, stateOf } from "../tools/tool.ts";
 import { beginning, holds, isWanted, readNotices, type Mark, type NoticeInTime, type Place } from "../tools/outbox.ts";
@@ -417,6 +418,14 @@ function openQuestions(place: Place): ReadonlySet<string> {
   if (place.documents["task"] === undefined) return new Set();
   const { task, steps } = stateOf(place);
   return new Set([task, ...steps].flatMap(({ question }) => (question === null ? [] : [question.id])));
+}
+
+/** True when a task that is over was told to its end, as far as its sidecar says: then there is nothing to read in its journal. */
+export async function isTold(store: Store, { stream, seq, sum, outline }: TaskGlance): Promise<boolean> {
+  if (outline === undefined || !isOver(outline)) return false;
+  const saved = await store.readSidecar(stream, "told").catch(() => undefined);
+  const told = markIn(saved);
+  return told?.seq === seq && told.sum === sum;
 }
 
 /** How far a task was told, as its sidecar says; undefined when that says nothing. */

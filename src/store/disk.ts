@@ -5,6 +5,7 @@
 import { randomInt } from "node:crypto";
 import fs from "node:fs";
 import { promisify } from "node:util";
+import { onExit } from "signal-exit";
 import writeFileAtomic from "write-file-atomic";
 import { codeOf } from "../errors.ts";
 
@@ -67,6 +68,20 @@ const flags = {
 } as const;
 
 const datasync = promisify(fs.fdatasync);
+
+/**
+ * During the work `replaceFile` costs a third: the atomic writer wants to hear of the end of the process during each write, and
+ * without another listener twenty signals of the process are taken up and let go every time. Not for longer than the work: while they are
+ * taken up, a signal that a process listens to once only would end it.
+ */
+export async function writingMany<T>(work: () => Promise<T>): Promise<T> {
+  const letGo = onExit(() => undefined);
+  try {
+    return await work();
+  } finally {
+    letGo();
+  }
+}
 
 /** The real disk. */
 export const nodeDisk: Disk = {

@@ -7,10 +7,10 @@
 import { join, resolve } from "node:path";
 import { OrchestratorError, codeOf } from "../errors.ts";
 import { confinedDisk } from "./confined-disk.ts";
-import { formatCursor, readCursor } from "./cursor.ts";
-import { lookAt, nodeDisk, pause, type Disk, type Found } from "./disk.ts";
+import { lookAt, nodeDisk, pause, writingMany, type Disk, type Found } from "./disk.ts";
 import { createFolders } from "./folders.ts";
-import { formatRecord } from "./journal.ts";
+import { createGlances } from "./glances.ts";
+import { formatRecord, type Reading } from "./journal.ts";
 import { createJournalFile, type JournalFile, type News } from "./journal-file.ts";
 import {
   fileOf,
@@ -23,7 +23,7 @@ import {
 } from "./layout.ts";
 import { framePage } from "./pages.ts";
 import { createProjection, type Mending, type Projection } from "./projection.ts";
-import { readOnlyOf, taskOnPage, type ReadOnly } from "./standing.ts";
+import { readOnlyOf, type ReadOnly } from "./standing.ts";
 import {
   nameOfStream,
   type Change,
@@ -36,6 +36,7 @@ import {
   type Snapshot,
   type Store,
   type Stream,
+  type TaskGlance,
   type TaskOnPage,
 } from "./store.ts";
 
@@ -52,6 +53,8 @@ export type FileStoreOptions = {
   readonly disk?: Disk;
   /** How many streams stay open and parsed in memory. */
   readonly openStreams?: number;
+  /** Up to how many tasks of a project every look at them asks for each journal. */
+  readonly fewTasks?: number;
 };
 
 /** How often one commit is appended anew when only a torn tail, and no other change, made its record void. */
@@ -89,13 +92,12 @@ type OpenStream = {
   unwritten: readonly string[];
 };
 
-/** What is remembered of a stream after it was closed; holds while the file's identity and size stay the same. */
-type Glance = {
+/** What is remembered of a project for its tasks; holds while its journal's identity and size stay the same. */
+type Standing = {
   readonly identity: string;
   readonly size: number;
   readonly seq: number;
   readonly readOnly: ReadOnly | undefined;
-  readonly task: TaskOnPage | undefined;
 };
 
 /** Opens a store below a root. Throws `unsupported-file-system`. Several stores, also in other processes, may share a root. */
@@ -109,9 +111,10 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   folders.requireLocalRoot();
 
   const open = new Map<string, OpenStream>();
-  const glances = new Map<string, Glance>();
+  const standings = new Map<string, Standing>();
   /** Last piece of work of each stream that has any. */
   const queues = new Map<string, Promise<unknown>>();
+  const glances = createGlances(disk, root, folders, now, readingOf, options.fewTasks);
   /** Streams of which a failed sync left open what is durable. They take no change until their tail was made durable. */
   const doubtful = new Set<string>();
   /** No further calls are taken; those under way come to their end, and then the streams are shut. */
@@ -125,6 +128,30 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     return folders.projects(options?.whole).flatMap((projectId): readonly Stream[] => {
       const project = { projectId };
       return [...(folders.isThere(project) ? [project] : []), ...folders.tasksOf(projectId, options?.whole)];
+    });
+  }
+
+  async function projects(): Promise<readonly string[]> {
+    requireOpen();
+    const ids: string[] = [];
+    for (const projectId of folders.projects())
+      if (folders.isThere({ projectId }) || (await glances.tasks(projectId)).length > 0) ids.push(projectId);
+    return ids;
+  }
+
+  async function find(taskId: string): Promise<readonly Stream[]> {
+    requireOpen();
+    requireStream({ projectId: taskId });
+    return folders.projects().flatMap((projectId) => folders.taskOf(projectId, taskId));
+  }
+
+  async function recordOf(stream: Stream, callId: string): Promise<JournalRecord | undefined> {
+    requireOpen();
+    requireStream(stream);
+    return inTurn(stream, async (opened) => {
+      catchUp(opened);
+      const seq = opened.journal.reading.calls.get(callId);
+      return seq === undefined ? undefined : opened.journal.recordsAfter(seq - 1, seq)[0];
     });
   }
 
@@ -155,7 +182,9 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       if (opened.journal.reading.seq !== expectedSeq) return { kind: "conflict" };
       const record = await append(opened, expectedSeq, change);
       if (record === undefined) return { kind: "conflict" };
+      glances.suspect(stream);
       await makeDurable(opened, record);
+      glances.tell(stream);
       const { warnings, isFollowed } = await settleCommit(opened, project);
       // Another file may have come into the journal's place meanwhile, and then the change is not in what counts now.
       if (isFollowed && !opened.journal.holds(record)) return { kind: "conflict" };
@@ -172,26 +201,15 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     });
   }
 
-  async function changes(cursor?: Cursor): Promise<Awaited<ReturnType<Store["changes"]>>> {
-    const reached = readCursor(cursor);
-    const records: { readonly stream: Stream; readonly record: JournalRecord }[] = [];
-    for (const stream of await list()) {
-      const name = nameOfStream(stream);
-      const after = reached.get(name) ?? 0;
-      try {
-        const glance = await glanceAt(stream);
-        // An older copy of the journal was restored: what follows in it is news.
-        if (glance !== undefined && glance.seq < after) reached.set(name, glance.seq);
-        if (glance === undefined || glance.seq <= after) continue;
-        const fresh = await history(stream, after);
-        records.push(...fresh.map((record) => ({ stream, record })));
-        reached.set(name, after + fresh.length);
-      } catch (error) {
-        if (!isUnusable(error)) throw error;
-        warn(error.message);
-      }
-    }
-    return { records, cursor: formatCursor(reached) };
+  async function tasks(projectId: string): Promise<readonly TaskGlance[]> {
+    requireOpen();
+    requireStream({ projectId });
+    return glances.tasks(projectId);
+  }
+
+  async function changed(cursor?: Cursor): ReturnType<Store["changed"]> {
+    requireOpen();
+    return glances.changed(cursor);
   }
 
   async function refreshPages(stream: Stream): Promise<void> {
@@ -284,6 +302,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     closed = true;
     while (queues.size > 0) await Promise.all(queues.values());
     shut = true;
+    glances.keep();
     for (const { journal } of open.values()) journal.close();
     open.clear();
   }
@@ -364,6 +383,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   /**
    * Writes what is due until no other writer added anything: a slow writer would otherwise leave its older document over
    * a newer one. Resolves with what was found different; throws only when the journal itself cannot be read.
+   * The tasks of a project are looked at only when its page may be due, and once more after it was written: there may be thousands.
    */
   async function settle(opened: OpenStream, project: ReadOnly | undefined): Promise<readonly Mending[]> {
     const mendings: Mending[] = [];
@@ -377,13 +397,18 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
         const all = opened.due === "all";
         const { documents, removed } = opened.journal.reading;
         const names = new Set([...(opened.due === "all" ? [...documents.keys(), ...removed] : opened.due), ...retry]);
-        const tasks = opened.stream.taskId === undefined ? await tasksNow(opened.stream.projectId) : undefined;
+        const tasks = showsTasks(opened, all || names.size > 0 || round > 1)
+          ? await tasksNow(opened.stream.projectId)
+          : undefined;
         const pages = all || opened.pagesDue || (tasks !== undefined && tasks.signature !== opened.tasksShown);
         if (names.size === 0 && !pages) break;
         opened.due = new Set();
         opened.pagesDue = false;
         retry = [];
-        for (const name of names) mendings.push(...(await opened.projection.settleDocument(name, all)));
+        const settleDocuments = async () => {
+          for (const name of names) mendings.push(...(await opened.projection.settleDocument(name, all)));
+        };
+        await (names.size > 1 && !all ? writingMany(settleDocuments) : settleDocuments());
         mendings.push(...(await settlePages(opened, pages ? undefined : [...names], tasks?.tasks, all)));
         opened.tasksShown = tasks?.signature ?? "";
         catchUp(opened);
@@ -394,6 +419,12 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     }
     noteAll(opened, mendings);
     return mendings;
+  }
+
+  /** True when a project's page has to be compared with its tasks: it is due, or they were looked at since and had changed. */
+  function showsTasks({ stream, pagesDue, tasksShown }: OpenStream, isDue: boolean): boolean {
+    if (stream.taskId !== undefined) return false;
+    return isDue || pagesDue || tasksShown !== glances.versionOf(stream.projectId);
   }
 
   async function settlePages(
@@ -508,6 +539,14 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     }
   }
 
+  /** A task's journal as it is now, without a look at its documents and pages. */
+  function readingOf(stream: Stream): Promise<Reading | undefined> {
+    return inTurn(stream, async (opened) => {
+      catchUp(opened);
+      return opened.journal.seen === undefined ? undefined : opened.journal.reading;
+    });
+  }
+
   function catchUp(opened: OpenStream): News {
     const news = catchUpUnlessLost(opened);
     if (news.replaced) opened.due = "all";
@@ -572,25 +611,20 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     opened.mended = [...new Set([...opened.mended, ...mended])].slice(-notesKept);
   }
 
-  /** What is known of a stream from an earlier reading, for the price of a stat while its journal stays the same. */
-  async function glanceAt(stream: Stream): Promise<Glance | undefined> {
-    const name = nameOfStream(stream);
-    const facts = folders.journalOf(stream);
+  /** What a project says about writing, for the price of a stat while its journal stays the same. */
+  async function standingOf(project: Stream): Promise<Standing | undefined> {
+    const name = nameOfStream(project);
+    const facts = folders.journalOf(project);
     if (facts === undefined) return undefined;
-    const known = glances.get(name);
+    const known = standings.get(name);
     if (facts !== "unreadable" && known?.identity === facts.identity && known.size === facts.size) return known;
-    return inTurn(stream, async (opened) => {
+    return inTurn(project, async (opened) => {
       catchUp(opened);
       const { reading, seen } = opened.journal;
       if (seen === undefined) return undefined;
-      const glance: Glance = {
-        ...seen,
-        seq: reading.seq,
-        readOnly: viewOf(opened).readOnly,
-        task: stream.taskId === undefined ? undefined : taskOnPage(stream.taskId, reading.documents.get("task")),
-      };
-      glances.set(name, glance);
-      return glance;
+      const standing = { ...seen, seq: reading.seq, readOnly: viewOf(opened).readOnly };
+      standings.set(name, standing);
+      return standing;
     });
   }
 
@@ -601,11 +635,11 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   ): Promise<ReadOnly | undefined> {
     if (stream.taskId === undefined) return undefined;
     try {
-      const glance = await glanceAt({ projectId: stream.projectId });
-      if (purpose === "create" && (glance === undefined || glance.seq === 0)) {
+      const standing = await standingOf({ projectId: stream.projectId });
+      if (purpose === "create" && (standing === undefined || standing.seq === 0)) {
         throw new OrchestratorError("unknown-project", `There is no project "${stream.projectId}" for this task.`);
       }
-      return glance?.readOnly;
+      return standing?.readOnly;
     } catch (error) {
       if (purpose === "read" && isUnusable(error)) return undefined;
       throw error;
@@ -616,25 +650,12 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     return project ?? viewOf(opened).readOnly;
   }
 
-  /** The tasks of a project as its page shows them, and a text that changes whenever one of their journals does. */
+  /** The tasks of a project as its page shows them, and a text that changes whenever one of them does. */
   async function tasksNow(
     projectId: string,
   ): Promise<{ readonly signature: string; readonly tasks: readonly TaskOnPage[] }> {
-    const tasks: TaskOnPage[] = [];
-    const marks: string[] = [];
-    for (const stream of folders.tasksOf(projectId)) {
-      let glance: Glance | undefined;
-      try {
-        glance = await glanceAt(stream);
-        if (glance === undefined || glance.seq === 0 || glance.task === undefined) continue;
-        tasks.push(glance.task);
-      } catch (error) {
-        if (!(error instanceof OrchestratorError)) throw error;
-        tasks.push(taskOnPage(stream.taskId ?? "", undefined));
-      }
-      marks.push(`${stream.taskId} ${glance?.identity} ${glance?.size}`);
-    }
-    return { signature: marks.join("\n"), tasks };
+    const known = await glances.tasks(projectId);
+    return { signature: glances.versionOf(projectId), tasks: known.map(({ onPage }) => onPage) };
   }
 
   // ---- failures --------------------------------------------------------------------------------------------------
@@ -666,7 +687,23 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     return new OrchestratorError("outcome-unknown", message, { cause: error });
   }
 
-  return { list, read, commit, history, changes, refreshPages, verify, readSidecar, writeSidecar, locate, close };
+  return {
+    list,
+    projects,
+    find,
+    read,
+    recordOf,
+    commit,
+    history,
+    tasks,
+    changed,
+    refreshPages,
+    verify,
+    readSidecar,
+    writeSidecar,
+    locate,
+    close,
+  };
 }
 
 function storeClosed(): OrchestratorError {

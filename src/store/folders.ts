@@ -34,6 +34,10 @@ export type Folders = {
   projects(whole?: boolean): readonly string[];
   /** The tasks of a project that have a journal, in a stable order; `whole` as above. */
   tasksOf(projectId: string, whole?: boolean): readonly (Stream & { readonly taskId: string })[];
+  /** Names of what may be tasks of a project, in no order; whether they are was not looked at. */
+  taskNames(projectId: string): readonly string[];
+  /** The task of a project with this id, or nothing: what `tasksOf` would have of it. */
+  taskOf(projectId: string, taskId: string): readonly (Stream & { readonly taskId: string })[];
   /** True when the stream has a journal that is not empty, or one that was lost or that nobody can look at: reading it says why. */
   isThere(stream: Stream): boolean;
   /** True when the document that every commit comes before stands there: without a record of it the journal was lost. */
@@ -68,6 +72,27 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
       const message = `${relative(root, directory)} could not be listed (${codeOf(error)}).`;
       if (whole) throw new OrchestratorError("journal-unreadable", message, { cause: error });
       warn(message);
+      return [];
+    }
+  }
+
+  function taskNames(projectId: string): readonly string[] {
+    try {
+      const tasks = join(root, "projects", projectId, "tasks");
+      return isInside(tasks) ? disk.namesIn(tasks).filter(isId) : [];
+    } catch (error) {
+      warn(`projects/${projectId}/tasks could not be listed (${codeOf(error)}).`);
+      return [];
+    }
+  }
+
+  function taskOf(projectId: string, taskId: string): readonly (Stream & { readonly taskId: string })[] {
+    const tasks = join(root, "projects", projectId, "tasks");
+    const stream = { projectId, taskId };
+    try {
+      return isInside(tasks) && isUsable(join(tasks, taskId)) && isThere(stream) ? [stream] : [];
+    } catch (error) {
+      warn(`${relative(root, tasks)} could not be looked at (${codeOf(error)}).`);
       return [];
     }
   }
@@ -189,6 +214,8 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
       idsIn(join(root, "projects", projectId, "tasks"), whole)
         .map((taskId) => ({ projectId, taskId }))
         .filter(isThere),
+    taskNames,
+    taskOf,
     isThere,
     hasDocument,
     journalOf,

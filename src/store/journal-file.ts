@@ -40,8 +40,8 @@ export type JournalFile = {
   isDurable(): boolean;
   /** Makes everything that was read durable. Throws the disk's error when that could not be had, also on a second way. */
   makeDurable(): Promise<void>;
-  /** The valid records after `seq`, read from the file again. */
-  recordsAfter(seq: number): readonly JournalRecord[];
+  /** The valid records after `seq`, and up to `last` when it is given, read from the file again. */
+  recordsAfter(seq: number, last?: number): readonly JournalRecord[];
   /** Every text that each document ever had, oldest first. Reads the whole journal. */
   versions(): ReadonlyMap<DocumentName, readonly string[]>;
   close(): void;
@@ -235,8 +235,8 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
     }
   }
 
-  function recordsAfter(seq: number): readonly JournalRecord[] {
-    const places = reading.places.slice(seq);
+  function recordsAfter(seq: number, until?: number): readonly JournalRecord[] {
+    const places = reading.places.slice(seq, until);
     const first = places[0];
     const last = places.at(-1);
     if (first === undefined || last === undefined) return [];

@@ -42,9 +42,20 @@ export function formatRecord(
 ): { readonly record: JournalRecord; readonly line: string } {
   const { at, actor, tool, callId, event } = change;
   const body = { id, seq, prev, at, actor, tool, callId, event, docs: change.documents };
-  const unsummed = JSON.stringify(body).slice(0, -1);
+  const { line, sum } = seal(body);
+  return { record: { ...body, sum }, line };
+}
+
+/** The value as one line that ends in the sum of what is before that. Pure; the value must have at least one field. */
+export function seal(value: object): { readonly line: string; readonly sum: string } {
+  const unsummed = JSON.stringify(value).slice(0, -1);
   const sum = hashOf(unsummed);
-  return { record: { ...body, sum }, line: `${unsummed},"sum":"${sum}"}` };
+  return { line: `${unsummed},"sum":"${sum}"}`, sum };
+}
+
+/** The value in a line that `seal` made, undefined for every other. Pure. */
+export function unseal(line: Buffer): unknown {
+  return sumOfWhole(line) === undefined ? undefined : JSON.parse(line.toString("utf8"));
 }
 
 /** Where a valid record's line stands, without its newline. */
@@ -62,6 +73,8 @@ export type Reading = {
   sum: string;
   /** Valid records in order; the one with `seq` n is at n - 1. */
   readonly places: RecordPlace[];
+  /** The last valid record of each call id. */
+  readonly calls: Map<string, number>;
   /** Sums of all complete records, also of losers: the possible parents of a loser. */
   readonly sums: Set<string>;
   readonly documents: Map<DocumentName, string>;
@@ -80,6 +93,7 @@ export function createReading(stream: Stream): Reading {
     seq: 0,
     sum: genesis,
     places: [],
+    calls: new Map(),
     sums: new Set([genesis]),
     documents: new Map(),
     removed: new Set(),
@@ -121,6 +135,7 @@ function takeLine(reading: Reading, line: Buffer, offset: number): JournalRecord
     reading.sum = record.sum;
     reading.sums.add(record.sum);
     reading.places.push({ offset, length: line.length, sum: record.sum });
+    reading.calls.set(record.callId, record.seq);
     applyDocuments(reading, record);
     return record;
   }

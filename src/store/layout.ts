@@ -10,7 +10,11 @@ const idPattern = /^[a-z0-9][a-z0-9-]{0,199}$/;
 const stepPattern = /^steps\/[a-z0-9][a-z0-9-]{0,199}$/;
 
 /** Sidecar names that the store uses itself. */
-const reservedSidecars: ReadonlySet<string> = new Set(["checkpoint"]);
+const reservedSidecars: ReadonlySet<string> = new Set(["checkpoint", "glances", "pulse"]);
+
+/** In a project's folder: what is known of its tasks, and what says which of them change. */
+export const glancesFile = ".glances.json";
+export const pulseFile = ".pulse.json";
 
 /** Absolute paths of one stream; `name` is how messages call it. */
 export type Place = { readonly name: string; readonly directory: string; readonly journal: string };

@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { OrchestratorError } from "../errors.ts";
-import { formatCursor, readCursor } from "./cursor.ts";
+import { outlineOf, taskStateOf } from "../schema/outline.ts";
 import { formatRecord, genesis } from "./journal.ts";
 import { fileOf, placeOf, requireDocumentName, requireSidecarName, requireStream } from "./layout.ts";
 import { framePage, readPage, withFinalNewline } from "./pages.ts";
@@ -17,6 +17,7 @@ import {
   type RenderPages,
   type Store,
   type Stream,
+  type TaskGlance,
   type TaskOnPage,
 } from "./store.ts";
 
@@ -39,6 +40,8 @@ type Kept = {
   readonly pages: Map<DocumentName, string>;
   /** The documents as of the last record, one object for all readings until the next: readers remember what they made of it. */
   view: Readonly<Record<DocumentName, string>> | undefined;
+  /** The number, among all commits, of the last one. */
+  changedBy: number;
   /** What the documents say about writing them, as of the record with this number. */
   standing: { readonly seq: number; readonly readOnly: ReadOnly | undefined };
 };
@@ -47,6 +50,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
   const streams = new Map<string, Kept>();
   const sidecars = new Map<string, string>();
   let ids = 0;
+  let commits = 0;
   let closed = false;
   const nextId = options.randomId ?? (() => `record-${(ids += 1)}`);
 
@@ -98,6 +102,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
       documents: new Map(),
       pages: new Map(),
       view: undefined,
+      changedBy: 0,
       standing: { seq: 0, readOnly: undefined },
     };
     streams.set(nameOfStream(stream), kept);
@@ -110,6 +115,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
       else kept.documents.set(name, text);
     }
     kept.view = undefined;
+    kept.changedBy = commits += 1;
     renderInto(kept, Object.keys(record.docs));
     return { kind: "committed", seq: record.seq, sum: record.sum, warnings: [] };
   }
@@ -140,8 +146,39 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
     );
   }
 
+  function glanceAt({ stream, documents, records }: Kept): readonly TaskGlance[] {
+    const { projectId, taskId } = stream;
+    const last = records.at(-1);
+    if (taskId === undefined || last === undefined) return [];
+    const readOnly = readOnlyOf(stream, documents);
+    const glance = {
+      stream: { projectId, taskId },
+      seq: last.seq,
+      sum: last.sum,
+      onPage: taskOnPage(taskId, documents.get("task")),
+      ...(readOnly === undefined ? {} : { readOnly }),
+    };
+    try {
+      return [{ ...glance, outline: outlineOf(taskStateOf(Object.fromEntries(documents))) }];
+    } catch (error) {
+      if (!(error instanceof OrchestratorError)) throw error;
+      return [
+        {
+          ...glance,
+          failure: readOnly?.code === "newer-schema" ? readOnly : { code: error.code, reason: error.message },
+        },
+      ];
+    }
+  }
+
   return {
     list: async () => listed().map(({ stream }) => stream),
+    projects: async () => [...new Set(listed().map(({ stream }) => stream.projectId))],
+    find: async (taskId) => {
+      requireStream({ projectId: taskId });
+      return listed().flatMap(({ stream }) => (stream.taskId === taskId ? [stream] : []));
+    },
+    recordOf: async (stream, callId) => keptOf(stream)?.records.findLast((one) => one.callId === callId),
     read: async (stream) => {
       const kept = keptOf(stream);
       const last = kept?.records.at(-1);
@@ -159,13 +196,16 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
     },
     commit: async (stream, expectedSeq, change) => commit(stream, expectedSeq, change),
     history: async (stream, afterSeq) => keptOf(stream)?.records.slice(Math.max(0, afterSeq)) ?? [],
-    changes: async (cursor) => {
-      const reached = readCursor(cursor);
-      const records = listed().flatMap(({ stream, records: all }) =>
-        all.slice(reached.get(nameOfStream(stream)) ?? 0).map((record) => ({ stream, record })),
-      );
-      for (const { stream, record } of records) reached.set(nameOfStream(stream), record.seq);
-      return { records, cursor: formatCursor(reached) };
+    tasks: async (projectId) => {
+      requireStream({ projectId });
+      return listed().flatMap((kept) => (kept.stream.projectId === projectId ? glanceAt(kept) : []));
+    },
+    changed: async (cursor) => {
+      const since = cursor === undefined ? commits : Number(cursor);
+      if (!Number.isSafeInteger(since) || since < 0)
+        throw new OrchestratorError("invalid-parameters", "This is no cursor of this store; leave it out to begin.");
+      const streams = listed().flatMap(({ stream, changedBy }) => (changedBy > since ? [stream] : []));
+      return { streams, cursor: String(commits) };
     },
     refreshPages: async (stream) => {
       const kept = keptOf(stream);

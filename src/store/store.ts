@@ -2,7 +2,9 @@
  * What keeping means to the rest of the code: streams of records, and documents that follow from them.
  * No path, descriptor or lock shows here; a store on files and one in memory pass the same conformance suite.
  */
+import type { ErrorCode } from "../errors.ts";
 import type { Event } from "../schema/events.ts";
+import type { Outline } from "../schema/outline.ts";
 
 /** One stream per project and one per task. Ids are those of the documents. */
 export type Stream = { readonly projectId: string; readonly taskId?: string };
@@ -75,7 +77,21 @@ export type Finding = {
   readonly repaired: boolean;
 };
 
-/** Where a reader of all streams stands; opaque, keep and hand back. */
+/**
+ * What is known of a task without opening it. `failure` says why it cannot be read; then, and only then, there is no `outline`.
+ * `onPage` is what can be told of it in any case.
+ */
+export type TaskGlance = {
+  readonly stream: Stream & { readonly taskId: string };
+  readonly seq: number;
+  readonly sum: string;
+  readonly onPage: TaskOnPage;
+  readonly outline?: Outline;
+  readonly failure?: { readonly code: ErrorCode; readonly reason: string };
+  readonly readOnly?: NonNullable<Snapshot["readOnly"]>;
+};
+
+/** Where a reader of all streams stands; opaque, of use to the store that gave it only. */
 export type Cursor = string;
 
 export type Store = {
@@ -84,6 +100,10 @@ export type Store = {
    * be listed are left out with a warning; with `whole` that throws `journal-unreadable` instead.
    */
   list(options?: { readonly whole?: boolean }): Promise<readonly Stream[]>;
+  /** The ids of `list`'s projects, in its order; looks at no task of a project that stands there itself. */
+  projects(): Promise<readonly string[]>;
+  /** The streams of tasks with this id, as `list` has them: one per project that holds such a folder. Looks at no other task. */
+  find(taskId: string): Promise<readonly Stream[]>;
   /** The stream as it is now, or undefined when it does not exist. Redoes documents and pages that a crash left behind. Throws `journal-damaged`, `journal-unreadable`, `unsupported-file-system`. */
   read(stream: Stream): Promise<Snapshot | undefined>;
   /**
@@ -92,13 +112,18 @@ export type Store = {
    * `journal-damaged`, `journal-unreadable`, `unsupported-file-system`, `invalid-id`, `unknown-project` (a task needs its project), and what `readOnly` says.
    */
   commit(stream: Stream, expectedSeq: number, change: Change): Promise<CommitAnswer>;
+  /** The last record that was committed under this call id; undefined when there is none. Reads that record and no other. */
+  recordOf(stream: Stream, callId: string): Promise<JournalRecord | undefined>;
   /** The records after `afterSeq`, in order. */
   history(stream: Stream, afterSeq: number): Promise<readonly JournalRecord[]>;
-  /** Records of all streams that were committed since the cursor (undefined: from the start), and the next cursor. Per stream in order, exactly once. */
-  changes(cursor?: Cursor): Promise<{
-    readonly records: readonly { readonly stream: Stream; readonly record: JournalRecord }[];
-    readonly cursor: Cursor;
-  }>;
+  /**
+   * The project's tasks at a glance, in a stable order. What is committed through a store, in whatever process, shows at once;
+   * what other programs make of the files (a restored backup) within a minute where there are very many tasks. Costs little
+   * for a task that did not change. A project that does not exist has none.
+   */
+  tasks(projectId: string): Promise<readonly TaskGlance[]>;
+  /** The streams whose journals changed since the cursor, and the next cursor; without a cursor none, and where to begin. */
+  changed(cursor?: Cursor): Promise<{ readonly streams: readonly Stream[]; readonly cursor: Cursor }>;
   /** Writes the stream's pages anew where they differ (a project's page counts its tasks and follows their status). */
   refreshPages(stream: Stream): Promise<void>;
   /** Reads the whole journal and compares every document and page; repairs what differs and says so. */

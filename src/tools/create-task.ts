@@ -4,6 +4,7 @@ import { transition } from "../flow/transition.ts";
 import type { Check } from "../schema/documents.ts";
 import { bounds } from "../schema/bounds.ts";
 import type { StepWanted, TaskEventOf } from "../schema/events.ts";
+import { isOver } from "../schema/outline.ts";
 import { CreateTaskParameters, type ParametersOf } from "../schema/parameters.ts";
 import type { Desk } from "./desk.ts";
 import { readChats, rememberOwner } from "./chat-of-task.ts";
@@ -184,8 +185,8 @@ async function refuseDependencies(
 
 /** A project of which a task was rolled back takes no new task either: somebody has to say which state counts. */
 async function refuseInRolledBack(desk: Desk, projectId: string): Promise<Refusal | undefined> {
-  for (const stream of await desk.store.list()) {
-    if (stream.projectId !== projectId || stream.taskId === undefined) continue;
+  for (const { stream, outline } of await desk.store.tasks(projectId)) {
+    if (outline !== undefined && isOver(outline)) continue;
     const task = await readTask(desk, stream);
     if (task === undefined || !("state" in task) || ["done", "cancelled"].includes(task.state.task.status)) continue;
     const rollback = await rollbackOf(desk, task.snapshot);

@@ -11,17 +11,26 @@ const sentenceCharacters = 1000;
 
 /**
  * The details within `bounds.statusBytes` together with their words. `restIsFound` says how to ask for what was cut; it is
- * added to `next` of an answer that was.
+ * added to `next` of an answer that was. `totals` names lists, by their path, that were given without their ends, and how long they would be.
  */
 export function fitStatus(
   given: StatusDetails,
   restIsFound: string,
   inWords: (details: StatusDetails) => string,
+  totals: ReadonlyMap<string, number> = new Map(),
 ): { readonly details: StatusDetails; readonly text: string } {
   const whole = shortenSentences(given);
   let fitting = { details: whole, text: inWords(whole) };
   const ordered = mostImportantFirst(whole);
-  const limits = new Map<string, number>();
+  const lengths = lengthsOf(ordered);
+  const limits = new Map([...totals.keys()].map((path) => [path, lengths.get(path) ?? 0]));
+  const longest = new Map([...lengths, ...totals]);
+  const say = (shorter: StatusDetails) => {
+    const said = `Cut to fit: ${missingWords(longest, limits)}. ${restIsFound}`;
+    const details = { ...shorter, next: [...shorter.next, said], truncated: true };
+    return { details, text: inWords(details) };
+  };
+  if (limits.size > 0) fitting = say(ordered);
   let shorter = ordered;
   while (!isSmall(fitting)) {
     const largest = largestList(shorter);
@@ -29,9 +38,7 @@ export function fitStatus(
     limits.set(largest.path, Math.floor((largest.length * 3) / 4));
     // A list with fewer entries is of the same type.
     shorter = cutLists(ordered, limits) as StatusDetails;
-    const said = `Cut to fit: ${missingWords(ordered, limits)}. ${restIsFound}`;
-    const details = { ...shorter, next: [...shorter.next, said], truncated: true };
-    fitting = { details, text: inWords(details) };
+    fitting = say(shorter);
   }
   return fitting;
 }
@@ -107,14 +114,15 @@ function cutLists(value: unknown, limits: ReadonlyMap<string, number>, path = ""
 }
 
 /** `12 of 2,000 steps` for each list that was cut. */
-function missingWords(whole: StatusDetails, limits: ReadonlyMap<string, number>): string {
-  const lengths = Map.groupBy(listsIn(whole), (one) => one.path);
-  return [...limits]
-    .map(([path, most]) => {
-      const all = Math.max(...(lengths.get(path) ?? []).map((one) => one.length));
-      return `${most} of ${all} ${nameOfList(path)} shown`;
-    })
-    .join(", ");
+function missingWords(lengths: ReadonlyMap<string, number>, limits: ReadonlyMap<string, number>): string {
+  return [...limits].map(([path, most]) => `${most} of ${lengths.get(path) ?? 0} ${nameOfList(path)} shown`).join(", ");
+}
+
+/** The length of each list; of several with the same path that of the longest. */
+function lengthsOf(details: StatusDetails): ReadonlyMap<string, number> {
+  const lengths = new Map<string, number>();
+  for (const { path, length } of listsIn(details)) lengths.set(path, Math.max(length, lengths.get(path) ?? 0));
+  return lengths;
 }
 
 const pathOf = (path: string, key: string) => (path === "" ? key : `${path}.${key}`);

@@ -3,14 +3,15 @@
  * the page that has the rest. At most 24 KB (`fit-status`); what to do next is said in `next`.
  */
 import { refuse, type ErrorCode, type Refusal } from "../errors.ts";
-import { currentAttempt, isFinished, openRuns } from "../flow/ready.ts";
+import { currentAttempt, openRuns } from "../flow/ready.ts";
 import type { Activity, StatusDetails, WaitsFor } from "../schema/details.ts";
 import type { Project, Run, Step, TaskState, Usage } from "../schema/documents.ts";
+import { outlineOf, type Outline } from "../schema/outline.ts";
 import { GetStatusParameters } from "../schema/parameters.ts";
 import { quoteText } from "../render/quote.ts";
 import { runsOf, sumUsage } from "../render/usage.ts";
 import { durationWords, roleWord } from "../render/words.ts";
-import type { Snapshot, Stream } from "../store/store.ts";
+import type { Snapshot, Stream, TaskGlance } from "../store/store.ts";
 import type { Desk } from "./desk.ts";
 import { fitStatus } from "./fit-status.ts";
 import {
@@ -28,6 +29,7 @@ import {
   defineTool,
   describeFailure,
   findTask,
+  isId,
   readProject,
   readTask,
   rollbackOf,
@@ -56,32 +58,40 @@ export const getStatus = defineTool({
           ? await viewProject(desk, projectId)
           : await viewAll(desk);
     if ("ok" in view) return view;
-    const verified = verify === true ? { verify: await verifyStreams(desk.store, view.streams) } : {};
-    return fitStatus({ ...view.details, ...verified }, view.restIsFound, inWords);
+    const verified = verify === true ? { verify: await verifyStreams(desk.store, view.streams()) } : {};
+    return fitStatus({ ...view.details, ...verified }, view.restIsFound, inWords, view.totals);
   },
 });
 
-/** What an answer says; `restIsFound`: how to ask for what does not fit in it. */
-type View = { readonly details: StatusDetails; readonly streams: readonly Stream[]; readonly restIsFound: string };
+/** What an answer says; `restIsFound`: how to ask for what does not fit in it. `totals`: how long lists are of which it has the beginning. */
+type View = {
+  readonly details: StatusDetails;
+  readonly streams: () => readonly Stream[];
+  readonly restIsFound: string;
+  readonly totals?: ReadonlyMap<string, number>;
+};
+
+/** So many tasks of a project are read; of the others counts are told, and what a list says. Those that go on or ask come first. */
+const tasksRead = 40;
+/** More tasks than this never fit into an answer. */
+const tasksListed = 100;
 
 // ---- the three views
 
 async function viewAll(desk: Desk): Promise<View> {
-  const streams = await desk.store.list();
-  const looks = await Promise.all(
-    [...Map.groupBy(streams, (stream) => stream.projectId)].map(([projectId, own]) =>
-      lookAtProject(desk, projectId, own),
-    ),
-  );
+  const looks: ProjectLook[] = [];
+  for (const projectId of await desk.store.projects()) looks.push(await lookAtProject(desk, projectId));
   const projects = looks.map((look) => summarizeProject(desk, look));
   const asking = looks.flatMap((look) => {
-    const count = openTasksOf(look)
+    const read = openTasksOf(look)
       .flatMap((one) => waitsOf(desk, one, new Map(), look.rolledBack.get(one)))
       .filter((one) => one.kind === "person").length;
+    const isUsable = look.readOnly === undefined && look.failure === undefined;
+    const count = read + (isUsable ? look.overview.questionsOf(look.unread) : 0);
     return count === 0 ? [] : [{ projectId: look.projectId, count }];
   });
   return {
-    streams,
+    streams: () => looks.flatMap(streamsOf),
     restIsFound: "get_status with a projectId shows one project; the folders in projects/ are the whole list",
     details: {
       projects,
@@ -103,15 +113,11 @@ async function viewAll(desk: Desk): Promise<View> {
 }
 
 async function viewProject(desk: Desk, projectId: string): Promise<View | Refusal> {
-  const streams = (await desk.store.list()).filter((stream) => stream.projectId === projectId);
-  if (streams.length === 0) return unknownProject(projectId);
-  const look = await lookAtProject(desk, projectId, streams);
-  const { tasks, unreadable } = look;
-  const ordered = inOrderOfUse(tasks);
-  const statuses = new Map<string, DependencyStatus>([
-    ...tasks.map((one) => [one.stream.taskId ?? "", one.state.task.status] as const),
-    ...unreadable.map((one) => [one.stream.taskId ?? "", "unreadable"] as const),
-  ]);
+  if (!isId(projectId)) return unknownProject(projectId);
+  const look = await lookAtProject(desk, projectId);
+  const { overview, failure } = look;
+  if (failure?.code === "unknown-project" && overview.glances.length === 0) return unknownProject(projectId);
+  const statuses = statusesIn(look);
   const open = openTasksOf(look);
   const next = [
     ...nextOfProject(look),
@@ -121,15 +127,17 @@ async function viewProject(desk: Desk, projectId: string): Promise<View | Refusa
     ]),
   ];
   const pagePath = desk.store.locate({ projectId }, "project", "page");
+  const { listed } = overview;
   return {
-    streams,
+    streams: () => streamsOf(look),
+    ...(listed.length > tasksListed ? { totals: new Map([["project.taskList", listed.length]]) } : {}),
     restIsFound: `get_status with a taskId shows one task; ${pagePath} lists up to 200, unfinished first, and the folders in tasks/ beside it are the whole list`,
     details: {
       projects: [],
       project: {
         ...summarizeProject(desk, look),
-        taskList: ordered.map((one) => summarizeTask(desk, one.stream, one.state)),
-        usage: usageOf(tasks.flatMap((one) => one.state.steps)),
+        taskList: listed.slice(0, tasksListed).map(({ stream, outline }) => summarizeTask(desk, stream, outline)),
+        usage: overview.usage,
         pagePath,
       },
       waitsFor: open.flatMap((one) => waitsOf(desk, one, statuses, look.rolledBack.get(one))),
@@ -181,7 +189,7 @@ async function viewTask(
       : [nextOfUnusable(`task ${taskId}, which is read-only,`, readOnly.code)]),
   ];
   return {
-    streams: [stream],
+    streams: () => [stream],
     restIsFound:
       step === undefined
         ? `get_status with taskId ${taskId} and a stepId shows one step; ${pagePath} has everything`
@@ -189,7 +197,7 @@ async function viewTask(
     details: {
       projects: [],
       task: {
-        ...summarizeTask(desk, stream, state),
+        ...summarizeTask(desk, stream, outlineOf(state)),
         projectId: stream.projectId,
         dependsOn: [...task.dependsOn],
         flowId: task.flowId,
@@ -232,11 +240,80 @@ type ProjectLook = {
   readonly found?: { readonly project: Project; readonly snapshot: Snapshot };
   readonly failure?: { readonly code: ErrorCode; readonly reason: string };
   readonly readOnly: Snapshot["readOnly"];
+  readonly overview: Overview;
   readonly tasks: readonly ReadTask[];
   readonly unreadable: readonly UnreadableTask[];
+  /** Tasks that were not read: there are too many. */
+  readonly unread: readonly TaskGlance[];
   /** The tasks that may still change and were rolled back. */
   readonly rolledBack: ReadonlyMap<ReadTask, Rollback>;
 };
+
+/** What follows from the glances of a project's tasks. */
+type Overview = {
+  readonly glances: readonly TaskGlance[];
+  /** What can be read, unfinished tasks first, of those the last changed one. */
+  readonly listed: readonly (TaskGlance & { readonly outline: Outline })[];
+  /** The same, those with a question first and what cannot be read before all: who is read of many. */
+  readonly urgent: readonly TaskGlance[];
+  readonly statuses: ReadonlyMap<string, DependencyStatus>;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly usage: Usage;
+  questionsOf(glances: readonly TaskGlance[]): number;
+};
+
+type Statuses = Pick<ReadonlyMap<string, DependencyStatus>, "get">;
+
+const overviews = new WeakMap<readonly TaskGlance[], Overview>();
+
+/** Made once for each state of the tasks: sorting thousands costs more than all the rest of an answer. */
+function overviewOf(glances: readonly TaskGlance[]): Overview {
+  const known = overviews.get(glances);
+  if (known !== undefined) return known;
+  const statuses = new Map<string, DependencyStatus>();
+  const counts: Record<string, number> = {};
+  const usage = { inputTokens: 0, outputTokens: 0, costUsd: 0 };
+  const listed: (TaskGlance & { readonly outline: Outline })[] = [];
+  for (const glance of glances) {
+    const { stream, outline } = glance;
+    statuses.set(stream.taskId, outline?.status ?? "unreadable");
+    if (outline === undefined) continue;
+    counts[outline.status] = (counts[outline.status] ?? 0) + 1;
+    listed.push({ ...glance, outline });
+    usage.inputTokens += outline.usage.inputTokens;
+    usage.outputTokens += outline.usage.outputTokens;
+    usage.costUsd += outline.usage.costUsd;
+  }
+  const rank = ({ status }: Outline) => (status === "done" || status === "cancelled" ? 1 : 0);
+  const later = (one: string, other: string) => (one < other ? 1 : one > other ? -1 : 0);
+  listed.sort(
+    (one, other) => rank(one.outline) - rank(other.outline) || later(one.outline.updatedAt, other.outline.updatedAt),
+  );
+  const asks = ({ outline }: TaskGlance) =>
+    outline === undefined ? 2 : rank(outline) === 0 && outline.questions > 0 ? 1 : 0;
+  const overview = {
+    glances,
+    listed,
+    urgent: [...glances.filter(({ outline }) => outline === undefined), ...listed].toSorted(
+      (one, other) => asks(other) - asks(one),
+    ),
+    statuses,
+    counts,
+    usage: { ...usage, costUsd: Math.round(usage.costUsd * 1e6) / 1e6 },
+    questionsOf: (some: readonly TaskGlance[]) =>
+      some.reduce(
+        (sum, { outline }) => sum + (outline === undefined || rank(outline) === 1 ? 0 : outline.questions),
+        0,
+      ),
+  };
+  overviews.set(glances, overview);
+  return overview;
+}
+
+const streamsOf = ({ projectId, overview }: ProjectLook): readonly Stream[] => [
+  { projectId },
+  ...overview.glances.map(({ stream }) => stream),
+];
 
 /** Unfinished tasks first, of those the last changed one. */
 function inOrderOfUse(tasks: readonly ReadTask[]): readonly ReadTask[] {
@@ -252,11 +329,14 @@ function openTasksOf({ readOnly, failure, tasks }: ProjectLook): readonly ReadTa
   return isUsable ? inOrderOfUse(tasks).filter((one) => isWritable(one) && !isEnded(one.state)) : [];
 }
 
-async function lookAtProject(desk: Desk, projectId: string, streams: readonly Stream[]): Promise<ProjectLook> {
+async function lookAtProject(desk: Desk, projectId: string): Promise<ProjectLook> {
   const tasks: ReadTask[] = [];
   const unreadable: UnreadableTask[] = [];
-  for (const stream of streams) {
-    const found = stream.taskId === undefined ? undefined : await readTask(desk, stream);
+  const overview = overviewOf(await desk.store.tasks(projectId));
+  const [chosen, unread] = [overview.urgent.slice(0, tasksRead), overview.urgent.slice(tasksRead)];
+  for (const { stream, failure } of unread) if (failure !== undefined) unreadable.push({ stream, ...failure });
+  for (const { stream } of chosen) {
+    const found = await readTask(desk, stream);
     if (found === undefined) continue;
     if ("state" in found) tasks.push(found);
     else unreadable.push(found);
@@ -266,7 +346,7 @@ async function lookAtProject(desk: Desk, projectId: string, streams: readonly St
     const rollback = isWritable(task) && !isEnded(task.state) ? await rollbackOf(desk, task.snapshot) : undefined;
     if (rollback !== undefined) rolledBack.set(task, rollback);
   }
-  const look = { projectId, readOnly: undefined, tasks, unreadable, rolledBack };
+  const look = { projectId, readOnly: undefined, overview, tasks, unreadable, unread, rolledBack };
   try {
     const found = await readProject(desk, projectId);
     return found.ok ? { ...look, found, readOnly: found.snapshot.readOnly } : { ...look, failure: found };
@@ -277,10 +357,15 @@ async function lookAtProject(desk: Desk, projectId: string, streams: readonly St
 
 /** A project under the name of its folder: a copy holds the id of the original. */
 function summarizeProject(desk: Desk, look: ProjectLook) {
-  const { projectId, found, failure, readOnly, tasks, unreadable, rolledBack } = look;
-  const counts: Record<string, number> = {};
-  for (const status of [...tasks.map((one) => one.state.task.status), ...unreadable.map(() => "unreadable")])
-    counts[status] = (counts[status] ?? 0) + 1;
+  const { projectId, overview, found, failure, readOnly, tasks, unreadable, rolledBack } = look;
+  const counts: Record<string, number> = { ...overview.counts };
+  // What was read is newer than the glance that led to it.
+  for (const { stream } of unreadable) {
+    const before = overview.statuses.get(stream.taskId ?? "") ?? "unreadable";
+    if (before !== "unreadable") counts[before] = (counts[before] ?? 1) - 1;
+    if (counts[before] === 0) delete counts[before];
+  }
+  if (unreadable.length > 0) counts["unreadable"] = unreadable.length;
   const stream = { projectId };
   return {
     projectId,
@@ -322,6 +407,12 @@ function nextOfProject({ projectId, found, failure, readOnly, tasks, unreadable 
   ];
 }
 
+/** How the tasks of a project stand. */
+function statusesIn({ overview, unreadable }: ProjectLook): Statuses {
+  const wrong = new Set(unreadable.map(({ stream }) => stream.taskId));
+  return { get: (taskId) => (wrong.has(taskId) ? "unreadable" : overview.statuses.get(taskId)) };
+}
+
 async function statusesOf(
   desk: Desk,
   projectId: string,
@@ -335,14 +426,14 @@ async function statusesOf(
   return statuses;
 }
 
-function summarizeTask(desk: Desk, stream: Stream, { task, steps }: TaskState) {
+function summarizeTask(desk: Desk, stream: Stream, { title, status, steps, stepsFinished }: Outline) {
   return {
     // The folder's name: a copy of it holds the id of the original.
-    taskId: stream.taskId ?? task.id,
-    title: quote(task.title, desk.store.locate(stream, "task", "page")),
-    taskStatus: task.status,
-    stepsFinished: steps.filter(isFinished).length,
-    stepsTotal: steps.length,
+    taskId: stream.taskId ?? "",
+    title: quote(title, desk.store.locate(stream, "task", "page")),
+    taskStatus: status,
+    stepsFinished,
+    stepsTotal: steps,
     taskPath: desk.store.locate(stream, "task", "document"),
   };
 }
@@ -419,7 +510,7 @@ function span(desk: Desk, from: string, to: string | null): number {
 function nextOfTask(
   desk: Desk,
   { stream, state }: ReadTask,
-  statuses: ReadonlyMap<string, DependencyStatus>,
+  statuses: Statuses,
   rollback: Rollback | undefined,
 ): readonly Next[] {
   if (rollback !== undefined) return [nextOfRollback(state.task.id)];
@@ -434,7 +525,7 @@ function nextOfTask(
 function waitsOf(
   desk: Desk,
   { stream, state }: ReadTask,
-  statuses: ReadonlyMap<string, DependencyStatus>,
+  statuses: Statuses,
   rollback: Rollback | undefined,
 ): readonly WaitsFor[] {
   const { task, steps } = state;

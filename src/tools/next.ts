@@ -23,7 +23,7 @@ const rest = (words: string): Next => ({ rank: 2, words });
 export function nextOf(
   { task, steps }: TaskState,
   pagePath: string,
-  others: ReadonlyMap<string, DependencyStatus>,
+  others: Pick<ReadonlyMap<string, DependencyStatus>, "get">,
   holds: readonly WaitsFor[],
 ): readonly Next[] {
   const { id } = task;
@@ -145,7 +145,7 @@ function heldUpBy(taskId: string, { kind, id }: WaitsFor, status: DependencyStat
 function waitingFor(
   taskId: string,
   dependsOn: readonly string[],
-  statuses: ReadonlyMap<string, DependencyStatus>,
+  statuses: Pick<ReadonlyMap<string, DependencyStatus>, "get">,
 ): readonly Next[] {
   const byStatus = Map.groupBy(
     dependsOn.filter((id) => statuses.get(id) !== "done"),

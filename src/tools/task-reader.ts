@@ -3,6 +3,7 @@ import type { TaskReader } from "../flow/ports.ts";
 import { seatOf } from "../flow/ready.ts";
 import { isAtRest } from "../flow/recover.ts";
 import { parseProject, parseStep } from "../schema/documents.ts";
+import { isOver } from "../schema/outline.ts";
 import type { Launcher } from "../schema/events.ts";
 import { OrchestratorError } from "../errors.ts";
 import { nameOfStream, type Stream } from "../store/store.ts";
@@ -68,14 +69,15 @@ export function createTaskReader(desk: Pick<Desk, "store" | "readFlow">): TaskRe
     read,
     async unfinished() {
       const found: Stream[] = [];
-      for (const stream of await store.list()) {
-        if (stream.taskId === undefined) continue;
-        const task = await read(stream).catch(() => "unreadable" as const);
-        if (task === undefined) continue;
-        const ended =
-          task !== "unreadable" && (task.state.task.status === "done" || task.state.task.status === "cancelled");
-        if (task === "unreadable" || !ended || !isAtRest(task.state)) found.push(stream);
-      }
+      for (const projectId of await store.projects())
+        for (const { stream, outline } of await store.tasks(projectId)) {
+          if (outline !== undefined && isOver(outline)) continue;
+          const task = await read(stream).catch(() => "unreadable" as const);
+          if (task === undefined) continue;
+          const { status } = task === "unreadable" ? {} : task.state.task;
+          const ended = status === "done" || status === "cancelled";
+          if (task === "unreadable" || !ended || !isAtRest(task.state)) found.push(stream);
+        }
       return found;
     },
     async statusOf(projectId, taskId) {
@@ -84,8 +86,8 @@ export function createTaskReader(desk: Pick<Desk, "store" | "readFlow">): TaskRe
     },
     async waitingFor(projectId, taskId) {
       const found: Stream[] = [];
-      for (const stream of await store.list()) {
-        if (stream.projectId !== projectId || stream.taskId === undefined) continue;
+      for (const { stream, outline } of await store.tasks(projectId)) {
+        if (outline !== undefined && (outline.status !== "waiting" || !outline.dependsOn.includes(taskId))) continue;
         const task = await tryRead(stream);
         if (task === undefined || task === "unreadable" || task.snapshot.readOnly !== undefined) continue;
         if (task.state.task.status === "waiting" && task.state.task.dependsOn.includes(taskId)) found.push(stream);

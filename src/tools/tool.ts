@@ -8,9 +8,10 @@ import { OrchestratorError, errorTable, refuse, type ErrorCode, type Refusal } f
 import { placeOfSession } from "../flow/run-identity.ts";
 import { changedDocuments, transition } from "../flow/transition.ts";
 import type { Settings } from "../schema/config.ts";
-import { parseProject, parseStep, parseTask, type Origin, type Project, type TaskState } from "../schema/documents.ts";
+import { parseProject, type Origin, type Project, type TaskState } from "../schema/documents.ts";
 import type { Effect } from "../schema/effects.ts";
 import type { TaskEvent } from "../schema/events.ts";
+import { taskStateOf } from "../schema/outline.ts";
 import { parseParameters, type ParametersOf } from "../schema/parameters.ts";
 import type { Actor, Snapshot, Stream } from "../store/store.ts";
 import { sameCallMs, type Caller, type Desk } from "./desk.ts";
@@ -159,8 +160,8 @@ export async function findTask(
   projectId?: string,
 ): Promise<Stream | undefined> {
   if (!isId(taskId)) return undefined;
-  const found = (await desk.store.list()).filter(
-    (stream) => stream.taskId === taskId && (projectId === undefined || stream.projectId === projectId),
+  const found = (await desk.store.find(taskId)).filter(
+    (stream) => projectId === undefined || stream.projectId === projectId,
   );
   if (found.length < 2) return found[0];
   const ranked = await Promise.all(found.map(async (stream) => ({ stream, rank: await rankOf(desk, stream) })));
@@ -216,13 +217,7 @@ const parsed = new WeakMap<Snapshot["documents"], TaskState>();
 export function stateOf(snapshot: Pick<Snapshot, "documents">): TaskState {
   const known = parsed.get(snapshot.documents);
   if (known !== undefined) return known;
-  const { task, ...others } = snapshot.documents;
-  const state = {
-    task: parseTask(task ?? "null"),
-    steps: Object.entries(others)
-      .map(([name, text]) => parseStep(text, name))
-      .toSorted((one, other) => one.index - other.index),
-  };
+  const state = taskStateOf(snapshot.documents);
   parsed.set(snapshot.documents, state);
   return state;
 }
@@ -287,7 +282,7 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
     const snapshot = await desk.store.read(stream);
     // Documents of a newer version cannot be read at all, not even to answer a repeated call.
     if (snapshot?.readOnly?.code === "newer-schema") return refuse(snapshot.readOnly.code, snapshot.readOnly.reason);
-    const repeated = snapshot === undefined ? undefined : await findRepeated(desk, stream, snapshot, request.callId);
+    const repeated = snapshot === undefined ? undefined : await findRepeated(desk, stream, request.callId);
     if (repeated !== undefined && snapshot?.doubt !== undefined) return refuse("outcome-unknown", snapshot.doubt);
     if (repeated !== undefined) return { ...repeated, warnings: await tryAfter(() => request.afterCommit?.(stream)) };
     if (snapshot?.readOnly !== undefined) return refuse(snapshot.readOnly.code, snapshot.readOnly.reason);
@@ -361,16 +356,10 @@ export function isSameCall(
 }
 
 /** A change that this very call has committed before, e.g. before a restart: it is answered as it was then, not made again. */
-async function findRepeated(
-  desk: Desk,
-  stream: Stream,
-  snapshot: Snapshot,
-  callId: string,
-): Promise<Changed | undefined> {
+async function findRepeated(desk: Desk, stream: Stream, callId: string): Promise<Changed | undefined> {
   if (callId === "") return undefined;
-  const recent = await desk.store.history(stream, Math.max(0, snapshot.seq - 100));
-  const record = recent.find((one) => isSameCall(desk, one, callId));
-  if (record === undefined) return undefined;
+  const record = await desk.store.recordOf(stream, callId);
+  if (record === undefined || !isSameCall(desk, record, callId)) return undefined;
   // A task's stream holds task events only.
   return {
     ok: true,

@@ -6,6 +6,7 @@ import {
   aChange,
   aFileStore,
   aRoot,
+  allRecords,
   commitNow,
   otherTask,
   project,
@@ -34,6 +35,31 @@ describe.each(kinds)("%s", (_name, create) => {
     expect(await store.read(task)).toBeUndefined();
     expect(await store.history(task, 0)).toEqual([]);
     expect(await store.list()).toEqual([project]);
+  });
+
+  it("finds the tasks with an id, in each project that has one", async () => {
+    const store = await setup();
+    const [taskId, absent] = ["login-1a2b3c4d", "search-5e6f7a8b"];
+    const other = { projectId: "other", taskId };
+    await commitNow(store, { projectId: "other" }, { project: projectText({ id: "other" }) });
+    await commitNow(store, task, { task: taskText() });
+    expect(await store.find(taskId)).toEqual([task]);
+    await commitNow(store, other, { task: taskText({ projectId: "other" }) });
+    expect(await store.find(taskId)).toEqual([other, task]);
+    expect(await store.find(absent)).toEqual([]);
+    await expect(store.find("../x")).rejects.toMatchObject({ code: "invalid-id" });
+  });
+
+  it("knows the last record of a call", async () => {
+    const store = await setup();
+    await commitNow(store, task, { task: taskText() }, "one");
+    await commitNow(store, task, { task: taskText({ rev: 2 }) }, "two");
+    await commitNow(store, task, { task: taskText({ rev: 3 }) }, "one");
+    const records = await store.history(task, 0);
+    expect(await store.recordOf(task, "one")).toEqual(records[2]);
+    expect(await store.recordOf(task, "two")).toEqual(records[1]);
+    expect(await store.recordOf(task, "three")).toBeUndefined();
+    expect(await store.recordOf(otherTask, "one")).toBeUndefined();
   });
 
   it("gives back what was committed, word for word", async () => {
@@ -117,21 +143,50 @@ describe.each(kinds)("%s", (_name, create) => {
     expect(await store.list()).toEqual([early, project, task, otherTask]);
   });
 
-  it("tells a reader of all streams each record exactly once", async () => {
+  it("tells a reader which streams changed since it asked last", async () => {
     const store = await setup();
     await commitNow(store, task, { task: taskText() });
-    const names = (answer: Awaited<ReturnType<Store["changes"]>>) =>
-      answer.records.map(({ stream, record }) => `${stream.taskId ?? stream.projectId} ${record.seq}`);
-    const first = await store.changes();
-    expect(names(first)).toEqual(["shop 1", "login-1a2b3c4d 1"]);
-    const second = await store.changes(first.cursor);
-    expect(names(second)).toEqual([]);
+    const first = await store.changed();
+    expect(first.streams).toEqual([]);
+    const second = await store.changed(first.cursor);
+    expect(second.streams).toEqual([]);
     await commitNow(store, otherTask, { task: taskText({}, otherTask) });
     await commitNow(store, task, { task: taskText({ rev: 2 }) });
-    const third = await store.changes(second.cursor);
-    expect(names(third)).toEqual(["login-1a2b3c4d 2", "search-5e6f7a8b 1"]);
-    expect(names(await store.changes(third.cursor))).toEqual([]);
-    await expect(store.changes("nonsense")).rejects.toMatchObject({ code: "invalid-parameters" });
+    const third = await store.changed(second.cursor);
+    expect(new Set(third.streams)).toEqual(new Set([otherTask, task]));
+    await commitNow(store, project, { project: projectText({ rev: 2 }) });
+    expect((await store.changed(third.cursor)).streams).toEqual([project]);
+    expect(new Set((await store.changed(second.cursor)).streams)).toEqual(new Set([otherTask, task, project]));
+    await expect(store.changed("nonsense")).rejects.toMatchObject({ code: "invalid-parameters" });
+  });
+
+  it("tells the tasks of a project at a glance, each as its last record left it", async () => {
+    const store = await setup();
+    expect(await store.tasks("shop")).toEqual([]);
+    expect(await store.tasks("nothing")).toEqual([]);
+    await commitNow(store, otherTask, { task: taskText({}, otherTask) });
+    await commitNow(store, task, { task: taskText() });
+    const sums = async () => Promise.all([task, otherTask].map(async (one) => (await store.read(one))?.sum));
+    const seen = async () =>
+      (await store.tasks("shop")).map(({ stream, seq, sum, onPage }) => [stream, seq, sum, onPage.status]);
+    const [one, two] = await sums();
+    expect(await seen()).toEqual([
+      [task, 1, one, "draft"],
+      [otherTask, 1, two, "draft"],
+    ]);
+    await commitNow(store, task, { task: taskText({ rev: 2, status: "running" }) });
+    expect(await seen()).toEqual([
+      [task, 2, (await sums())[0], "running"],
+      [otherTask, 1, two, "draft"],
+    ]);
+    await expect(store.tasks("..")).rejects.toMatchObject({ code: "invalid-id" });
+  });
+
+  it("lists its projects", async () => {
+    const store = await setup();
+    await commitNow(store, { projectId: "app" }, { project: projectText({ id: "app" }) });
+    await commitNow(store, task, { task: taskText() });
+    expect(await store.projects()).toEqual(["app", "shop"]);
   });
 
   it("refuses names that could lead out of the folder", { tags: ["s3.ids-inside"] }, async () => {
@@ -212,7 +267,7 @@ describe.each(kinds)("%s", (_name, create) => {
     expect([await store.read(task), await store.list()]).toEqual([undefined, [project]]);
     await commitNow(store, task, { task: taskText() });
     expect(await store.readSidecar(task, "owner")).toBe("before the first record");
-    expect((await store.changes()).records).toHaveLength(2);
+    expect(await allRecords(store)).toHaveLength(2);
   });
 
   it("finds nothing to say about a stream that is as it should be", async () => {
@@ -250,7 +305,7 @@ describe("both stores", () => {
       await commitNow(store, project, { project: projectText() });
       await commitNow(store, task, { task: taskText() });
       await commitNow(store, task, { task: taskText({ rev: 2 }), "steps/step-01": stepText("step-01") });
-      told.push((await store.changes()).records);
+      told.push(await allRecords(store));
     }
     expect(told[0]).toEqual(told[1]);
   });

@@ -306,7 +306,7 @@ describe("a sync", () => {
     const { root, store, faults } = await setup();
     const order: string[] = [];
     faults.behave = ({ name, path }, proceed) => {
-      if (name === "syncDirectory" || name === "append" || name === "sync" || name === "replaceFile")
+      if (/^(syncDirectory|append|sync|replaceFile)$/.test(name) && !path.endsWith(".pulse.json"))
         order.push(`${name} ${path.slice(root.length)}`);
       return proceed();
     };
@@ -433,7 +433,7 @@ describe("a journal that cannot be read", () => {
       await expect(store.commit(task, 2, aChange({ task: newText }))).rejects.toMatchObject(unreadable);
       expect(await store.list()).toEqual([project, task]);
       expect((await store.read(project))?.seq).toBe(1);
-      expect((await store.changes()).records.map(({ stream }) => stream)).toEqual([project]);
+      expect(await store.tasks("shop")).toMatchObject([{ stream: task, failure: { code: "journal-unreadable" } }]);
       faults.behave = undefined;
       expect((await store.read(task))?.seq).toBe(2);
     },
@@ -633,7 +633,7 @@ describe("opening", () => {
       for (const stream of [project, task]) await expect(store.read(stream)).rejects.toMatchObject(refusal);
       await expect(store.commit(task, 2, aChange({ task: newText }))).rejects.toMatchObject(refusal);
       // Its neighbours are not disturbed.
-      expect((await store.changes()).records).toEqual([]);
+      expect(await store.tasks("shop")).toMatchObject([{ stream: task, failure: { code: refusal.code } }]);
       mounted = false;
       expect((await store.read(task))?.seq).toBe(2);
       const before = asked.length;
@@ -730,7 +730,8 @@ describe("whatever call of the disk fails", () => {
     ["read", (store) => store.read(task)],
     ["read of a project", (store) => store.read(project)],
     ["history", (store) => store.history(task, 0)],
-    ["changes", (store) => store.changes()],
+    ["tasks", (store) => store.tasks("shop")],
+    ["changed", (store) => store.changed()],
     ["verify", (store) => store.verify(task)],
     ["refreshPages", (store) => store.refreshPages(project)],
     ["readSidecar", (store) => store.readSidecar(task, "chats")],

@@ -145,11 +145,13 @@ describe("a commit", () => {
     const disk = watchedDisk(({ name, path }, proceed) => {
       const of = path.endsWith("journal.jsonl")
         ? "journal"
-        : path.endsWith(".json")
-          ? "document"
-          : path.endsWith(".md")
-            ? "page"
-            : "other";
+        : path.endsWith(".pulse.json")
+          ? "pulse"
+          : path.endsWith(".json")
+            ? "document"
+            : path.endsWith(".md")
+              ? "page"
+              : "other";
       calls.push(`${name} ${of}`);
       return proceed();
     });
@@ -195,6 +197,7 @@ describe("a commit", () => {
       expect(calls.filter((call) => /^(append|sync|syncDirectory) /.test(call))).toEqual([
         "append journal",
         "sync journal",
+        "append pulse",
       ]);
       expect(
         calls.filter((call) => call.endsWith(" journal") && /^(writeAt|truncate|replaceFile|rename)/.test(call)),

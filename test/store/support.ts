@@ -91,6 +91,12 @@ export async function commitNow(
   return answer.warnings;
 }
 
+/** The records of all streams. */
+export async function allRecords(store: Store): Promise<readonly JournalRecord[]> {
+  const records = await Promise.all((await store.list()).map((stream) => store.history(stream, 0)));
+  return records.flat();
+}
+
 /** A root with a project and one task of two records and one step, written by a store that is closed. */
 export async function aRootWithTask(): Promise<string> {
   const root = aRoot();

@@ -68,7 +68,8 @@ async function everyCall(root: string, behave: Behaviour): Promise<{ said: strin
   await ask(store.refreshPages(task));
   await ask(store.verify(task));
   await ask(store.history(task, 0));
-  await ask(store.changes());
+  await ask(store.tasks("shop"));
+  await ask(store.changed());
   await ask(store.read(task).then(essence));
   await store.close();
   return { said: JSON.stringify(answers), committed };

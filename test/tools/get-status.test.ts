@@ -498,7 +498,12 @@ describe("a status answer", { tags: ["s5.status-bounded"] }, () => {
       );
       const read: Store["read"] = (stream) =>
         stream.taskId === undefined ? kept.read(stream) : Promise.reject(damage);
-      const bench = createBench({ store: { ...kept, read } });
+      const tasks: Store["tasks"] = async (projectId) =>
+        (await kept.tasks(projectId)).map(({ stream, seq, sum, onPage }) => ({
+          ...{ stream, seq, sum, onPage },
+          failure: { code: damage.code, reason: damage.message },
+        }));
+      const bench = createBench({ store: { ...kept, read, tasks } });
       await bench.done("create_project", aProject());
       for (let at = 0; at < 100; at += 1) await aTaskIn(kept, `task-${at}`);
       const { details } = await status(bench);

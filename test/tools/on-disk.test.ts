@@ -76,7 +76,7 @@ describe("a project with a task", () => {
     const inTask = [".chats.json", "journal.jsonl", ...steps, "task.json", "task.md"];
     expect(filesBelow(path.join(root, "projects"))).toEqual(
       [
-        ...[".gitignore", "journal.jsonl", "project.json", "project.md"].map((name) => `shop/${name}`),
+        ...[".gitignore", ".pulse.json", "journal.jsonl", "project.json", "project.md"].map((name) => `shop/${name}`),
         ...inTask.map((name) => `shop/tasks/${taskId}/${name}`),
       ].toSorted(),
     );
@@ -116,7 +116,7 @@ describe("a project with a task", () => {
     const { bench, root, file, write, store } = await setup();
     const taskId = await bench.started();
     const at = ["shop", "tasks", taskId] as const;
-    const before = filesBelow(file("shop")).filter((name) => !name.endsWith(".chats.json"));
+    const before = filesBelow(file("shop")).filter((name) => !/\.(chats|pulse)\.json$/.test(name));
     mkdirSync(file("shop", "repo", "src"), { recursive: true });
     mkdirSync(file("shop", ".trees"), { recursive: true });
     write("code", "shop", "repo", "src", "code.js");

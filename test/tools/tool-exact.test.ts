@@ -171,20 +171,20 @@ describe("a task", () => {
   it("is found where it was made: a copy comes last, after one that cannot be read", async () => {
     const { bench, memory, taskId, break: breakIt } = await setup();
     const at = (projectId: string) => ({ projectId, taskId });
-    const list = () => Promise.resolve(["copy", "damaged", "shop"].map(at));
+    const find = () => Promise.resolve(["copy", "damaged", "shop"].map(at));
     const read = async ({ projectId }: Stream): Promise<Snapshot | undefined> => {
       const snapshot = await memory.read(at("shop"));
       if (projectId === "damaged") throw new OrchestratorError("journal-damaged", "Line 3.");
       if (projectId === "shop" || snapshot === undefined) return snapshot;
       return { ...snapshot, readOnly: { code: "project-copied", reason: "A copy." } };
     };
-    breakIt({ list, read });
+    breakIt({ find, read });
     expect(await findTask(bench.desk(), taskId)).toStrictEqual(at("shop"));
-    breakIt({ list: () => Promise.resolve(["copy", "damaged"].map(at)), read });
+    breakIt({ find: () => Promise.resolve(["copy", "damaged"].map(at)), read });
     expect(await findTask(bench.desk(), taskId)).toStrictEqual(at("damaged"));
-    breakIt({ list: () => Promise.resolve([at("copy")]), read });
+    breakIt({ find: () => Promise.resolve([at("copy")]), read });
     expect(await findTask(bench.desk(), taskId)).toStrictEqual(at("copy"));
-    breakIt({ list, read: () => Promise.resolve(undefined) });
+    breakIt({ find, read: () => Promise.resolve(undefined) });
     expect(await findTask(bench.desk(), taskId)).toStrictEqual(at("copy"));
   });
 

@@ -1,0 +1,62 @@
+/**
+ * What a list says of a task, read off its documents: enough for counts, for what waits for what, and for telling which tasks
+ * somebody has to look at. Pure.
+ */
+import { parseStep, parseTask, type StepStatus, type TaskState, type TaskStatus, type Usage } from "./documents.ts";
+
+/** A step of one of these will not change any more. */
+export const finishedSteps: readonly StepStatus[] = ["passed", "skipped", "cancelled"];
+
+export type Outline = {
+  readonly title: string;
+  readonly status: TaskStatus;
+  readonly updatedAt: string;
+  readonly dependsOn: readonly string[];
+  readonly flowId: string | null;
+  readonly steps: number;
+  readonly stepsFinished: number;
+  /** Runs that were not seen to end. */
+  readonly openRuns: number;
+  /** Questions that wait for a person. */
+  readonly questions: number;
+  readonly usage: Usage;
+};
+
+/** The outline of a task. */
+export function outlineOf({ task, steps }: TaskState): Outline {
+  const { title, status, updatedAt, dependsOn, flowId, question } = task;
+  const runs = steps.flatMap((step) => step.attempts.flatMap((attempt) => attempt.runs));
+  const sum = (what: keyof Usage) => runs.reduce((total, { usage }) => total + (usage?.[what] ?? 0), 0);
+  return {
+    title,
+    status,
+    updatedAt,
+    dependsOn,
+    flowId,
+    steps: steps.length,
+    stepsFinished: steps.filter((step) => finishedSteps.includes(step.status)).length,
+    openRuns: runs.filter((run) => run.endedAt === null).length,
+    questions: [question, ...steps.map((step) => step.question)].filter((one) => one !== null).length,
+    usage: {
+      inputTokens: sum("inputTokens"),
+      outputTokens: sum("outputTokens"),
+      costUsd: Math.round(sum("costUsd") * 1e6) / 1e6,
+    },
+  };
+}
+
+/** The task that documents say, steps in order. Throws what parsing a document throws. */
+export function taskStateOf(documents: Readonly<Record<string, string>>): TaskState {
+  const { task, ...others } = documents;
+  return {
+    task: parseTask(task ?? "null"),
+    steps: Object.entries(others)
+      .map(([name, text]) => parseStep(text, name))
+      .toSorted((one, other) => one.index - other.index),
+  };
+}
+
+/** True when nothing goes on with the task and nothing will, unless somebody calls a tool. */
+export function isOver({ status, openRuns }: Pick<Outline, "status" | "openRuns">): boolean {
+  return (status === "done" || status === "cancelled") && openRuns === 0;
+}

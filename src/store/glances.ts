@@ -1,0 +1,350 @@
+/**
+ * What is known of every task without opening it. A glance is taken from a journal and holds while that file stays the same
+ * one with the same size and time; whether it did is asked of the disk for the tasks that something says were changed, and for all of them once
+ * in a while. Glances of many tasks are kept beside the project, so that the next process need not read ten thousand journals.
+ *
+ * What says that a task was changed: the commits of this store, the project's pulse (a file that grows by a line, the task's id, with each
+ * commit of any process), and the time of the folder of tasks. None of them is needed for the truth: each journal's own facts
+ * decide, and all are looked at when a process begins, when the pulse is another file, and every minute.
+ */
+import { join } from "node:path";
+import { OrchestratorError } from "../errors.ts";
+import { outlineOf, taskStateOf, type Outline } from "../schema/outline.ts";
+import { lookAt, type Disk, type FileFacts } from "./disk.ts";
+import type { Folders } from "./folders.ts";
+import { seal, unseal, type Reading } from "./journal.ts";
+import { glancesFile, isId, placeOf, pulseFile } from "./layout.ts";
+import { readOnlyOf, taskOnPage } from "./standing.ts";
+import { nameOfStream, type Cursor, type Stream, type TaskGlance } from "./store.ts";
+
+/** Grows when what a glance says changes its meaning. */
+const format = 1;
+/** With so many tasks or fewer all journals are looked at each time: nothing is saved by less. */
+export const fewTasks = 250;
+const lookAtAllMs = 60_000;
+/** Glances are kept beside projects of so many tasks and more, when so many of them are new. */
+const keptFrom = 64;
+/** The event loop goes on after so many tasks. */
+const tasksAtOnce = 100;
+const longestPulse = 1024 * 1024;
+type Entry = { readonly proof: string; readonly glance: TaskGlance };
+/** What is kept of a task that can be read and written. */
+type Kept = readonly [taskId: string, proof: string, seq: number, sum: string, outline: Outline];
+
+/** What is known of one project. */
+type Known = {
+  readonly projectId: string;
+  readonly entries: Map<string, Entry>;
+  /** Tasks that something said were changed. */
+  suspects: Set<string>;
+  pulse: { identity: string; read: number } | undefined;
+  folder: string;
+  /** When all journals were looked at; undefined when they are to be now. */
+  lookedAtAll: number | undefined;
+  ownProof: string;
+  /** Entries that differ from what is kept. */
+  unkept: number;
+  version: number;
+  sorted: readonly TaskGlance[] | undefined;
+};
+
+export type Glances = {
+  tasks(projectId: string): Promise<readonly TaskGlance[]>;
+  /** A text that changes whenever one of the glances does. */
+  versionOf(projectId: string): string;
+  changed(cursor?: Cursor): Promise<{ readonly streams: readonly Stream[]; readonly cursor: Cursor }>;
+  /** The stream's journal has grown: this store looks at it again. */
+  suspect(stream: Stream): void;
+  /** Says to other stores that the stream was committed to. Never throws. */
+  tell(stream: Stream): void;
+  /** Keeps what is known for the next process. Never throws. */
+  keep(): void;
+};
+
+/** `read` gives what a task's journal says now; undefined when there is none. It throws what reading the task throws. */
+export function createGlances(
+  disk: Disk,
+  root: string,
+  folders: Folders,
+  now: () => Date,
+  read: (stream: Stream) => Promise<Reading | undefined>,
+  few = fewTasks,
+): Glances {
+  const projects = new Map<string, Known>();
+  /** The look at each project that goes on. */
+  const looks = new Map<string, Promise<Known>>();
+  let version = 0;
+  const changes = new Map<string, { readonly stream: Stream; readonly version: number }>();
+
+  // ---- looking
+
+  /** One look at a time; whoever asks during one gets the next, for it may have begun before what they know of. */
+  async function look(projectId: string): Promise<Known> {
+    const before = looks.get(projectId);
+    const after = (before ?? Promise.resolve()).then(
+      () => lookNow(projectId),
+      () => lookNow(projectId),
+    );
+    looks.set(projectId, after);
+    try {
+      return await after;
+    } finally {
+      if (looks.get(projectId) === after) looks.delete(projectId);
+    }
+  }
+
+  async function lookNow(projectId: string): Promise<Known> {
+    const known = projects.get(projectId) ?? begin(projectId);
+    projects.set(projectId, known);
+    lookAtOwn(known);
+    followPulse(known);
+    followFolder(known);
+    const at = now().getTime();
+    const isDue =
+      known.lookedAtAll === undefined || known.entries.size <= few || Math.abs(at - known.lookedAtAll) >= lookAtAllMs;
+    if (isDue) {
+      known.suspects = new Set([...folders.taskNames(projectId), ...known.entries.keys()]);
+      known.lookedAtAll = at;
+    }
+    let count = 0;
+    for (const taskId of known.suspects) {
+      // Before it is looked at: what is committed from here on makes it a suspect again.
+      known.suspects.delete(taskId);
+      try {
+        await refresh(known, taskId);
+      } catch (error) {
+        known.suspects.add(taskId);
+        throw error;
+      }
+      count += 1;
+      if (count % tasksAtOnce === 0) await new Promise((resolve) => void setImmediate(resolve));
+    }
+    if (known.unkept >= Math.max(keptFrom, known.entries.size / 20)) keepOne(known);
+    return known;
+  }
+
+  function lookAtOwn(known: Known): void {
+    const { projectId } = known;
+    const proof = proofOf(folders.journalOf({ projectId }));
+    if (proof === known.ownProof) return;
+    known.ownProof = proof;
+    touch({ projectId });
+  }
+
+  function followPulse(known: Known): void {
+    const path = join(placeOf(root, known).directory, pulseFile);
+    try {
+      const facts = disk.factsOf(path);
+      const before = known.pulse;
+      if (facts === undefined || facts.kind !== "file") {
+        if (before !== undefined) known.lookedAtAll = undefined;
+        known.pulse = undefined;
+        return;
+      }
+      if (before?.identity === facts.identity && before.read === facts.size) return;
+      const isSame = before?.identity === facts.identity && before.read < facts.size;
+      if (!isSame) known.lookedAtAll = undefined;
+      const from = isSame ? before.read : facts.size;
+      const text = isSame ? readRange(path, from, facts.size) : "";
+      // A name that is only half there is read whole the next time.
+      const whole = text.slice(0, text.lastIndexOf("\n") + 1);
+      for (const line of whole.split("\n")) {
+        const name = line.slice(1, -1);
+        if (isId(name)) known.suspects.add(name);
+      }
+      known.pulse = { identity: facts.identity, read: from + Buffer.byteLength(whole) };
+    } catch {
+      known.lookedAtAll = undefined;
+    }
+  }
+
+  function readRange(path: string, from: number, to: number): string {
+    const descriptor = disk.open(path, "read");
+    try {
+      const bytes = Buffer.alloc(to - from);
+      return bytes.toString("utf8", 0, disk.readAt(descriptor, bytes, from));
+    } finally {
+      disk.close(descriptor);
+    }
+  }
+
+  /** A task whose folder was made, moved or taken away by somebody else. */
+  function followFolder(known: Known): void {
+    let folder = "unreadable";
+    try {
+      const facts = disk.factsOf(join(placeOf(root, known).directory, "tasks"));
+      folder = facts === undefined ? "" : `${facts.identity} ${facts.modifiedMs}`;
+    } catch {
+      // Listing it says why.
+    }
+    if (folder === known.folder) return;
+    known.folder = folder;
+    const names = new Set(folders.taskNames(known.projectId));
+    for (const name of names) if (!known.entries.has(name)) known.suspects.add(name);
+    for (const name of known.entries.keys()) if (!names.has(name)) known.suspects.add(name);
+  }
+
+  async function refresh(known: Known, taskId: string): Promise<void> {
+    const before = known.entries.get(taskId);
+    const stream = { projectId: known.projectId, taskId };
+    const proof = proofOf(folders.journalOf(stream));
+    // What nobody could read may be readable now, although the file is the same.
+    if (proof === before?.proof && before.glance.failure?.code !== "journal-unreadable") return;
+    if (folders.taskOf(known.projectId, taskId).length === 0) {
+      if (before !== undefined) put(known, taskId, undefined);
+      return;
+    }
+    const glance = await glanceAt(stream);
+    const isNew =
+      glance === undefined || before?.proof !== proof || JSON.stringify(before.glance) !== JSON.stringify(glance);
+    // When the journal grew while it was read, the next look finds another proof.
+    if (isNew) put(known, taskId, glance === undefined ? undefined : { proof, glance });
+  }
+
+  async function glanceAt(stream: Stream & { readonly taskId: string }): Promise<TaskGlance | undefined> {
+    try {
+      const reading = await read(stream);
+      if (reading === undefined || reading.seq === 0) return undefined;
+      const { seq, sum, documents } = reading;
+      const readOnly = readOnlyOf(stream, documents);
+      const glance = {
+        stream,
+        seq,
+        sum,
+        onPage: taskOnPage(stream.taskId, documents.get("task")),
+        ...(readOnly === undefined ? {} : { readOnly }),
+      };
+      if (readOnly?.code === "newer-schema") return { ...glance, failure: readOnly };
+      try {
+        return { ...glance, outline: outlineOf(taskStateOf(Object.fromEntries(documents))) };
+      } catch (error) {
+        return { ...glance, failure: failureOf(error) };
+      }
+    } catch (error) {
+      return { stream, seq: 0, sum: "", onPage: taskOnPage(stream.taskId, undefined), failure: failureOf(error) };
+    }
+  }
+
+  function put(known: Known, taskId: string, entry: Entry | undefined): void {
+    if (entry === undefined) known.entries.delete(taskId);
+    else known.entries.set(taskId, entry);
+    known.unkept += 1;
+    known.version += 1;
+    known.sorted = undefined;
+    touch({ projectId: known.projectId, taskId });
+  }
+
+  function touch(stream: Stream): void {
+    const name = nameOfStream(stream);
+    changes.delete(name);
+    changes.set(name, { stream, version: (version += 1) });
+  }
+
+  // ---- keeping
+
+  function begin(projectId: string): Known {
+    const entries = new Map<string, Entry>();
+    for (const [taskId, proof, seq, sum, outline] of readKept(projectId)) {
+      const { title, status, updatedAt, steps } = outline;
+      const onPage = { id: taskId, title, status, updatedAt, steps };
+      entries.set(taskId, { proof, glance: { stream: { projectId, taskId }, seq, sum, onPage, outline } });
+    }
+    return {
+      projectId,
+      entries,
+      suspects: new Set(),
+      pulse: undefined,
+      folder: "",
+      lookedAtAll: undefined,
+      ownProof: "",
+      unkept: 0,
+      version: 0,
+      sorted: undefined,
+    };
+  }
+
+  /** What an earlier process kept: whole, of this format, and each entry of use only while its proof holds. */
+  function readKept(projectId: string): readonly Kept[] {
+    try {
+      const { directory } = placeOf(root, { projectId });
+      folders.requireInside(directory, nameOfStream({ projectId }));
+      const found = lookAt(disk, join(directory, glancesFile));
+      const kept = found.kind === "file" ? unseal(Buffer.from(found.bytes)) : undefined;
+      // The sum says that it is as this code wrote it.
+      const { format: of, tasks } = (kept ?? {}) as { format?: unknown; tasks?: readonly Kept[] };
+      return of === format && tasks !== undefined ? tasks : [];
+    } catch {
+      return [];
+    }
+  }
+
+  function keepOne(known: Known): void {
+    if (known.unkept === 0 || known.entries.size < keptFrom) return;
+    const { directory } = placeOf(root, known);
+    try {
+      folders.requireInside(directory, nameOfStream(known));
+      const tasks = [...known.entries].flatMap(([taskId, { proof, glance }]): readonly Kept[] => {
+        const { seq, sum, outline, readOnly } = glance;
+        return outline === undefined || readOnly !== undefined ? [] : [[taskId, proof, seq, sum, outline]];
+      });
+      const { line } = seal({ format, tasks });
+      disk.replaceFile(join(directory, glancesFile), Buffer.from(line));
+      known.unkept = 0;
+      const pulse = join(directory, pulseFile);
+      // Whoever follows it then looks at all journals once.
+      if ((disk.factsOf(pulse)?.size ?? 0) > longestPulse) disk.remove(pulse);
+    } catch {
+      // The next process reads the journals themselves.
+    }
+  }
+
+  function tell({ projectId, taskId }: Stream): void {
+    try {
+      const descriptor = disk.open(join(placeOf(root, { projectId }).directory, pulseFile), "append");
+      try {
+        disk.append(descriptor, Buffer.from(`${JSON.stringify(taskId ?? null)}\n`));
+      } finally {
+        disk.close(descriptor);
+      }
+    } catch {
+      // Others find it when they look at all journals.
+    }
+  }
+
+  return {
+    tasks: async (projectId) => {
+      const known = await look(projectId);
+      known.sorted ??= [...known.entries.values()]
+        .map(({ glance }) => glance)
+        .sort((one, other) => (one.stream.taskId < other.stream.taskId ? -1 : 1));
+      return known.sorted;
+    },
+    versionOf: (projectId) => String(projects.get(projectId)?.version ?? 0),
+    changed: async (cursor) => {
+      for (const projectId of folders.projects()) await look(projectId);
+      const since = cursor === undefined ? version : Number(cursor);
+      if (!Number.isSafeInteger(since) || since < 0)
+        throw new OrchestratorError("invalid-parameters", "This is no cursor of this store; leave it out to begin.");
+      const streams = [...changes.values()].filter((one) => one.version > since).map(({ stream }) => stream);
+      return { streams, cursor: String(version) };
+    },
+    suspect: ({ projectId, taskId }) => {
+      if (taskId !== undefined) projects.get(projectId)?.suspects.add(taskId);
+    },
+    tell,
+    keep: () => {
+      for (const known of projects.values()) keepOne(known);
+    },
+  };
+}
+
+function proofOf(facts: FileFacts | "unreadable" | undefined): string {
+  if (facts === undefined || facts === "unreadable") return facts ?? "";
+  return `${facts.identity} ${facts.size} ${facts.modifiedMs}`;
+}
+
+/** Why a task cannot be read. Throws every other error on. */
+function failureOf(error: unknown): NonNullable<TaskGlance["failure"]> {
+  if (!(error instanceof OrchestratorError) || error.code === "bug") throw error;
+  return { code: error.code, reason: error.message };
+}
