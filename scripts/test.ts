@@ -25,6 +25,7 @@ const checks: readonly { readonly name: string; readonly command: readonly [stri
       "scripts",
       "harness",
       "torture",
+      "bench",
       "examples",
     ],
   },

@@ -1,0 +1,110 @@
+/** What a change costs: a builder's report, which changes its step and nothing else, with everything on disk before the answer. */
+import { aBuilderReport, aTask } from "../test/support/bench.ts";
+import { owner } from "../test/support/callers.ts";
+import type { Caller } from "../src/tools/desk.ts";
+import { addTasks, aPlace, freeSteps, type Place } from "./fixture.ts";
+import { inFloors, median, timed, type Figure } from "./measure.ts";
+
+const blocks = 10;
+const reportsPerBlock = 20;
+
+/** A run that is about to report, in the step of a started task. */
+async function aRun({ bench }: Place, taskId: string, stepId: string): Promise<Caller> {
+  return (await bench.launched(taskId, stepId, "builder")).caller();
+}
+
+/** The step is free again after its run has reported. */
+async function free({ bench }: Place, taskId: string, stepId: string): Promise<void> {
+  await bench.ended(taskId, stepId, "builder");
+  await bench.done("set_step_status", { taskId, stepId, status: "queued", reason: "Once more." }, owner());
+}
+
+const report = ({ bench }: Place, caller: Caller) =>
+  timed(() => bench.done("record_builder_result", aBuilderReport(), caller));
+const stepOf = (number: number) => `step-${String(number + 1).padStart(2, "0")}`;
+
+/** Times of reports in one fresh task: its steps are taken in turn, and put back after each report. */
+async function inOneTask(place: Place, steps: number): Promise<readonly number[]> {
+  const { bench } = place;
+  const taskId = String((await bench.done("create_task", aTask({ steps: freeSteps(steps) })))["taskId"]);
+  await bench.done("start_task", { taskId });
+  const times: number[] = [];
+  for (let number = 0; number < reportsPerBlock; number += 1) {
+    const stepId = stepOf(number % steps);
+    times.push(await report(place, await aRun(place, taskId, stepId)));
+    await free(place, taskId, stepId);
+  }
+  return times;
+}
+
+/** Times of reports of which each is of another task; more tasks than stay open lie between two looks at one. */
+async function scattered(place: Place, taskIds: readonly string[]): Promise<readonly number[]> {
+  const callers: Caller[] = [];
+  for (const taskId of taskIds) callers.push(await aRun(place, taskId, "step-01"));
+  const times: number[] = [];
+  for (const caller of callers) times.push(await report(place, caller));
+  for (const taskId of taskIds) await free(place, taskId, "step-01");
+  return times;
+}
+
+/** Medians of blocks, in F. */
+async function perBlock(folder: string, block: () => Promise<readonly number[]>, count = blocks): Promise<number[]> {
+  const values: number[] = [];
+  for (let number = 0; number < count; number += 1) values.push(median(await inFloors(folder, block)));
+  return values;
+}
+
+const against = (values: readonly number[], base: readonly number[]) => values.map((value) => value / median(base));
+
+/** Started tasks spread over all of them. */
+async function some({ bench }: Place, taskIds: readonly string[]): Promise<readonly string[]> {
+  const chosen = Array.from({ length: 100 }, (_, at) => taskIds[Math.floor((at * taskIds.length) / 100)] ?? "");
+  const different = [...new Set(chosen)];
+  for (const taskId of different) await bench.done("start_task", { taskId });
+  return different;
+}
+
+/** `many` is a place of ten thousand tasks, of which `taskIds` are drafts. */
+export async function changeFigures(
+  folder: string,
+  many: Place,
+  taskIds: readonly string[],
+): Promise<readonly Figure[]> {
+  const small = await aPlace(folder, "small");
+  const smallIds = await addTasks(small, 10);
+  const one = await perBlock(folder, () => inOneTask(small, 5));
+  const hundred = await perBlock(folder, () => inOneTask(small, 100));
+  const again = await perBlock(folder, () => inOneTask(many, 5));
+  const [few, spread] = [await some(small, smallIds), await some(many, taskIds)];
+  const scatteredFew = await perBlock(folder, () => scattered(small, few));
+  const scatteredMany = await perBlock(folder, () => scattered(many, spread), 3);
+  const create = async (steps: number) => [
+    await timed(() => small.bench.done("create_task", aTask({ steps: freeSteps(steps) }))),
+  ];
+  const createFive = await perBlock(folder, () => create(5), 20);
+  const createHundred = await perBlock(folder, () => create(100), 5);
+  await small.store.close();
+  return [
+    { measure: "a builder's report, one caller", unit: "F", values: one, goal: { atMost: 2.2 } },
+    {
+      measure: "the same at 10,000 tasks against 10, in one task",
+      unit: "×",
+      values: against(again, one),
+      goal: { atMost: 1.15 },
+    },
+    {
+      measure: "the same at 10,000 tasks against 10, each in another task",
+      unit: "×",
+      values: against(scatteredMany, scatteredFew),
+      goal: { atMost: 1.4 },
+    },
+    {
+      measure: "the same in a task of 100 steps against 5",
+      unit: "×",
+      values: against(hundred, one),
+      goal: { atMost: 1.3 },
+    },
+    { measure: "create_task with 5 steps", unit: "F", values: createFive, goal: { atMost: 5 } },
+    { measure: "create_task with 100 steps", unit: "F", values: createHundred, goal: { atMost: 40 } },
+  ];
+}

@@ -1,0 +1,116 @@
+/** Roots of a size: one project with so many tasks, written as the store writes them, but without its syncs. */
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { renderPages } from "../src/render/pages.ts";
+import { createFileStore } from "../src/store/file-store.ts";
+import { formatRecord } from "../src/store/journal.ts";
+import { fileOf, placeOf } from "../src/store/layout.ts";
+import { framePage } from "../src/store/pages.ts";
+import type { Change, JournalRecord, Store, Stream } from "../src/store/store.ts";
+import { aProject, aStep, aTask, createBench, type Bench } from "../test/support/bench.ts";
+import { owner } from "../test/support/callers.ts";
+
+export const projectId = "shop";
+
+/** Steps that wait for nothing: any of them can be worked on at any time. */
+export const freeSteps = (count: number) =>
+  Array.from({ length: count }, (_, index) => aStep({ title: `Step ${index + 1}`, dependsOn: [] }));
+
+export type Place = { readonly root: string; readonly store: Store; readonly bench: Bench };
+
+let ids = 0;
+
+/** A root below the folder with an empty project, open. Whoever asks for it closes its store. */
+export async function aPlace(folder: string, name: string): Promise<Place> {
+  const root = path.join(folder, name);
+  mkdirSync(path.join(root, "projects"), { recursive: true });
+  return openPlace(root, async ({ bench }) => void (await bench.done("create_project", aProject())));
+}
+
+/** Opens a root that is there. */
+export async function openPlace(root: string, first?: (place: Place) => Promise<void>): Promise<Place> {
+  const store = await createFileStore({
+    root,
+    renderPages,
+    now: () => new Date(),
+    randomId: () => `${process.pid.toString(36)}-${Date.now().toString(36)}-${(ids += 1).toString(36)}`,
+  });
+  const config = { parallelSteps: 8, acceptanceReview: false } as const;
+  const place = { root, store, bench: createBench({ store, root, config }) };
+  await first?.(place);
+  return place;
+}
+
+/**
+ * Adds so many tasks with five steps each; one is made by the tools, the others are like it under ids of their own. Answers their
+ * ids. `cancelled` ones are over, the others are drafts.
+ */
+export async function addTasks(
+  { root, store, bench }: Place,
+  count: number,
+  { cancelled = false }: { readonly cancelled?: boolean } = {},
+): Promise<readonly string[]> {
+  if (count === 0) return [];
+  const first = String((await bench.done("create_task", aTask({ steps: freeSteps(5) })))["taskId"]);
+  if (cancelled)
+    await bench.done("set_task_status", { taskId: first, status: "cancelled", reason: "Not wanted." }, owner());
+  const records = await store.history({ projectId, taskId: first }, 0);
+  const taskIds = [first];
+  for (let number = 2; number <= count; number += 1) {
+    const taskId = `${cancelled ? "over" : "many"}-${number.toString(16).padStart(8, "0")}`;
+    writeLike(root, { projectId, taskId }, records, (text) => text.replaceAll(first, taskId));
+    taskIds.push(taskId);
+  }
+  return taskIds;
+}
+
+/** Adds records to a task until its journal has so many, each like the last one of its step. The store must not be open. */
+export function lengthen(root: string, taskId: string, count: number): void {
+  const stream = { projectId, taskId };
+  const { journal } = placeOf(root, stream);
+  const records = readFileSync(journal, "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as JournalRecord);
+  const last = records.at(-1);
+  if (last === undefined) throw new Error("an empty journal");
+  let { seq, sum: prev } = last;
+  let lines = "";
+  while (seq < count) {
+    seq += 1;
+    const { at, actor, tool, callId, event, docs } = last;
+    const change: Change = { at, actor, tool, callId: `${callId}-${seq}`, event, documents: docs };
+    const { record, line } = formatRecord(change, `long-${seq}`, seq, prev);
+    prev = record.sum;
+    lines += `${line}\n`;
+  }
+  appendFileSync(journal, lines);
+}
+
+/** Writes a stream of which every text is that of the records after `rename`. */
+function writeLike(
+  root: string,
+  stream: Stream,
+  records: readonly JournalRecord[],
+  rename: (text: string) => string,
+): void {
+  const { directory, journal } = placeOf(root, stream);
+  const documents: Record<string, string> = {};
+  let prev = "";
+  let lines = "";
+  for (const { id, seq, docs, at, actor, tool, callId, event } of records) {
+    // What was an event stays one: only ids in its texts are others.
+    const renamed = JSON.parse(rename(JSON.stringify({ event, docs }))) as Pick<JournalRecord, "event" | "docs">;
+    const change: Change = { at, actor, tool, callId, event: renamed.event, documents: renamed.docs };
+    const { record, line } = formatRecord(change, `${id}-${stream.taskId ?? ""}`, seq, prev);
+    prev = record.sum;
+    lines += `${line}\n`;
+    for (const [name, text] of Object.entries(record.docs)) if (text !== null) documents[name] = text;
+  }
+  mkdirSync(path.join(directory, "steps"), { recursive: true });
+  writeFileSync(journal, lines);
+  for (const [name, text] of Object.entries(documents))
+    writeFileSync(path.join(directory, fileOf(name, "document")), text);
+  for (const [name, body] of Object.entries(renderPages({ stream, documents })))
+    writeFileSync(path.join(directory, fileOf(name, "page")), framePage(stream, records.length, body));
+}

@@ -1,0 +1,61 @@
+/**
+ * `npm run bench`: measures beside the floor, prints one table and writes it to bench/results.json. `--only size` measures what
+ * one group says: changes, size, open, stalls, page.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, tmpdir } from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { changeFigures } from "./changes.ts";
+import { addTasks, aPlace, openPlace } from "./fixture.ts";
+import { isMet, quantile, type Figure } from "./measure.ts";
+import { openFigures, pageFigures, sizeFigures, stallFigures } from "./size.ts";
+
+const { values } = parseArgs({ options: { only: { type: "string", multiple: true } } });
+const isWanted = (group: string) => values.only?.includes(group) ?? true;
+
+const folder = mkdtempSync(path.join(tmpdir(), "bench-"));
+const figures: Figure[] = [];
+try {
+  if (isWanted("page")) figures.push(...(await pageFigures(folder)));
+  if (isWanted("open")) figures.push(...(await openFigures(folder)));
+  if (isWanted("stalls")) figures.push(...(await stallFigures(folder)));
+  if (isWanted("changes") || isWanted("size")) {
+    const many = await aPlace(folder, "many");
+    const taskIds = await addTasks(many, 1_000);
+    await addTasks(many, 9_000, { cancelled: true });
+    if (isWanted("changes")) figures.unshift(...(await changeFigures(folder, many, taskIds)));
+    await many.store.tasks("shop");
+    await many.store.close();
+    if (isWanted("size")) {
+      // The changes made some tasks more, which are unfinished too.
+      const again = await openPlace(many.root);
+      const glances = await again.store.tasks("shop");
+      const unfinished = glances.filter(({ outline }) => outline?.status !== "cancelled").length;
+      await again.store.close();
+      figures.push(...(await sizeFigures(folder, many.root, unfinished)));
+    }
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+const round = (value: number) => (value < 10 ? value.toFixed(2) : value.toFixed(0));
+const rows = figures.map((figure) => {
+  const { measure, unit, values: all, goal } = figure;
+  const bound = goal === undefined ? "" : "atMost" in goal ? `≤ ${goal.atMost}` : `≥ ${goal.atLeast}`;
+  const [low, middle, high] = [0.25, 0.5, 0.75].map((share) => quantile(all, share));
+  return { measure, unit, median: middle, quartiles: [low, high], runs: all.length, goal: bound, met: isMet(figure) };
+});
+process.stdout.write("| Measure | Median | Quartiles | Runs | Goal | |\n| --- | ---: | ---: | ---: | ---: | --- |\n");
+for (const { measure, unit, median, quartiles, runs, goal, met } of rows) {
+  const [low = 0, high = 0] = quartiles;
+  process.stdout.write(
+    `| ${measure} | ${round(median ?? 0)} ${unit} | ${round(low ?? 0)} to ${round(high ?? 0)} | ${runs} | ${goal} | ${met ? "" : "missed"} |\n`,
+  );
+}
+const machine = { cores: availableParallelism(), model: cpus()[0]?.model ?? "", node: process.version };
+writeFileSync(
+  path.join(import.meta.dirname, "results.json"),
+  `${JSON.stringify({ machine, figures: rows }, null, 2)}\n`,
+);

@@ -1,0 +1,173 @@
+/** What it costs to look at very many tasks, to begin with them, and to open a long journal. */
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { createTaskReader } from "../src/tools/task-reader.ts";
+import { renderPages } from "../src/render/pages.ts";
+import { aBuilderReport, aJudgement, aTask } from "../test/support/bench.ts";
+import { owner } from "../test/support/callers.ts";
+import { addTasks, aPlace, freeSteps, lengthen, openPlace, projectId, type Place } from "./fixture.ts";
+import { inFloors, timed, type Figure } from "./measure.ts";
+
+const status = ({ bench }: Place) => timed(() => bench.done("get_status", { projectId }));
+
+/** Milliseconds of this process's CPU. */
+async function cpuOf(work: () => Promise<unknown>): Promise<number> {
+  const before = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1_000;
+}
+
+/** `root` holds ten thousand tasks and nobody has it open; `unfinished` of them are not over. */
+export async function sizeFigures(folder: string, root: string, unfinished: number): Promise<readonly Figure[]> {
+  const first: number[] = [];
+  const later: number[] = [];
+  const resumed: number[] = [];
+  let asked = 0;
+  for (let round = 0; round < 5; round += 1) {
+    const place = await openPlace(root);
+    first.push(...(await inFloors(folder, async () => [await status(place)])));
+    later.push(
+      ...(await inFloors(folder, async () => [await status(place), await status(place), await status(place)])),
+    );
+    await place.store.close();
+    const next = await openPlace(root);
+    const reader = createTaskReader({
+      store: next.store,
+      readFlow: () => {
+        asked += 1;
+        return Promise.resolve(undefined);
+      },
+    });
+    resumed.push(
+      await cpuOf(async () => {
+        const found = await reader.unfinished();
+        if (found.length !== unfinished) throw new Error(`${found.length} tasks are unfinished, not ${unfinished}`);
+      }),
+    );
+    await next.store.close();
+  }
+  return [
+    {
+      measure: "get_status of a project with 10,000 tasks, first call of a process",
+      unit: "F",
+      values: first,
+      goal: { atMost: 40 },
+    },
+    { measure: "the same, later calls", unit: "F", values: later, goal: { atMost: 2 } },
+    {
+      measure: "finding 1,000 unfinished among 10,000 tasks at start",
+      unit: "ms of CPU",
+      values: resumed,
+      goal: { atMost: 2_000 },
+    },
+    {
+      measure: "the host's flow records asked for then, per unfinished task",
+      unit: "calls",
+      values: [asked / 5 / unfinished],
+      goal: { atMost: 1 },
+    },
+  ];
+}
+
+/** A task whose journal has 10,000 records, opened by a process that did not read it before. */
+export async function openFigures(folder: string): Promise<readonly Figure[]> {
+  const place = await aPlace(folder, "long");
+  const taskId = String((await place.bench.done("create_task", aTask({ steps: freeSteps(5) })))["taskId"]);
+  await place.bench.done("start_task", { taskId });
+  const run = await place.bench.launched(taskId, "step-01", "builder");
+  await place.bench.done("record_builder_result", aBuilderReport(), run.caller());
+  await place.store.close();
+  lengthen(place.root, taskId, 10_000);
+  const whole: number[] = [];
+  for (let round = 0; round < 5; round += 1) {
+    const next = await openPlace(place.root);
+    whole.push(...(await inFloors(folder, async () => [await timed(() => next.store.read({ projectId, taskId }))])));
+    await next.store.close();
+  }
+  return [
+    {
+      measure: "opening a task whose journal has 10,000 records, read whole",
+      unit: "F",
+      values: whole,
+      goal: { atMost: 400 },
+    },
+  ];
+}
+
+/** The longest time for which nothing else in the process had its turn while changes were made one after the other. */
+export async function stallFigures(folder: string): Promise<readonly Figure[]> {
+  const place = await aPlace(folder, "stalls");
+  await addTasks(place, 10);
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  const { bench } = place;
+  const taskIds: string[] = [];
+  for (let number = 0; number < 20; number += 1) {
+    const taskId = String(
+      (await bench.done("create_task", aTask({ title: `Task ${number}`, steps: freeSteps(5) })))["taskId"],
+    );
+    await bench.done("start_task", { taskId });
+    taskIds.push(taskId);
+  }
+  let changes = 0;
+  delay.enable();
+  while (changes < 2_000)
+    for (const taskId of taskIds)
+      for (const stepId of ["step-01", "step-02"]) {
+        const run = await bench.launched(taskId, stepId, "builder");
+        await bench.done("record_builder_result", aBuilderReport(), run.caller());
+        await bench.ended(taskId, stepId, "builder");
+        const qa = await bench.launched(taskId, stepId, "qa");
+        await bench.done("record_qa_result", aJudgement(["c1"]), qa.caller());
+        await bench.ended(taskId, stepId, "qa");
+        changes += 8;
+        if ((await bench.step(taskId, stepId)).status === "blocked")
+          await bench.done("set_step_status", { taskId, stepId, status: "queued", reason: "Once more." }, owner());
+      }
+  delay.disable();
+  await place.store.close();
+  return [
+    {
+      measure: `longest stall of the event loop during ${changes} changes`,
+      unit: "ms",
+      values: [delay.max / 1e6],
+      goal: { atMost: 20 },
+    },
+  ];
+}
+
+/** The page of a task with 100 steps and three attempts each. */
+export async function pageFigures(folder: string): Promise<readonly Figure[]> {
+  const place = await aPlace(folder, "page");
+  const { bench } = place;
+  const taskId = String((await bench.done("create_task", aTask({ steps: freeSteps(100) })))["taskId"]);
+  await bench.done("start_task", { taskId });
+  for (let number = 1; number <= 100; number += 1) {
+    const stepId = `step-${String(number).padStart(2, "0")}`;
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      const run = await bench.launched(taskId, stepId, "builder");
+      await bench.done("record_builder_result", aBuilderReport(), run.caller());
+      await bench.ended(taskId, stepId, "builder");
+      const qa = await bench.launched(taskId, stepId, "qa");
+      await bench.done("record_qa_result", aJudgement(["c1"]), qa.caller());
+      await bench.ended(taskId, stepId, "qa");
+    }
+  }
+  const stream = { projectId, taskId };
+  const { documents } = (await place.store.read(stream)) ?? { documents: {} };
+  const changed = ["steps/step-50"];
+  const times = await inFloors(folder, async () => {
+    const each: number[] = [];
+    for (let round = 0; round < 20; round += 1)
+      each.push(await timed(() => renderPages({ stream, documents, changed })));
+    return each;
+  });
+  await place.store.close();
+  return [
+    {
+      measure: "the page of a task with 100 steps and 3 attempts each, and that of one step, rendered",
+      unit: "F",
+      values: times,
+      goal: { atMost: 1 },
+    },
+  ];
+}
