@@ -96,6 +96,8 @@ async function afterwards(root: string, command: Command): Promise<readonly stri
 /** Pages of free memory that are left to a call on the small disk. */
 const freePages = Array.from({ length: 14 }, (_, pages) => pages);
 
+const onFullDiskName = "a full disk (tmpfs), each tool";
+
 /** Every scenario on a disk in memory that has only so many pages left: writes are cut short as a real full disk cuts them. */
 async function onFullDisk(options: Options): Promise<Row> {
   const folder = mkdtempSync(path.join(tmpdir(), "torture-full-"));
@@ -111,7 +113,7 @@ async function onFullDisk(options: Options): Promise<Row> {
       restore(root, template);
       for (const pages of freePages) {
         const name = `full disk: ${scenario.name}, ${pages} pages`;
-        if (![undefined, name].includes(options.only)) continue;
+        if (![undefined, name, onFullDiskName].includes(options.only)) continue;
         const wrong = await withFreePages(folder, pages, command).catch((error: unknown) => [wordsOf(error)]);
         restore(template, root);
         tried += 1;
@@ -123,7 +125,7 @@ async function onFullDisk(options: Options): Promise<Row> {
     rmSync(folder, { recursive: true, force: true });
   }
   options.say(`full disk: ${tried} tries, ${violations.length} violations`);
-  return { what: "a full disk (tmpfs), each tool", tried, violations };
+  return { what: onFullDiskName, tried, violations };
 }
 
 async function withFreePages(folder: string, pages: number, command: Command): Promise<readonly string[]> {
