@@ -56,7 +56,12 @@ export function taskStateOf(documents: Readonly<Record<string, string>>): TaskSt
   };
 }
 
+/** True when the task has come to its end, whatever of it still runs. */
+export function hasEnded({ status }: Pick<Outline, "status">): boolean {
+  return status === "done" || status === "cancelled";
+}
+
 /** True when nothing goes on with the task and nothing will, unless somebody calls a tool. */
-export function isOver({ status, openRuns }: Pick<Outline, "status" | "openRuns">): boolean {
-  return (status === "done" || status === "cancelled") && openRuns === 0;
+export function isOver(outline: Pick<Outline, "status" | "openRuns">): boolean {
+  return hasEnded(outline) && outline.openRuns === 0;
 }

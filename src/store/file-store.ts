@@ -106,7 +106,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   const root = resolve(options.root);
   const disk = options.disk ?? confinedDisk(root, nodeDisk);
   const warn = options.warn ?? (() => undefined);
-  const maxOpen = options.openStreams ?? 64;
+  const maxOpen = options.openStreams ?? 256;
   const folders = createFolders(disk, root, now, warn);
   folders.requireLocalRoot();
 
@@ -408,7 +408,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
         const settleDocuments = async () => {
           for (const name of names) mendings.push(...(await opened.projection.settleDocument(name, all)));
         };
-        await (names.size > 1 && !all ? writingMany(settleDocuments) : settleDocuments());
+        const isNew = opened.journal.reading.seq === 1;
+        await (names.size > 1 && (isNew || !all) ? writingMany(settleDocuments) : settleDocuments());
         mendings.push(...(await settlePages(opened, pages ? undefined : [...names], tasks?.tasks, all)));
         opened.tasksShown = tasks?.signature ?? "";
         catchUp(opened);

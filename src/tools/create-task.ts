@@ -4,7 +4,7 @@ import { transition } from "../flow/transition.ts";
 import type { Check } from "../schema/documents.ts";
 import { bounds } from "../schema/bounds.ts";
 import type { StepWanted, TaskEventOf } from "../schema/events.ts";
-import { isOver } from "../schema/outline.ts";
+import { hasEnded } from "../schema/outline.ts";
 import { CreateTaskParameters, type ParametersOf } from "../schema/parameters.ts";
 import type { Desk } from "./desk.ts";
 import { readChats, rememberOwner } from "./chat-of-task.ts";
@@ -19,7 +19,6 @@ import {
   originOf,
   readProject,
   readStateAt,
-  readTask,
   rollbackOf,
   tryAfter,
   withWarnings,
@@ -185,11 +184,9 @@ async function refuseDependencies(
 
 /** A project of which a task was rolled back takes no new task either: somebody has to say which state counts. */
 async function refuseInRolledBack(desk: Desk, projectId: string): Promise<Refusal | undefined> {
-  for (const { stream, outline } of await desk.store.tasks(projectId)) {
-    if (outline !== undefined && isOver(outline)) continue;
-    const task = await readTask(desk, stream);
-    if (task === undefined || !("state" in task) || ["done", "cancelled"].includes(task.state.task.status)) continue;
-    const rollback = await rollbackOf(desk, task.snapshot);
+  for (const task of await desk.store.tasks(projectId)) {
+    if (task.outline === undefined || hasEnded(task.outline)) continue;
+    const rollback = await rollbackOf(desk, task, task.outline.flowId);
     if (rollback !== undefined) return refuseRollback(rollback);
   }
   return undefined;

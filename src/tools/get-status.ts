@@ -6,7 +6,7 @@ import { refuse, type ErrorCode, type Refusal } from "../errors.ts";
 import { currentAttempt, openRuns } from "../flow/ready.ts";
 import type { Activity, StatusDetails, WaitsFor } from "../schema/details.ts";
 import type { Project, Run, Step, TaskState, Usage } from "../schema/documents.ts";
-import { outlineOf, type Outline } from "../schema/outline.ts";
+import { hasEnded, outlineOf, type Outline } from "../schema/outline.ts";
 import { GetStatusParameters } from "../schema/parameters.ts";
 import { quoteText } from "../render/quote.ts";
 import { runsOf, sumUsage } from "../render/usage.ts";
@@ -172,7 +172,8 @@ async function viewTask(
     );
   const { task } = state;
   const pagePath = desk.store.locate(stream, "task", "page");
-  const rollback = readOnly === undefined && !isEnded(state) ? await rollbackOf(desk, snapshot) : undefined;
+  const rollback =
+    readOnly === undefined && !isEnded(state) ? await rollbackOf(desk, snapshot, task.flowId) : undefined;
   const holders = desk.live.waitsFor(stream).map((one) => one.id);
   const statuses = await statusesOf(desk, stream.projectId, [
     ...(task.status === "waiting" ? task.dependsOn : []),
@@ -284,7 +285,7 @@ function overviewOf(glances: readonly TaskGlance[]): Overview {
     usage.outputTokens += outline.usage.outputTokens;
     usage.costUsd += outline.usage.costUsd;
   }
-  const rank = ({ status }: Outline) => (status === "done" || status === "cancelled" ? 1 : 0);
+  const rank = (outline: Outline) => (hasEnded(outline) ? 1 : 0);
   const later = (one: string, other: string) => (one < other ? 1 : one > other ? -1 : 0);
   listed.sort(
     (one, other) => rank(one.outline) - rank(other.outline) || later(one.outline.updatedAt, other.outline.updatedAt),
@@ -343,7 +344,10 @@ async function lookAtProject(desk: Desk, projectId: string): Promise<ProjectLook
   }
   const rolledBack = new Map<ReadTask, Rollback>();
   for (const task of tasks) {
-    const rollback = isWritable(task) && !isEnded(task.state) ? await rollbackOf(desk, task.snapshot) : undefined;
+    const rollback =
+      isWritable(task) && !isEnded(task.state)
+        ? await rollbackOf(desk, task.snapshot, task.state.task.flowId)
+        : undefined;
     if (rollback !== undefined) rolledBack.set(task, rollback);
   }
   const look = { projectId, readOnly: undefined, overview, tasks, unreadable, unread, rolledBack };

@@ -287,7 +287,8 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
     if (repeated !== undefined) return { ...repeated, warnings: await tryAfter(() => request.afterCommit?.(stream)) };
     if (snapshot?.readOnly !== undefined) return refuse(snapshot.readOnly.code, snapshot.readOnly.reason);
     const before = snapshot === undefined ? undefined : stateOf(snapshot);
-    const rollback = snapshot === undefined ? undefined : await rollbackOf(desk, snapshot);
+    const rollback =
+      snapshot === undefined ? undefined : await rollbackOf(desk, snapshot, stateOf(snapshot).task.flowId);
     const event =
       rollback === undefined
         ? await request.toEvent(before)
@@ -327,9 +328,13 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
  * The rollback of a task for tools: a flow record that cannot be read now is no reason to keep a person waiting, and the
  * driver asks again before it launches anything.
  */
-export async function rollbackOf(desk: Desk, snapshot: Snapshot): Promise<Rollback | undefined> {
+export async function rollbackOf(
+  desk: Desk,
+  task: Pick<Snapshot, "stream" | "seq" | "sum">,
+  flowId: string | null,
+): Promise<Rollback | undefined> {
   try {
-    return await findRollback(desk, snapshot, stateOf(snapshot).task.flowId);
+    return await findRollback(desk, task, flowId);
   } catch (error) {
     if (error instanceof OrchestratorError && error.code === "host-refused") return undefined;
     throw error;

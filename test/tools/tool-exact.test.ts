@@ -360,7 +360,7 @@ describe("a change", () => {
       flow.isDown = true;
       const snapshot = await bench.store.read(stream);
       if (snapshot === undefined) throw new Error("no task");
-      const found = rollbackOf(bench.desk(), snapshot);
+      const found = rollbackOf(bench.desk(), snapshot, null);
       if (thrown === undefined) expect(await found).toBeUndefined();
       else await expect(found).rejects.toThrow(thrown);
     }
