@@ -33,6 +33,12 @@ export default definePluginEntry({
         driving = undefined;
       },
     });
+    // When the gateway has waited long enough it cuts short what still runs, and stops this service only after much else. From
+    // here on nothing that ends is taken for a run's own end.
+    api.registerHook("gateway:shutdown", () => driving?.cease(), {
+      name: "project-orchestrator-shutdown",
+      description: "Stops driving when the gateway begins to shut down.",
+    });
     // Runs outlive a replaced plugin, and no gateway.
     api.on("gateway_stop", (event) => {
       if (event.reason !== "plugin replacement") renewLauncher();

@@ -7,7 +7,7 @@
 import { makeTemplate } from "../harness/template.ts";
 import { openLives, type Lives } from "./fire/lives.ts";
 import { killIn, moments } from "./fire/moments.ts";
-import { endAtRandom, endWhileBuilding, replaceAtRandom } from "./fire/random.ts";
+import { endAtRandom, endWhileBuilding, endWhileHanging, replaceAtRandom } from "./fire/random.ts";
 import { startBeside, startInside } from "./fire/second.ts";
 import { randomFrom, wordsOf, type Part, type Row } from "./part.ts";
 
@@ -72,6 +72,13 @@ function casesOf(
       name: "SIGTERM while a builder works",
       run: async (lives) => {
         await endWhileBuilding(lives);
+        return { tried: 1 };
+      },
+    },
+    {
+      name: "SIGTERM while a builder hangs",
+      run: async (lives) => {
+        await endWhileHanging(lives);
         return { tried: 1 };
       },
     },

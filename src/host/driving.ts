@@ -33,6 +33,8 @@ import { noteSign, shared, type OpenRoot } from "./shared.ts";
 export type Driving = {
   /** Begins to drive every known root; call it once the host accepts runs. Again is harmless. */
   begin(): void;
+  /** Stops driving; what runs is left as it is. `end` follows. */
+  cease(): void;
   /** Stops driving and closes the stores; live runs go on. */
   end(): Promise<void>;
 };
@@ -209,6 +211,10 @@ export function createDriving(host: Host, clock = systemClock): Driving {
       insist("finding the projects", ending.signal, async () => {
         for (const root of await rootsWithProjects()) attend(root);
       });
+    },
+    cease() {
+      if (!ending.signal.aborted) host.log.info("the gateway shuts down: nothing more is driven");
+      ending.abort();
     },
     async end() {
       ending.abort();

@@ -52,6 +52,20 @@ export async function endWhileBuilding(lives: Lives): Promise<void> {
 }
 
 /**
+ * SIGTERM while a builder hangs: the host waits for it as long as it waits for anything, and then cuts it short. That is the end of
+ * the gateway and no fault of the builder's.
+ */
+export async function endWhileHanging(lives: Lives): Promise<void> {
+  const { held, play } = await beginHeld(lives.stage, "HangingEnd");
+  await lives.end("stop", () => undefined);
+  held.open();
+  await finish(lives, play);
+  const runs = (await runsOf(play)).filter((run) => run.includes("step-01 builder "));
+  const wanted = "step-01 builder 1.1 gateway, step-01 builder 1.2 reported";
+  if (runs.join(", ") !== wanted) throw new Error(`the builder's runs: ${runs.join(", ")}`);
+}
+
+/**
  * The plugin is replaced at random moments. The host refuses that while a run lives; then the task is paused where it is, the
  * plugin replaced once nothing runs, and the task goes on. Answers how often the host refused first.
  */

@@ -17,6 +17,8 @@ export function runEnds(stage: () => Stage): void {
       async () => {
         const { held, play } = await beginHeld(stage(), "Drained");
         await endWhileHeld(stage(), held);
+        // From then on no end of a run is taken for its own.
+        expect(await stage().gateway.logs()).toContain("the gateway shuts down: nothing more is driven");
         expect((await play.step("step-01")).attempts[0]?.builder).toMatchObject({ outcome: "done" });
         await stage().gateway.start();
         await play.untilTask("done", 120_000);
