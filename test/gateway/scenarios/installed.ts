@@ -93,6 +93,7 @@ export function installed(): void {
         "@sinclair/typebox",
         "handlebars",
         "proper-lockfile",
+        "signal-exit",
         "write-file-atomic",
       ]);
       expect(description["peerDependenciesMeta"]).toEqual({ openclaw: { optional: true } });
