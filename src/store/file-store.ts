@@ -150,8 +150,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     requireStream(stream);
     return inTurn(stream, async (opened) => {
       catchUp(opened);
-      const seq = opened.journal.reading.calls.get(callId);
-      return seq === undefined ? undefined : opened.journal.recordsAfter(seq - 1, seq)[0];
+      return opened.journal.recordOf(callId);
     });
   }
 
@@ -186,6 +185,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       await makeDurable(opened, record);
       glances.tell(stream);
       const { warnings, isFollowed } = await settleCommit(opened, project);
+      opened.journal.keep();
       // Another file may have come into the journal's place meanwhile, and then the change is not in what counts now.
       if (isFollowed && !opened.journal.holds(record)) return { kind: "conflict" };
       return { kind: "committed", seq: record.seq, sum: record.sum, warnings };

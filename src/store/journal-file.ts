@@ -3,14 +3,18 @@
  * The invariant: bytes that stand in the file are never changed, moved or cut off; the only rewrite is that of the same
  * bytes at the same offsets after a sync that failed.
  */
+import { join } from "node:path";
 import { OrchestratorError, codeOf } from "../errors.ts";
-import { isErrorWith, type Disk } from "./disk.ts";
-import { advance, closingOfTornTail, createReading, readRecord, type Reading } from "./journal.ts";
-import type { Place } from "./layout.ts";
+import { isErrorWith, lookAt, type Disk } from "./disk.ts";
+import { formatCheckpoint, resumeReading, type KnownPlaces } from "./checkpoint.ts";
+import { advance, closingOfTornTail, createReading, placeIn, readRecord, type Reading } from "./journal.ts";
+import { checkpointFile, type Place } from "./layout.ts";
 import type { DocumentName, JournalRecord, Stream } from "./store.ts";
 
 /** How much of a journal that was just opened is written again before it is trusted to be durable. */
 const doubtfulBytes = 1024 * 1024;
+/** By how much a journal has grown when the next checkpoint of it is worth its place; at its closing anything is, once it is as long. */
+const checkpointBytes = 64 * 1024;
 
 /** What `catchUp` found. `replaced`: the file is another one, or shorter, and was read from the start. */
 export type News = { readonly replaced: boolean; readonly records: readonly JournalRecord[] };
@@ -28,8 +32,10 @@ export type JournalFile = {
   readonly seen: { readonly identity: string; readonly size: number } | undefined;
   /** Reads what was appended since; a stat when nothing was. Throws `journal-unreadable`, and `journal-damaged` after a full reading. */
   catchUp(): News;
-  /** Forgets what was read, so that the next `catchUp` reads from the start. */
+  /** Forgets what was read, so that the next `catchUp` reads everything, also what a checkpoint would spare. */
   forget(): void;
+  /** Keeps a checkpoint when much was read since the last one and all of it is durable. Never throws. */
+  keep(): void;
   /** Opens the file for appending, unless it is open for that, and makes it when missing. */
   create(): void;
   /** One write of one line. Says nothing about validity: catch up and look for the record with `holds`. */
@@ -42,6 +48,8 @@ export type JournalFile = {
   makeDurable(): Promise<void>;
   /** The valid records after `seq`, and up to `last` when it is given, read from the file again. */
   recordsAfter(seq: number, last?: number): readonly JournalRecord[];
+  /** The last record of this call, read from the file again. */
+  recordOf(callId: string): JournalRecord | undefined;
   /** Every text that each document ever had, oldest first. Reads the whole journal. */
   versions(): ReadonlyMap<DocumentName, readonly string[]>;
   close(): void;
@@ -63,6 +71,10 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
   let doubtFrom = Number.POSITIVE_INFINITY;
   /** Where the last record began when the file was opened: a sync of its writer may have failed. */
   let lastAtOpening = 0;
+  /** Where the documents stand that no record since the checkpoint changed. */
+  let known: KnownPlaces = new Map();
+  /** Where the last checkpoint ends. */
+  let keptTo = 0;
 
   function close(): void {
     if (descriptor === undefined) return;
@@ -77,6 +89,8 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
 
   function forget(): void {
     reading = createReading(stream);
+    known = new Map();
+    keptTo = 0;
     size = 0;
   }
 
@@ -143,22 +157,39 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
       replaced = reading.seq > 0;
       reset();
       open("append-existing");
+      resume(facts.size);
     } else if (facts.size === size) {
       return noNews;
     }
     return readOn(replaced);
   }
 
+  /** Begins where a checkpoint says, if there is one that proves itself. */
+  function resume(length: number): void {
+    try {
+      const found = lookAt(disk, join(place.directory, checkpointFile));
+      if (found.kind !== "file") return;
+      const resumed = resumeReading(stream, found.bytes, length, readRange);
+      if (resumed === undefined) return;
+      ({ reading, known } = resumed);
+      keptTo = reading.offset;
+    } catch {
+      // Everything is read then.
+    }
+  }
+
   function readOn(replaced: boolean): News {
     const fromStart = reading.offset === 0;
+    const isOpening = reading.offset === keptTo && reading.places.length === 0;
     const bytes = readRange(reading.offset, Number.POSITIVE_INFINITY);
     size = reading.offset + bytes.length;
     try {
       const records = advance(reading, bytes);
-      if (fromStart) lastAtOpening = reading.places.at(-1)?.offset ?? 0;
+      if (isOpening) lastAtOpening = reading.places.at(-1)?.offset ?? keptTo;
       return { replaced, records };
     } catch (error) {
-      // The file may have been rewritten in place by a restore: only a reading from the start decides that it is damaged.
+      // The file may have been rewritten in place by a restore, or a record may follow one from before the checkpoint: only a
+      // reading from the start decides that it is damaged.
       forget();
       if (fromStart) {
         close();
@@ -207,9 +238,12 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
     durableTo = from + bytes.length;
   }
 
-  /** Where writing again begins: before the last record of others, however long, and before all that a sync failed for. */
+  /**
+   * Where writing again begins: before the last record of others, however long, but not before the checkpoint, which covers only
+   * what was synced; and before all that a sync failed for.
+   */
   function doubtfulFrom(): number {
-    return Math.max(0, Math.min(lastAtOpening, size - doubtfulBytes, doubtFrom));
+    return Math.min(Math.max(reading.resumedAt, Math.min(lastAtOpening, size - doubtfulBytes)), doubtFrom);
   }
 
   /** The same bytes at the same offsets; harmless to those who append meanwhile. */
@@ -236,7 +270,9 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
   }
 
   function recordsAfter(seq: number, until?: number): readonly JournalRecord[] {
-    const places = reading.places.slice(seq, until);
+    if (seq < reading.base) readWhole();
+    const { base } = reading;
+    const places = reading.places.slice(seq - base, until === undefined ? undefined : until - base);
     const first = places[0];
     const last = places.at(-1);
     if (first === undefined || last === undefined) return [];
@@ -249,6 +285,51 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
         `${place.name}/journal.jsonl is damaged: change ${seq + index + 1} does not read as it did before. Restore this file from a backup or version control.`,
       );
     });
+  }
+
+  function recordOf(callId: string): JournalRecord | undefined {
+    const found = reading.calls.get(callId);
+    if (found === undefined) return undefined;
+    const { seq, offset, length } = found;
+    const record = readRecord(stream, readRange(offset, offset + length));
+    return record?.seq === seq && record.callId === callId ? record : recordsAfter(seq - 1, seq)[0];
+  }
+
+  /** Reads what the checkpoint spared. What was known stays, unless it was wrong. */
+  function readWhole(): void {
+    const whole = createReading(stream);
+    advance(whole, readRange(0, reading.offset));
+    const isSame =
+      whole.sum === reading.sum &&
+      whole.documents.size === reading.documents.size &&
+      [...whole.documents].every(([name, text]) => reading.documents.get(name) === text);
+    if (isSame) {
+      reading = { ...whole, resumedAt: reading.resumedAt };
+      return;
+    }
+    forget();
+    const message = `${place.name}/journal.jsonl does not begin as its checkpoint says. Call again: it is read anew.`;
+    throw new OrchestratorError("journal-unreadable", message);
+  }
+
+  function keep(from = keptTo): void {
+    const isSettled = descriptor !== undefined && trusted && durableTo >= size && reading.offset === size;
+    if (!isSettled || reading.offset - from < checkpointBytes || reading.offset === keptTo) return;
+    const line = formatCheckpoint(reading, known);
+    if (line === undefined) return;
+    try {
+      const bytes = Buffer.from(line);
+      const file = disk.open(join(place.directory, checkpointFile), "page");
+      try {
+        disk.writeAt(file, bytes, 0);
+        disk.truncate(file, bytes.length);
+      } finally {
+        disk.close(file);
+      }
+      keptTo = reading.offset;
+    } catch {
+      // The next process reads everything.
+    }
   }
 
   return {
@@ -267,10 +348,11 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
       const torn = size > reading.offset ? closingOfTornTail : "";
       disk.append(openDescriptor(), Buffer.from(`${torn}${line}\n`));
     },
-    holds: (record) => reading.places[record.seq - 1]?.sum === record.sum,
+    holds: (record) => placeIn(reading, record.seq)?.sum === record.sum,
     isDurable: () => durableTo >= size,
     makeDurable,
     recordsAfter,
+    recordOf,
     versions: () => {
       const versions = new Map<DocumentName, string[]>();
       for (const { docs } of recordsAfter(0)) {
@@ -283,6 +365,10 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
       }
       return versions;
     },
-    close: () => reset(),
+    keep: () => keep(),
+    close: () => {
+      keep(0);
+      reset();
+    },
   };
 }

@@ -61,6 +61,8 @@ export function unseal(line: Buffer): unknown {
 /** Where a valid record's line stands, without its newline. */
 export type RecordPlace = { readonly offset: number; readonly length: number; readonly sum: string };
 
+export type CallPlace = Pick<RecordPlace, "offset" | "length"> & { readonly seq: number };
+
 /** What has been read of a journal. Changed in place by `advance`; thrown away when that throws. */
 export type Reading = {
   readonly stream: Stream;
@@ -71,10 +73,14 @@ export type Reading = {
   /** Last valid record; 0 and `genesis` before the first. */
   seq: number;
   sum: string;
-  /** Valid records in order; the one with `seq` n is at n - 1. */
+  /** The last record that was not read but taken from a checkpoint; 0 when everything was read. */
+  readonly base: number;
+  /** Where the bytes end that were taken from a checkpoint. */
+  readonly resumedAt: number;
+  /** Valid records after `base` in order; the one with `seq` n is at n - base - 1. */
   readonly places: RecordPlace[];
-  /** The last valid record of each call id. */
-  readonly calls: Map<string, number>;
+  /** Where the last valid record of each call id stands; of those before `base` only of the latest. */
+  readonly calls: Map<string, CallPlace>;
   /** Sums of all complete records, also of losers: the possible parents of a loser. */
   readonly sums: Set<string>;
   readonly documents: Map<DocumentName, string>;
@@ -92,6 +98,8 @@ export function createReading(stream: Stream): Reading {
     lines: 0,
     seq: 0,
     sum: genesis,
+    base: 0,
+    resumedAt: 0,
     places: [],
     calls: new Map(),
     sums: new Set([genesis]),
@@ -99,6 +107,11 @@ export function createReading(stream: Stream): Reading {
     removed: new Set(),
     changedAt: new Map(),
   };
+}
+
+/** Where the record stands that a reading knows by its number. */
+export function placeIn({ base, places }: Reading, seq: number): RecordPlace | undefined {
+  return seq > base ? places[seq - base - 1] : undefined;
 }
 
 /**
@@ -135,7 +148,7 @@ function takeLine(reading: Reading, line: Buffer, offset: number): JournalRecord
     reading.sum = record.sum;
     reading.sums.add(record.sum);
     reading.places.push({ offset, length: line.length, sum: record.sum });
-    reading.calls.set(record.callId, record.seq);
+    reading.calls.set(record.callId, { seq: record.seq, offset, length: line.length });
     applyDocuments(reading, record);
     return record;
   }

@@ -15,6 +15,8 @@ const reservedSidecars: ReadonlySet<string> = new Set(["checkpoint", "glances", 
 /** In a project's folder: what is known of its tasks, and what says which of them change. */
 export const glancesFile = ".glances.json";
 export const pulseFile = ".pulse.json";
+/** In every stream's folder: where reading its journal may begin. */
+export const checkpointFile = ".checkpoint.json";
 
 /** Absolute paths of one stream; `name` is how messages call it. */
 export type Place = { readonly name: string; readonly directory: string; readonly journal: string };

@@ -51,6 +51,8 @@ export const keeping = {
     "A document that is a beginning of a known version, empty or zeros is written again without a word.",
   "s6.reformatted-document": "A document with the same JSON in another form is written again without a word.",
   "s6.edited-page": "A page that was edited is copied aside, written again, and named in the status.",
+  "s6.checkpoint":
+    "A checkpoint beside the journal says where reading may begin; it proves itself against the journal or is ignored.",
   "s6.verify":
     "verify reads a journal from its start, compares every document and page, mends them and says what differed.",
   "s6.history": "Every record can be read again in order, with who did what, when, by which tool and call.",
