@@ -43,7 +43,8 @@ export async function openPlace(root: string, first?: (place: Place) => Promise<
 
 /**
  * Adds so many tasks with five steps each; one is made by the tools, the others are like it under ids of their own. Answers their
- * ids. `cancelled` ones are over, the others are drafts.
+ * ids. The others are drafts; `cancelled` ones are over, and of these the disk has no more than the journal and task.json: nobody opens
+ * them, and a hundred thousand files more would take minutes.
  */
 export async function addTasks(
   { root, store, bench }: Place,
@@ -58,7 +59,7 @@ export async function addTasks(
   const taskIds = [first];
   for (let number = 2; number <= count; number += 1) {
     const taskId = `${cancelled ? "over" : "many"}-${number.toString(16).padStart(8, "0")}`;
-    writeLike(root, { projectId, taskId }, records, (text) => text.replaceAll(first, taskId));
+    writeLike(root, { projectId, taskId }, records, (text) => text.replaceAll(first, taskId), !cancelled);
     taskIds.push(taskId);
   }
   return taskIds;
@@ -93,6 +94,7 @@ function writeLike(
   stream: Stream,
   records: readonly JournalRecord[],
   rename: (text: string) => string,
+  isWhole: boolean,
 ): void {
   const { directory, journal } = placeOf(root, stream);
   const documents: Record<string, string> = {};
@@ -107,8 +109,12 @@ function writeLike(
     lines += `${line}\n`;
     for (const [name, text] of Object.entries(record.docs)) if (text !== null) documents[name] = text;
   }
-  mkdirSync(path.join(directory, "steps"), { recursive: true });
+  mkdirSync(isWhole ? path.join(directory, "steps") : directory, { recursive: true });
   writeFileSync(journal, lines);
+  if (!isWhole) {
+    writeFileSync(path.join(directory, fileOf("task", "document")), documents["task"] ?? "");
+    return;
+  }
   for (const [name, text] of Object.entries(documents))
     writeFileSync(path.join(directory, fileOf(name, "document")), text);
   for (const [name, body] of Object.entries(renderPages({ stream, documents })))
