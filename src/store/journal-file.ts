@@ -118,15 +118,18 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
   function openForAppending(): void {
     if (descriptor === undefined) return open("append");
     const writer = disk.open(place.journal, "append-existing");
-    const isSame = disk.factsOfOpen(writer).identity === identity;
     close();
     descriptor = writer;
     isReadOnly = false;
     trusted = false;
     durableTo = 0;
-    if (isSame) return;
-    reset();
-    throw new Error("another journal stands in its place");
+    try {
+      if (disk.factsOfOpen(writer).identity === identity) return;
+      throw new Error("another journal stands in its place");
+    } catch (error) {
+      reset();
+      throw error;
+    }
   }
 
   function catchUp(): News {
