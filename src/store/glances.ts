@@ -9,12 +9,12 @@
  */
 import { join } from "node:path";
 import { OrchestratorError } from "../errors.ts";
-import { outlineOf, taskStateOf, type Outline } from "../schema/outline.ts";
+import type { Outline } from "../schema/outline.ts";
 import { lookAt, type Disk, type FileFacts } from "./disk.ts";
 import type { Folders } from "./folders.ts";
 import { seal, unseal, type Reading } from "./journal.ts";
 import { glancesFile, isId, placeOf, pulseFile } from "./layout.ts";
-import { readOnlyOf, taskOnPage } from "./standing.ts";
+import { glanceOf, glanceOfFailure } from "./standing.ts";
 import { nameOfStream, type Cursor, type Stream, type TaskGlance } from "./store.ts";
 
 /** Grows when what a glance says changes its meaning. */
@@ -120,6 +120,8 @@ export function createGlances(
       if (count % tasksAtOnce === 0) await new Promise((resolve) => void setImmediate(resolve));
     }
     if (known.unkept >= Math.max(keptFrom, known.entries.size / 20)) keepOne(known);
+    // Nobody makes up so many ids that what is remembered of them grows.
+    if (known.entries.size === 0 && known.ownProof === "" && known.version === 0) projects.delete(projectId);
     return known;
   }
 
@@ -205,23 +207,9 @@ export function createGlances(
     try {
       const reading = await read(stream);
       if (reading === undefined || reading.seq === 0) return undefined;
-      const { seq, sum, documents } = reading;
-      const readOnly = readOnlyOf(stream, documents);
-      const glance = {
-        stream,
-        seq,
-        sum,
-        onPage: taskOnPage(stream.taskId, documents.get("task")),
-        ...(readOnly === undefined ? {} : { readOnly }),
-      };
-      if (readOnly?.code === "newer-schema") return { ...glance, failure: readOnly };
-      try {
-        return { ...glance, outline: outlineOf(taskStateOf(Object.fromEntries(documents))) };
-      } catch (error) {
-        return { ...glance, failure: failureOf(error) };
-      }
+      return glanceOf(stream, reading);
     } catch (error) {
-      return { stream, seq: 0, sum: "", onPage: taskOnPage(stream.taskId, undefined), failure: failureOf(error) };
+      return glanceOfFailure(stream, error);
     }
   }
 
@@ -341,10 +329,4 @@ export function createGlances(
 function proofOf(facts: FileFacts | "unreadable" | undefined): string {
   if (facts === undefined || facts === "unreadable") return facts ?? "";
   return `${facts.identity} ${facts.size} ${facts.modifiedMs}`;
-}
-
-/** Why a task cannot be read. Throws every other error on. */
-function failureOf(error: unknown): NonNullable<TaskGlance["failure"]> {
-  if (!(error instanceof OrchestratorError) || error.code === "bug") throw error;
-  return { code: error.code, reason: error.message };
 }

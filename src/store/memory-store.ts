@@ -4,11 +4,10 @@
  */
 import { join } from "node:path";
 import { OrchestratorError } from "../errors.ts";
-import { outlineOf, taskStateOf } from "../schema/outline.ts";
 import { formatRecord, genesis } from "./journal.ts";
 import { fileOf, placeOf, requireDocumentName, requireSidecarName, requireStream } from "./layout.ts";
 import { framePage, readPage, withFinalNewline } from "./pages.ts";
-import { readOnlyOf, taskOnPage, type ReadOnly } from "./standing.ts";
+import { glanceOf, readOnlyOf, taskOnPage, type ReadOnly } from "./standing.ts";
 import {
   nameOfStream,
   type Change,
@@ -150,25 +149,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
     const { projectId, taskId } = stream;
     const last = records.at(-1);
     if (taskId === undefined || last === undefined) return [];
-    const readOnly = readOnlyOf(stream, documents);
-    const glance = {
-      stream: { projectId, taskId },
-      seq: last.seq,
-      sum: last.sum,
-      onPage: taskOnPage(taskId, documents.get("task")),
-      ...(readOnly === undefined ? {} : { readOnly }),
-    };
-    try {
-      return [{ ...glance, outline: outlineOf(taskStateOf(Object.fromEntries(documents))) }];
-    } catch (error) {
-      if (!(error instanceof OrchestratorError)) throw error;
-      return [
-        {
-          ...glance,
-          failure: readOnly?.code === "newer-schema" ? readOnly : { code: error.code, reason: error.message },
-        },
-      ];
-    }
+    return [glanceOf({ projectId, taskId }, { seq: last.seq, sum: last.sum, documents })];
   }
 
   return {

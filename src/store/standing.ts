@@ -2,8 +2,10 @@
  * What a stream's documents say about the stream itself: whether it may be written, and what a project's page shows of a
  * task. Pure, and tolerant: documents were parsed before they were committed, and here only a few of their fields count.
  */
+import { OrchestratorError } from "../errors.ts";
 import { schemaVersion } from "../schema/documents.ts";
-import type { DocumentName, Snapshot, Stream, TaskOnPage } from "./store.ts";
+import { outlineOf, taskStateOf } from "../schema/outline.ts";
+import type { DocumentName, Snapshot, Stream, TaskGlance, TaskOnPage } from "./store.ts";
 
 export type ReadOnly = NonNullable<Snapshot["readOnly"]>;
 
@@ -54,6 +56,37 @@ export function taskOnPage(taskId: string, text: string | undefined): TaskOnPage
     updatedAt: words(updatedAt, ""),
     steps: Array.isArray(steps) ? steps.length : 0,
   };
+}
+
+/** What is known of a task whose journal says this. Throws only what is a mistake of the code. */
+export function glanceOf(
+  stream: TaskGlance["stream"],
+  { seq, sum, documents }: Pick<TaskGlance, "seq" | "sum"> & { readonly documents: ReadonlyMap<DocumentName, string> },
+): TaskGlance {
+  const readOnly = readOnlyOf(stream, documents);
+  const glance = {
+    stream,
+    seq,
+    sum,
+    onPage: taskOnPage(stream.taskId, documents.get("task")),
+    ...(readOnly === undefined ? {} : { readOnly }),
+  };
+  if (readOnly?.code === "newer-schema") return { ...glance, failure: readOnly };
+  try {
+    return { ...glance, outline: outlineOf(taskStateOf(Object.fromEntries(documents))) };
+  } catch (error) {
+    return { ...glance, failure: failureOf(error) };
+  }
+}
+
+/** What is known of a task that could not be read for this reason. Throws on what is no reason, but a mistake of the code. */
+export function glanceOfFailure(stream: TaskGlance["stream"], error: unknown): TaskGlance {
+  return { stream, seq: 0, sum: "", onPage: taskOnPage(stream.taskId, undefined), failure: failureOf(error) };
+}
+
+function failureOf(error: unknown): NonNullable<TaskGlance["failure"]> {
+  if (!(error instanceof OrchestratorError) || error.code === "bug") throw error;
+  return { code: error.code, reason: error.message };
 }
 
 function fieldsOf(text: string | undefined): Readonly<Record<string, unknown>> {
