@@ -26,6 +26,7 @@ import { formatDocument, schemaVersion } from "../schema/documents.ts";
 import type { Effect, Notice } from "../schema/effects.ts";
 import type { ProjectEvent, StepWanted, TaskEvent, TaskEventOf } from "../schema/events.ts";
 import { bounds, firstBytes } from "../schema/bounds.ts";
+import { hasEnded } from "../schema/outline.ts";
 import {
   acceptanceId,
   currentAttempt,
@@ -190,7 +191,7 @@ function createTask(event: TaskEventOf<"TaskCreated">): Draft | Refusal {
 }
 
 function addStep(state: TaskState, event: TaskEventOf<"StepAdded">): Draft | Refusal {
-  if (isEnded(state.task)) return taskEnded(state.task);
+  if (hasEnded(state.task)) return taskEnded(state.task);
   if (state.steps.length >= bounds.stepsPerTask)
     return refuse("too-large", `The task has ${state.steps.length} steps already.`, [
       `at most ${bounds.stepsPerTask} steps in a task`,
@@ -343,7 +344,7 @@ function checkDependencies(steps: readonly Step[]): Refusal | undefined {
 
 function startTask(state: TaskState, event: TaskEventOf<"TaskStarted">): Draft | Refusal {
   const { task } = state;
-  if (isEnded(task)) return taskEnded(task);
+  if (hasEnded(task)) return taskEnded(task);
   if (task.status === "paused") return refuse("task-paused", `Task ${task.id} is paused.`, ["set_task_status running"]);
   if (task.startedAt !== null)
     return refuse("already-started", `Task ${task.id} was started at ${task.startedAt}.`, ["get_status"]);
@@ -352,7 +353,7 @@ function startTask(state: TaskState, event: TaskEventOf<"TaskStarted">): Draft |
 
 function pauseTask(state: TaskState, event: TaskEventOf<"TaskPaused">): Draft | Refusal {
   const { task } = state;
-  if (isEnded(task)) return taskEnded(task);
+  if (hasEnded(task)) return taskEnded(task);
   if (task.startedAt === null) return notStarted(task);
   if (task.pausedAt !== null)
     return refuse("nothing-to-do", `Task ${task.id} is paused already.`, ["set_task_status running"]);
@@ -361,7 +362,7 @@ function pauseTask(state: TaskState, event: TaskEventOf<"TaskPaused">): Draft | 
 
 function resumeTask(state: TaskState, event: TaskEventOf<"TaskResumed">): Draft | Refusal {
   const { task } = state;
-  if (isEnded(task)) return taskEnded(task);
+  if (hasEnded(task)) return taskEnded(task);
   if (task.startedAt === null) return notStarted(task);
   if (task.pausedAt !== null)
     return { ...state, task: { ...task, pausedAt: null }, dependenciesDone: event.dependenciesDone };
@@ -386,7 +387,7 @@ const askingIds = ({ steps }: TaskState) => steps.flatMap((step) => (step.questi
 
 function cancelTask(state: TaskState, event: TaskEventOf<"TaskCancelled">): Draft | Refusal {
   const { task } = state;
-  if (isEnded(task)) return taskEnded(task);
+  if (hasEnded(task)) return taskEnded(task);
   const asks = task.question !== null || state.steps.some((step) => step.question !== null);
   if (asks && event.by !== "person") return personRequired("a question is open, and cancelling would answer it");
   const answer = { at: event.at, by: event.by, status: "cancelled", reason: event.reason };
@@ -429,7 +430,7 @@ function answerTask(task: Task, made: Made): Task {
 
 function decideStep(state: TaskState, event: TaskEventOf<"StepDecided">): Draft | Refusal {
   const { task } = state;
-  if (isEnded(task)) return taskEnded(task);
+  if (hasEnded(task)) return taskEnded(task);
   const step = state.steps.find((one) => one.id === event.stepId);
   if (step === undefined) return unknownStep(state, event.stepId);
   if (task.startedAt === null && event.status !== "skipped")
@@ -846,10 +847,6 @@ function changeRun(step: Step, runId: string, change: Partial<Run>): Step {
 
 function replaceStep(state: TaskState, step: Step): Draft {
   return { ...state, steps: state.steps.map((one) => (one.id === step.id ? step : one)) };
-}
-
-function isEnded(task: Task): boolean {
-  return task.status === "done" || task.status === "cancelled";
 }
 
 const taskEnded = (task: Task) => refuse("task-ended", `Task ${task.id} is ${task.status}.`, ["create_task"]);

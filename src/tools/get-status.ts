@@ -5,7 +5,7 @@
 import { refuse, type ErrorCode, type Refusal } from "../errors.ts";
 import { currentAttempt, openRuns } from "../flow/ready.ts";
 import type { Activity, StatusDetails, WaitsFor } from "../schema/details.ts";
-import type { Project, Run, Step, TaskState, Usage } from "../schema/documents.ts";
+import type { Project, Run, Step, Usage } from "../schema/documents.ts";
 import { hasEnded, outlineOf, type Outline } from "../schema/outline.ts";
 import { GetStatusParameters } from "../schema/parameters.ts";
 import { quoteText } from "../render/quote.ts";
@@ -173,7 +173,7 @@ async function viewTask(
   const { task } = state;
   const pagePath = desk.store.locate(stream, "task", "page");
   const rollback =
-    readOnly === undefined && !isEnded(state) ? await rollbackOf(desk, snapshot, task.flowId) : undefined;
+    readOnly === undefined && !hasEnded(task) ? await rollbackOf(desk, snapshot, task.flowId) : undefined;
   const holders = desk.live.waitsFor(stream).map((one) => one.id);
   const statuses = await statusesOf(desk, stream.projectId, [
     ...(task.status === "waiting" ? task.dependsOn : []),
@@ -212,7 +212,7 @@ async function viewTask(
         steps: state.steps.map((one) => summarizeStep(desk, stream, one)),
         liveRuns: state.steps.flatMap((one) => openRuns(one).map((run) => describeLive(desk, one, run))),
         usage: usageOf(state.steps),
-        durationMs: task.startedAt === null ? 0 : span(desk, task.startedAt, isEnded(state) ? task.updatedAt : null),
+        durationMs: task.startedAt === null ? 0 : span(desk, task.startedAt, hasEnded(task) ? task.updatedAt : null),
         warnings: [
           ...warningsOf(snapshot),
           ...(rollback === undefined ? [] : [readOnlyWords(refuseRollback(rollback))]),
@@ -285,7 +285,6 @@ function overviewOf(glances: readonly TaskGlance[]): Overview {
     usage.outputTokens += outline.usage.outputTokens;
     usage.costUsd += outline.usage.costUsd;
   }
-  const rank = (outline: Outline) => (hasEnded(outline) ? 1 : 0);
   const later = (one: string, other: string) => (one < other ? 1 : one > other ? -1 : 0);
   listed.sort(
     (one, other) => rank(one.outline) - rank(other.outline) || later(one.outline.updatedAt, other.outline.updatedAt),
@@ -320,14 +319,15 @@ const streamsOf = ({ projectId, overview }: ProjectLook): readonly Stream[] => [
 function inOrderOfUse(tasks: readonly ReadTask[]): readonly ReadTask[] {
   return tasks.toSorted(
     (one, other) =>
-      rank(one.state) - rank(other.state) || other.state.task.updatedAt.localeCompare(one.state.task.updatedAt),
+      rank(one.state.task) - rank(other.state.task) ||
+      other.state.task.updatedAt.localeCompare(one.state.task.updatedAt),
   );
 }
 
 /** The tasks that something can be done about, in that order. */
 function openTasksOf({ readOnly, failure, tasks }: ProjectLook): readonly ReadTask[] {
   const isUsable = readOnly === undefined && failure === undefined;
-  return isUsable ? inOrderOfUse(tasks).filter((one) => isWritable(one) && !isEnded(one.state)) : [];
+  return isUsable ? inOrderOfUse(tasks).filter((one) => isWritable(one) && !hasEnded(one.state.task)) : [];
 }
 
 async function lookAtProject(desk: Desk, projectId: string): Promise<ProjectLook> {
@@ -345,7 +345,7 @@ async function lookAtProject(desk: Desk, projectId: string): Promise<ProjectLook
   const rolledBack = new Map<ReadTask, Rollback>();
   for (const task of tasks) {
     const rollback =
-      isWritable(task) && !isEnded(task.state)
+      isWritable(task) && !hasEnded(task.state.task)
         ? await rollbackOf(desk, task.snapshot, task.state.task.flowId)
         : undefined;
     if (rollback !== undefined) rolledBack.set(task, rollback);
@@ -535,7 +535,7 @@ function waitsOf(
   const { task, steps } = state;
   const taskId = task.id;
   if (rollback !== undefined) return [{ taskId, kind: "person", id: "state-rolled-back" }];
-  if (isEnded(state)) return [];
+  if (hasEnded(state.task)) return [];
   const dependsOn = task.status === "waiting" ? task.dependsOn.filter((id) => statuses.get(id) !== "done") : [];
   return [
     ...(task.question === null ? [] : [{ taskId, kind: "person" as const, id: task.question.id }]),
@@ -557,9 +557,8 @@ function questionsOf(steps: readonly Step[]) {
   return steps.flatMap((step) => (step.question === null ? [] : [{ stepId: step.id, question: step.question }]));
 }
 
-const isEnded = ({ task }: TaskState) => task.status === "done" || task.status === "cancelled";
 const isWritable = ({ snapshot }: ReadTask) => snapshot.readOnly === undefined;
-const rank = (state: TaskState) => (isEnded(state) ? 1 : 0);
+const rank = (task: Pick<Outline, "status">) => (hasEnded(task) ? 1 : 0);
 const warningsOf = (snapshot: Snapshot) => [
   ...snapshot.warnings,
   ...(snapshot.readOnly === undefined ? [] : [readOnlyWords(snapshot.readOnly)]),

@@ -3,7 +3,7 @@ import type { TaskReader } from "../flow/ports.ts";
 import { seatOf } from "../flow/ready.ts";
 import { isAtRest } from "../flow/recover.ts";
 import { parseProject, parseStep } from "../schema/documents.ts";
-import { isOver } from "../schema/outline.ts";
+import { hasEnded, isOver } from "../schema/outline.ts";
 import type { Launcher } from "../schema/events.ts";
 import { OrchestratorError } from "../errors.ts";
 import { nameOfStream, type Stream } from "../store/store.ts";
@@ -74,9 +74,7 @@ export function createTaskReader(desk: Pick<Desk, "store" | "readFlow">): TaskRe
           if (outline !== undefined && isOver(outline)) continue;
           const task = await read(stream).catch(() => "unreadable" as const);
           if (task === undefined) continue;
-          const { status } = task === "unreadable" ? {} : task.state.task;
-          const ended = status === "done" || status === "cancelled";
-          if (task === "unreadable" || !ended || !isAtRest(task.state)) found.push(stream);
+          if (task === "unreadable" || !hasEnded(task.state.task) || !isAtRest(task.state)) found.push(stream);
         }
       return found;
     },
