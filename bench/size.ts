@@ -12,6 +12,16 @@ import { inFloors, timed, type Figure } from "./measure.ts";
 
 const status = ({ bench }: Place) => timed(() => bench.done("get_status", { projectId }));
 
+/** Builds a step and judges it, each to the end of its run. */
+async function buildAndJudge({ bench }: Place, taskId: string, stepId: string): Promise<void> {
+  const builder = await bench.launched(taskId, stepId, "builder");
+  await bench.done("record_builder_result", aBuilderReport(), builder.caller());
+  await bench.ended(taskId, stepId, "builder");
+  const qa = await bench.launched(taskId, stepId, "qa");
+  await bench.done("record_qa_result", aJudgement(["c1"]), qa.caller());
+  await bench.ended(taskId, stepId, "qa");
+}
+
 /** Milliseconds of this process's CPU. */
 async function cpuOf(work: () => Promise<unknown>): Promise<number> {
   const before = process.cpuUsage();
@@ -128,12 +138,7 @@ export async function stallFigures(folder: string): Promise<readonly Figure[]> {
   while (changes < 2_000)
     for (const taskId of taskIds)
       for (const stepId of ["step-01", "step-02"]) {
-        const run = await bench.launched(taskId, stepId, "builder");
-        await bench.done("record_builder_result", aBuilderReport(), run.caller());
-        await bench.ended(taskId, stepId, "builder");
-        const qa = await bench.launched(taskId, stepId, "qa");
-        await bench.done("record_qa_result", aJudgement(["c1"]), qa.caller());
-        await bench.ended(taskId, stepId, "qa");
+        await buildAndJudge(place, taskId, stepId);
         changes += 8;
         if ((await bench.step(taskId, stepId)).status === "blocked")
           await bench.done("set_step_status", { taskId, stepId, status: "queued", reason: "Once more." }, owner());
@@ -159,12 +164,7 @@ export async function pageFigures(folder: string): Promise<readonly Figure[]> {
   for (let number = 1; number <= 100; number += 1) {
     const stepId = `step-${String(number).padStart(2, "0")}`;
     for (let attempt = 0; attempt < 3; attempt += 1) {
-      const run = await bench.launched(taskId, stepId, "builder");
-      await bench.done("record_builder_result", aBuilderReport(), run.caller());
-      await bench.ended(taskId, stepId, "builder");
-      const qa = await bench.launched(taskId, stepId, "qa");
-      await bench.done("record_qa_result", aJudgement(["c1"]), qa.caller());
-      await bench.ended(taskId, stepId, "qa");
+      await buildAndJudge(place, taskId, stepId);
     }
   }
   const stream = { projectId, taskId };
