@@ -1,6 +1,7 @@
 /** The picture of a task's steps as a Mermaid flowchart: order, dependencies and state. Pure. */
 import type { Step, StepStatus } from "../schema/documents.ts";
 import { mermaidLabel } from "./quote.ts";
+import { remembering } from "./remembering.ts";
 import { stepStatusWords } from "./words.ts";
 
 /** Beyond these a picture helps nobody, and Mermaid refuses to draw it. */
@@ -17,6 +18,8 @@ const looks: Readonly<Record<StepStatus, string>> = {
   cancelled: "fill:#ffffff,stroke:#8c8c8c,color:#595959,stroke-dasharray:4",
 };
 
+const labelOf = remembering((step: Step) => `${mermaidLabel(step.id)}: ${mermaidLabel(step.title)}`);
+
 /** The lines of the flowchart, or null when there are too many steps or arrows to read. */
 export function stepsPicture(steps: readonly Step[]): string | null {
   if (steps.length === 0 || steps.length > limits.steps) return null;
@@ -29,8 +32,7 @@ export function stepsPicture(steps: readonly Step[]): string | null {
   );
   if (arrows.length > limits.arrows) return null;
   const nodes = steps.map(
-    (step) =>
-      `  ${nodeOf.get(step.id)}["${mermaidLabel(step.id)}: ${mermaidLabel(step.title)}<br/>${stepStatusWords[step.status]}"]:::${step.status}`,
+    (step) => `  ${nodeOf.get(step.id)}["${labelOf(step)}<br/>${stepStatusWords[step.status]}"]:::${step.status}`,
   );
   const used = [...new Set(steps.map((step) => step.status))]
     .toSorted()

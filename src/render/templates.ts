@@ -14,7 +14,7 @@ const options = {
   strict: true,
   noEscape: true,
   knownHelpersOnly: true,
-  knownHelpers: { cell: true, code: true, fence: true, inline: true, log: false },
+  knownHelpers: { cell: true, code: true, fence: true, inline: true, rows: true, log: false },
 } as const;
 
 const handlebars = createHandlebars();
@@ -49,6 +49,18 @@ function createHandlebars(): typeof Handlebars {
       return builtIn?.call(this, value, block) as unknown;
     });
   }
+  // Like `each`, for objects that stay the same from one page to the next: an object has one such block, which uses nothing but it.
+  const rows = new WeakMap<object, string>();
+  instance.registerHelper("rows", (items: unknown, block: Handlebars.HelperOptions) => {
+    if (!Array.isArray(items)) throw new TypeError("{{#rows}} was given no list");
+    let text = "";
+    for (const item of items as readonly object[]) {
+      const row = rows.get(item) ?? block.fn(item);
+      rows.set(item, row);
+      text += row;
+    }
+    return text;
+  });
   instance.registerPartial("text", instance.compile(readTemplate("text"), options));
   return instance;
 }

@@ -1,5 +1,6 @@
 /** Sums of tokens, cost and time over runs. They are stored nowhere; every reader computes them here. Pure. */
 import type { Run, Step, Usage } from "../schema/documents.ts";
+import { remembering } from "./remembering.ts";
 
 /** A sum over runs, and how many of them it lacks because nothing was measured (still running, or the host kept nothing). */
 export type UsageSum = Usage & { readonly runs: number; readonly unmeasured: number };
@@ -26,6 +27,30 @@ export function runsOf(steps: Iterable<Pick<Step, "attempts">>): readonly Run[] 
 export function usageByRole(
   steps: Iterable<Pick<Step, "attempts">>,
 ): readonly { readonly role: string; readonly usage: UsageSum }[] {
-  const byRole = Map.groupBy(runsOf(steps), (run) => run.role);
-  return [...byRole].map(([role, runs]) => ({ role, usage: sumUsage(runs) }));
+  const byRole = Map.groupBy(
+    [...steps].flatMap((step) => usageInStep(step)),
+    ({ role }) => role,
+  );
+  return [...byRole].map(([role, sums]) => ({ role, usage: addUp(sums.map(({ usage }) => usage)) }));
+}
+
+/** What all runs of the steps used. */
+export function usageOf(steps: Iterable<Pick<Step, "attempts">>): UsageSum {
+  return addUp([...steps].flatMap((step) => usageInStep(step).map(({ usage }) => usage)));
+}
+
+const usageInStep = remembering((step: Pick<Step, "attempts">) =>
+  [...Map.groupBy(runsOf([step]), (run) => run.role)].map(([role, runs]) => ({ role, usage: sumUsage(runs) })),
+);
+
+function addUp(sums: readonly UsageSum[]): UsageSum {
+  const all = { inputTokens: 0, outputTokens: 0, costUsd: 0, runs: 0, unmeasured: 0 };
+  for (const one of sums) {
+    all.inputTokens += one.inputTokens;
+    all.outputTokens += one.outputTokens;
+    all.costUsd += one.costUsd;
+    all.runs += one.runs;
+    all.unmeasured += one.unmeasured;
+  }
+  return { ...all, costUsd: Math.round(all.costUsd * 1e6) / 1e6 };
 }

@@ -18,7 +18,8 @@ import type {
 } from "../schema/documents.ts";
 import { stepsPicture } from "./picture.ts";
 import { beginning } from "./quote.ts";
-import { runsOf, sumUsage, usageByRole } from "./usage.ts";
+import { remembering } from "./remembering.ts";
+import { sumUsage, usageByRole, usageOf } from "./usage.ts";
 import {
   acceptedBy,
   choiceWords,
@@ -81,13 +82,19 @@ export function viewProject(project: Project, tasks: readonly TaskRow[]) {
     counts: [...counts]
       .toSorted(([one], [other]) => place(one) - place(other) || byText(one, other))
       .map(([status, all]) => ({ status: statusOfTask(status), count: all.length })),
-    tasks: shown.map((task) => ({ ...task, status: statusOfTask(task.status), updated: momentWords(task.updatedAt) })),
+    tasks: shown.map(viewTaskRow),
     left:
       tasks.length > shown.length
         ? `${countWords(tasks.length - shown.length, "more task")} not shown; each has its own folder in \`tasks/\`.`
         : null,
   };
 }
+
+const viewTaskRow = remembering((task: TaskRow) => ({
+  ...task,
+  status: statusOfTask(task.status),
+  updated: momentWords(task.updatedAt),
+}));
 
 const isOver = (task: TaskRow) => task.status === "done" || task.status === "cancelled";
 const byText = (one: string, other: string) => (one < other ? -1 : one > other ? 1 : 0);
@@ -116,14 +123,7 @@ export function viewTask(task: Task, steps: readonly Step[]) {
     happening: taskHappening(task, ordered),
     questions: questionsOf(task, ordered),
     picture: stepsPicture(ordered),
-    steps: ordered.map((step) => ({
-      id: step.id,
-      title: step.title,
-      status: stepStatusWords[step.status],
-      attempt: attemptsUsed(step),
-      accepted: acceptedBy(step) ?? "",
-      dependsOn: step.dependsOn.length > 6 ? countWords(step.dependsOn.length, "step") : step.dependsOn.join(", "),
-    })),
+    steps: ordered.map(viewStepRow),
     criteria: task.acceptanceCriteria.map((criterion) => ({ ...criterion, verdict: latestVerdict(review, criterion) })),
     criteriaNote: acceptanceNote(task, review),
     spec: task.spec,
@@ -134,10 +134,19 @@ export function viewTask(task: Task, steps: readonly Step[]) {
       runs: usage.runs,
       used: usageWords(usage),
     })),
-    usageTotal: usageWords(sumUsage(runsOf(ordered))),
+    usageTotal: usageWords(usageOf(ordered)),
     decisions: decisionsOf(task, ordered),
   };
 }
+
+const viewStepRow = remembering((step: Step) => ({
+  id: step.id,
+  title: step.title,
+  status: stepStatusWords[step.status],
+  attempt: attemptsUsed(step),
+  accepted: acceptedBy(step) ?? "",
+  dependsOn: step.dependsOn.length > 6 ? countWords(step.dependsOn.length, "step") : step.dependsOn.join(", "),
+}));
 
 /** Decisions on a task's page: the latest; each step's page has all of its own. */
 const decisionsOnPage = 50;
@@ -145,15 +154,12 @@ const decisionsOnPage = 50;
 /** What was decided about the task's own questions and about the steps, the latest last. */
 function decisionsOf(task: Task, steps: readonly Step[]) {
   const all = [
-    ...(task.decisions ?? []).map((decision) => ({ stepId: null, decision })),
-    ...steps.flatMap((step) => decisionsAbout(step).map((decision) => ({ stepId: step.id, decision }))),
+    ...(task.decisions ?? []).map((decision) => ({ at: decision.at, view: viewOwnDecision(decision) })),
+    ...steps.flatMap((step) => viewDecisionsAbout(step)),
   ];
-  const latest = all.toSorted((one, other) => byText(one.decision.at, other.decision.at)).slice(-decisionsOnPage);
+  const latest = all.toSorted((one, other) => byText(one.at, other.at)).slice(-decisionsOnPage);
   return {
-    shown: latest.map(({ stepId, decision }) => ({
-      stepId,
-      ...viewDecision(decision, stepId === null ? "The task" : "The step"),
-    })),
+    shown: latest.map(({ view }) => view),
     left:
       all.length > latest.length
         ? `${countWords(all.length - latest.length, "earlier decision")} not shown; the steps' pages have them.`
@@ -161,9 +167,18 @@ function decisionsOf(task: Task, steps: readonly Step[]) {
   };
 }
 
+const viewOwnDecision = remembering((decision: Decision) => ({ stepId: null, ...viewDecision(decision, "The task") }));
+
 function decisionsAbout(step: Step): readonly Decision[] {
   return [...(step.decisions ?? []), ...step.attempts.flatMap((attempt) => attempt.decisions ?? [])];
 }
+
+const viewDecisionsAbout = remembering((step: Step) =>
+  decisionsAbout(step).map((decision) => ({
+    at: decision.at,
+    view: { stepId: step.id, ...viewDecision(decision) },
+  })),
+);
 
 /** How much of an answered question stands beside its answer; the question may hold all findings of a review. */
 const askedBytes = 300;
@@ -258,12 +273,12 @@ const isLive = (step: Step) => step.status === "building" || step.status === "ch
 const isFinished = (step: Step) => step.status === "passed" || step.status === "skipped";
 
 function questionsOf(task: Task, steps: readonly Step[]): readonly QuestionView[] {
-  const ofTask = task.question === null ? [] : [viewQuestion(task.question, null)];
-  return [
-    ...ofTask,
-    ...steps.flatMap((step) => (step.question === null ? [] : [viewQuestion(step.question, step.id)])),
-  ];
+  return [...viewQuestionsOf(task), ...steps.flatMap((step) => viewQuestionsOf(step))];
 }
+
+const viewQuestionsOf = remembering((of: Task | Step): readonly QuestionView[] =>
+  of.question === null ? [] : [viewQuestion(of.question, "kind" in of ? of.id : null)],
+);
 
 function viewQuestion(question: Question, stepId: string | null): QuestionView {
   return {
@@ -337,7 +352,7 @@ export function viewStep(task: Pick<Task, "id" | "title">, step: Step) {
     dependsOn: step.dependsOn,
     decisions: (step.decisions ?? []).map((one) => viewDecision(one)),
     attempts: step.attempts.toReversed().map(viewAttempt),
-    usageTotal: usageWords(sumUsage(runsOf([step]))),
+    usageTotal: usageWords(usageOf([step])),
     history: historyOf(step),
   };
 }
