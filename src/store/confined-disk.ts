@@ -4,7 +4,7 @@
  * checked is what is used. Only where the kernel lists open files in /proc; elsewhere a path is judged before it is used, and that is all.
  */
 import fs from "node:fs";
-import { basename, dirname, isAbsolute, relative, sep } from "node:path";
+import { basename, dirname, isAbsolute, join, relative, sep } from "node:path";
 import { OrchestratorError } from "../errors.ts";
 import { isErrorWith, type Disk } from "./disk.ts";
 
@@ -87,7 +87,12 @@ export function confinedDisk(root: string, disk: Disk): Disk {
     ...disk,
     open: (path, mode) => inFolder(path, (anchored) => disk.open(anchored, mode)),
     readFile: (path) => inFolder(path, (anchored) => disk.readFile(anchored)),
-    replaceFile: (path, bytes) => inFolder(path, (anchored) => disk.replaceFile(anchored, bytes)),
+    replaceFile: (path, bytes, staged) =>
+      inFolder(path, (anchored) =>
+        disk.replaceFile(anchored, bytes, staged === undefined ? undefined : join(dirname(anchored), basename(staged))),
+      ),
+    stageFile: (path, bytes) =>
+      join(dirname(path), basename(inFolder(path, (anchored) => disk.stageFile(anchored, bytes)))),
     copyFile: (from, to) => inBoth(from, to, (one, other) => disk.copyFile(one, other)),
     rename: (from, to) => inBoth(from, to, (one, other) => disk.rename(one, other)),
     remove: (path) => inFolder(path, (anchored) => disk.remove(anchored)),

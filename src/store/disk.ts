@@ -40,8 +40,13 @@ export type Disk = {
   factsOfOpen(descriptor: number): FileFacts;
   /** The whole file; a link is refused. */
   readFile(path: string): Uint8Array;
-  /** Publishes a new file under the name in one rename, without a sync; it keeps mode and owner. A link in its place is replaced, not followed. */
-  replaceFile(path: string, bytes: Uint8Array): void;
+  /**
+   * Publishes a new file under the name in one rename, without a sync; it keeps mode and owner. A link in its place is replaced, not
+   * followed. `staged`: what `stageFile` answered for the same path and bytes; it is used up, also when this fails.
+   */
+  replaceFile(path: string, bytes: Uint8Array, staged?: string): void;
+  /** Writes what `replaceFile` will publish beside the path, under a name that is litter until then; answers where. */
+  stageFile(path: string, bytes: Uint8Array): string;
   /** Fails when the target exists. */
   copyFile(from: string, to: string): void;
   rename(from: string, to: string): void;
@@ -83,6 +88,15 @@ export async function writingMany<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+function stageFile(path: string, bytes: Uint8Array): string {
+  // Under a name that is not there yet: the library would write to where a link in the file's place leads.
+  const fresh = `${path}.${randomInt(2 ** 47)}`;
+  const facts = fs.lstatSync(path, { throwIfNoEntry: false });
+  const kept = facts?.isFile() === true ? { mode: facts.mode, chown: { uid: facts.uid, gid: facts.gid } } : {};
+  writeFileAtomic.sync(fresh, Buffer.from(bytes), { fsync: false, ...kept });
+  return fresh;
+}
+
 /** The real disk. */
 export const nodeDisk: Disk = {
   windows: process.platform === "win32",
@@ -106,19 +120,15 @@ export const nodeDisk: Disk = {
       fs.closeSync(descriptor);
     }
   },
-  replaceFile: (path, bytes) => {
-    // Under a name that is not there yet: the library would write to where a link in the file's place leads.
-    const fresh = `${path}.${randomInt(2 ** 47)}`;
-    const facts = fs.lstatSync(path, { throwIfNoEntry: false });
-    const kept = facts?.isFile() === true ? { mode: facts.mode, chown: { uid: facts.uid, gid: facts.gid } } : {};
-    writeFileAtomic.sync(fresh, Buffer.from(bytes), { fsync: false, ...kept });
+  replaceFile: (path, bytes, staged = stageFile(path, bytes)) => {
     try {
-      fs.renameSync(fresh, path);
+      fs.renameSync(staged, path);
     } catch (error) {
-      fs.rmSync(fresh, { force: true });
+      fs.rmSync(staged, { force: true });
       throw error;
     }
   },
+  stageFile,
   copyFile: (from, to) => fs.copyFileSync(from, to, fs.constants.COPYFILE_EXCL),
   rename: (from, to) => fs.renameSync(from, to),
   remove: (path) => fs.unlinkSync(path),

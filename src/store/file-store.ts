@@ -61,6 +61,8 @@ export type FileStoreOptions = {
 const appendTries = 10;
 /** How often a commit or a reading follows other writers before it answers; the rest waits for the next one. */
 const quietRounds = 20;
+/** So many documents are made ready while the disk works. */
+const mostStaged = 8;
 const notesKept = 20;
 /** How many earlier states a page that seems edited is compared with. */
 const earlierStates = 50;
@@ -84,6 +86,14 @@ type OpenStream = {
   /** What follows from the documents as of the record with this sum. */
   view:
     | { readonly sum: string; readonly documents: Snapshot["documents"]; readonly readOnly: ReadOnly | undefined }
+    | undefined;
+  /** Pages of the state after the record with this sum, while a commit goes on. */
+  rendered:
+    | {
+        readonly sum: string;
+        readonly changed: readonly DocumentName[];
+        readonly pages: ReturnType<RenderPages>;
+      }
     | undefined;
   /** Texts of all versions, while one settling needs them. */
   versions: ReturnType<JournalFile["versions"]> | undefined;
@@ -182,9 +192,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       const record = await append(opened, expectedSeq, change);
       if (record === undefined) return { kind: "conflict" };
       glances.suspect(stream);
-      await makeDurable(opened, record);
-      glances.tell(stream);
-      const { warnings, isFollowed } = await settleCommit(opened, project);
+      const { warnings, isFollowed } = await follow(opened, record, project);
       opened.journal.keep();
       // Another file may have come into the journal's place meanwhile, and then the change is not in what counts now.
       if (isFollowed && !opened.journal.holds(record)) return { kind: "conflict" };
@@ -356,10 +364,38 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     throw notCommitted(opened, new Error("the disk did not take the whole record"));
   }
 
+  /** Everything behind the append. What follows from the record is made ready while the disk makes the record durable. */
+  async function follow(opened: OpenStream, record: JournalRecord, project: ReadOnly | undefined) {
+    try {
+      const durable = makeDurable(opened, record);
+      prepare(opened);
+      await durable;
+      glances.tell(opened.stream);
+      return await settleCommit(opened, project);
+    } finally {
+      opened.projection.unstage();
+      opened.rendered = undefined;
+    }
+  }
+
+  /** Nothing here shows: what others append until the record is durable makes it of no use, and then it is made anew. */
+  function prepare(opened: OpenStream): void {
+    const { stream, due, projection, journal } = opened;
+    if (due === "all" || due.size > mostStaged || stream.taskId === undefined) return;
+    for (const name of due) projection.stage(name);
+    try {
+      const changed = [...due];
+      const pages = renderPages({ stream, documents: viewOf(opened).documents, changed });
+      opened.rendered = { sum: journal.reading.sum, changed, pages };
+    } catch {
+      // Settling says what is wrong.
+    }
+  }
+
   async function makeDurable(opened: OpenStream, record: JournalRecord): Promise<void> {
     try {
-      if (record.seq === 1) folders.sync(opened.stream);
       await opened.journal.makeDurable();
+      if (record.seq === 1) folders.sync(opened.stream);
     } catch (error) {
       throw outcomeUnknown(opened, error);
     }
@@ -440,12 +476,14 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     const shown = tasks === undefined ? {} : { tasks };
     let rendered: ReturnType<RenderPages>;
     try {
-      rendered = renderPages({
-        stream,
-        documents: viewOf(opened).documents,
-        ...(changed === undefined ? {} : { changed }),
-        ...shown,
-      });
+      rendered =
+        renderedBefore(opened, changed) ??
+        renderPages({
+          stream,
+          documents: viewOf(opened).documents,
+          ...(changed === undefined ? {} : { changed }),
+          ...shown,
+        });
       for (const name of Object.keys(rendered)) requireDocumentName(stream, name);
     } catch (error) {
       opened.unrendered = true;
@@ -458,6 +496,14 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       mendings.push(...(await projection.settlePage(name, page, unexpected)));
     }
     return mendings;
+  }
+
+  /** What was rendered while the record was made durable, when it is of the same state and the same documents. */
+  function renderedBefore({ rendered, journal }: OpenStream, changed: readonly DocumentName[] | undefined) {
+    if (changed === undefined || rendered?.sum !== journal.reading.sum) return undefined;
+    const isSame =
+      changed.length === rendered.changed.length && changed.every((name) => rendered.changed.includes(name));
+    return isSame ? rendered.pages : undefined;
   }
 
   // ---- streams in memory -----------------------------------------------------------------------------------------
@@ -522,6 +568,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       unrendered: false,
       tasksShown: "",
       view: undefined,
+      rendered: undefined,
       versions: undefined,
       mended: [],
       unwritten: [],

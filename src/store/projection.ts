@@ -44,6 +44,12 @@ export type PageWanted = {
 };
 
 export type Projection = {
+  /**
+   * Writes a changed document beside its file, so that settling only has to rename it; to be called while the journal is made durable.
+   * Never throws: settling does it all where this failed, and what it does not need `unstage` takes away.
+   */
+  stage(name: DocumentName): void;
+  unstage(): void;
   /** Makes a document's file what the journal says. `unexpected`: a missing file is worth a word. Never throws. */
   settleDocument(name: DocumentName, unexpected: boolean): Promise<readonly Mending[]>;
   /** Makes a page what was rendered (undefined: no page). Leaves one with that body that names a change since. Never throws. */
@@ -70,6 +76,28 @@ export function createProjection(
   const right = new Map<DocumentName, string>();
   const staleDocuments = new Set<DocumentName>();
   const stalePages = new Set<DocumentName>();
+  const staged = new Map<DocumentName, { readonly text: string; readonly path: string }>();
+
+  function stage(name: DocumentName): void {
+    const text = truth.documents().get(name);
+    if (text === undefined || staged.has(name)) return;
+    try {
+      staged.set(name, { text, path: disk.stageFile(join(directory, fileOf(name, "document")), Buffer.from(text)) });
+    } catch {
+      // Settling says what is wrong.
+    }
+  }
+
+  function unstage(): void {
+    for (const { path } of staged.values()) {
+      try {
+        disk.remove(path);
+      } catch {
+        // It is litter by its name and goes with the next opening.
+      }
+    }
+    staged.clear();
+  }
 
   async function settleDocument(name: DocumentName, unexpected: boolean): Promise<readonly Mending[]> {
     const file = fileOf(name, "document");
@@ -113,7 +141,7 @@ export function createProjection(
       if (round > 0 && (what === "was torn" || what === "was missing")) misses += 1;
       if (misses === 2) return "it does not read back as it was written";
       if (wanted === undefined) removeFile(path);
-      else await replaceFile(path, Buffer.from(wanted));
+      else await replaceFile(path, Buffer.from(wanted), takeStaged(name, wanted));
     }
     return "other writers kept changing it";
   }
@@ -186,10 +214,23 @@ export function createProjection(
     }
   }
 
-  async function replaceFile(path: string, bytes: Buffer): Promise<void> {
+  /** Where the text was staged, for one use. */
+  function takeStaged(name: DocumentName, text: string): string | undefined {
+    const found = staged.get(name);
+    if (found?.text !== text) return undefined;
+    staged.delete(name);
+    return found.path;
+  }
+
+  async function replaceFile(path: string, bytes: Buffer, prepared: string | undefined): Promise<void> {
+    let from = prepared;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return inDirectory(path, () => disk.replaceFile(path, bytes));
+        return inDirectory(path, () => {
+          const once = from;
+          from = undefined;
+          disk.replaceFile(path, bytes, once);
+        });
       } catch (error) {
         if (!disk.windows || attempt === renameTries || !isErrorWith(error, "EPERM", "EACCES", "EBUSY")) throw error;
         await pause(10 * 2 ** attempt);
@@ -236,7 +277,7 @@ export function createProjection(
     }
   }
 
-  return { settleDocument, settlePage, staleDocuments, stalePages: () => stalePages.size > 0 };
+  return { stage, unstage, settleDocument, settlePage, staleDocuments, stalePages: () => stalePages.size > 0 };
 }
 
 type PageFound = {

@@ -314,10 +314,10 @@ describe("a sync", () => {
     const folder = "/projects/shop/tasks/search-5e6f7a8b";
     expect(order).toEqual([
       `append ${folder}/journal.jsonl`,
+      `sync ${folder}/journal.jsonl`,
       `syncDirectory ${folder}`,
       "syncDirectory /projects/shop/tasks",
       "syncDirectory /projects/shop",
-      `sync ${folder}/journal.jsonl`,
       `replaceFile ${folder}/task.json`,
     ]);
     order.length = 0;

@@ -39,6 +39,7 @@ export function isWrite({ name }: Call): boolean {
     "truncate",
     "sync",
     "replaceFile",
+    "stageFile",
     "copyFile",
     "rename",
     "remove",
