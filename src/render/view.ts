@@ -63,11 +63,10 @@ export type ProjectView = ReturnType<typeof viewProject>;
 
 /** The view of `project.md`: at most 200 tasks, unfinished ones first, then the latest. */
 export function viewProject(project: Project, tasks: readonly TaskRow[]) {
-  const sorted = tasks.toSorted(
-    (one, other) =>
-      Number(isOver(one)) - Number(isOver(other)) || byText(other.updatedAt, one.updatedAt) || byText(one.id, other.id),
-  );
-  const shown = sorted.slice(0, bounds.tasksOnProjectPage);
+  const latest = (one: TaskRow, other: TaskRow) => byText(other.updatedAt, one.updatedAt) || byText(one.id, other.id);
+  const open = tasks.filter((task) => !isOver(task)).toSorted(latest);
+  const most = bounds.tasksOnProjectPage;
+  const shown = [...open, ...(open.length < most ? tasks.filter(isOver).toSorted(latest) : [])].slice(0, most);
   const counts = Map.groupBy(tasks, (task) => task.status);
   const order = Object.keys(taskStatusWords);
   const place = (status: string) => (order.includes(status) ? order.indexOf(status) : order.length);

@@ -427,7 +427,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     let retry: readonly DocumentName[] = [...opened.projection.staleDocuments];
     opened.pagesDue ||= opened.unrendered || opened.projection.stalePages();
     opened.unrendered = false;
-    if (isOpening) folders.tidy(opened.stream);
+    // A stream of one record was just made, and what may lie about is of writes that go on.
+    if (isOpening && opened.journal.reading.seq > 1) folders.tidy(opened.stream);
     try {
       for (let round = 1; round <= quietRounds; round += 1) {
         const all = opened.due === "all";

@@ -19,8 +19,8 @@ import { nameOfStream, type Cursor, type Stream, type TaskGlance } from "./store
 
 /** Grows when what a glance says changes its meaning. */
 const format = 1;
-/** With so many tasks or fewer all journals are looked at each time: nothing is saved by less. */
-export const fewTasks = 250;
+/** With so many tasks or fewer all journals are looked at each time: little is saved by less. */
+export const fewTasks = 50;
 const lookAtAllMs = 60_000;
 /** Glances are kept beside projects of so many tasks and more, when so many of them are new. */
 const keptFrom = 64;
@@ -98,12 +98,12 @@ export function createGlances(
     projects.set(projectId, known);
     lookAtOwn(known);
     followPulse(known);
-    followFolder(known);
+    const names = followFolder(known);
     const at = now().getTime();
     const isDue =
       known.lookedAtAll === undefined || known.entries.size <= few || Math.abs(at - known.lookedAtAll) >= lookAtAllMs;
     if (isDue) {
-      known.suspects = new Set([...folders.taskNames(projectId), ...known.entries.keys()]);
+      known.suspects = new Set([...(names ?? folders.taskNames(projectId)), ...known.entries.keys()]);
       known.lookedAtAll = at;
     }
     let count = 0;
@@ -170,8 +170,8 @@ export function createGlances(
     }
   }
 
-  /** A task whose folder was made, moved or taken away by somebody else. */
-  function followFolder(known: Known): void {
+  /** A task whose folder was made, moved or taken away by somebody else. Answers the names of all folders when it looked at them. */
+  function followFolder(known: Known): ReadonlySet<string> | undefined {
     let folder = "unreadable";
     try {
       const facts = disk.factsOf(join(placeOf(root, known).directory, "tasks"));
@@ -179,11 +179,12 @@ export function createGlances(
     } catch {
       // Listing it says why.
     }
-    if (folder === known.folder) return;
+    if (folder === known.folder) return undefined;
     known.folder = folder;
     const names = new Set(folders.taskNames(known.projectId));
     for (const name of names) if (!known.entries.has(name)) known.suspects.add(name);
     for (const name of known.entries.keys()) if (!names.has(name)) known.suspects.add(name);
+    return names;
   }
 
   async function refresh(known: Known, taskId: string): Promise<void> {

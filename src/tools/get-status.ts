@@ -18,6 +18,7 @@ import {
   inOrder,
   nextOf,
   nextOfDelay,
+  nextOfDraft,
   nextOfRollback,
   nextOfUnusable,
   nextOfWarnings,
@@ -72,9 +73,11 @@ type View = {
 };
 
 /** So many tasks of a project are read; of the others counts are told, and what a list says. Those that go on or ask come first. */
-const tasksRead = 40;
-/** More tasks than this never fit into an answer. */
-const tasksListed = 100;
+const tasksRead = 20;
+/** With more tasks than are read, so many drafts are named as what can be begun. */
+const draftsNamed = 10;
+/** So many tasks fit into an answer, with what else is said of them. */
+const tasksListed = 50;
 
 // ---- the three views
 
@@ -87,7 +90,7 @@ async function viewAll(desk: Desk): Promise<View> {
       .flatMap((one) => waitsOf(desk, one, new Map(), look.rolledBack.get(one)))
       .filter((one) => one.kind === "person").length;
     const isUsable = look.readOnly === undefined && look.failure === undefined;
-    const count = read + (isUsable ? look.overview.questionsOf(look.unread) : 0);
+    const count = read + (isUsable ? look.overview.questionsUnread : 0);
     return count === 0 ? [] : [{ projectId: look.projectId, count }];
   });
   return {
@@ -125,6 +128,7 @@ async function viewProject(desk: Desk, projectId: string): Promise<View | Refusa
       ...(one.snapshot.warnings.length === 0 ? [] : [nextOfWarnings(`task ${one.state.task.id}`)]),
       ...nextOfTask(desk, one, statuses, look.rolledBack.get(one)),
     ]),
+    ...(look.readOnly === undefined && look.failure === undefined ? draftsIn(overview.unread) : []),
   ];
   const pagePath = desk.store.locate({ projectId }, "project", "page");
   const { listed } = overview;
@@ -244,8 +248,6 @@ type ProjectLook = {
   readonly overview: Overview;
   readonly tasks: readonly ReadTask[];
   readonly unreadable: readonly UnreadableTask[];
-  /** Tasks that were not read: there are too many. */
-  readonly unread: readonly TaskGlance[];
   /** The tasks that may still change and were rolled back. */
   readonly rolledBack: ReadonlyMap<ReadTask, Rollback>;
 };
@@ -254,14 +256,20 @@ type ProjectLook = {
 type Overview = {
   readonly glances: readonly TaskGlance[];
   /** What can be read, unfinished tasks first, of those the last changed one. */
-  readonly listed: readonly (TaskGlance & { readonly outline: Outline })[];
-  /** The same, those with a question first and what cannot be read before all: who is read of many. */
+  readonly listed: readonly ListedTask[];
+  /** Who is read: all of few; of many what cannot be read before all, then those with a question, then what goes on. */
   readonly urgent: readonly TaskGlance[];
+  /** The others: there are too many. Of a draft everything that is told of many tasks stands in its glance. */
+  readonly unread: readonly TaskGlance[];
   readonly statuses: ReadonlyMap<string, DependencyStatus>;
   readonly counts: Readonly<Record<string, number>>;
   readonly usage: Usage;
-  questionsOf(glances: readonly TaskGlance[]): number;
+  /** The questions of the tasks that are not read. */
+  readonly questionsUnread: number;
 };
+
+type ListedTask = TaskGlance & { readonly outline: Outline };
+const isListed = (glance: TaskGlance): glance is ListedTask => glance.outline !== undefined;
 
 type Statuses = Pick<ReadonlyMap<string, DependencyStatus>, "get">;
 
@@ -274,37 +282,43 @@ function overviewOf(glances: readonly TaskGlance[]): Overview {
   const statuses = new Map<string, DependencyStatus>();
   const counts: Record<string, number> = {};
   const usage = { inputTokens: 0, outputTokens: 0, costUsd: 0 };
-  const listed: (TaskGlance & { readonly outline: Outline })[] = [];
+  const readable: ListedTask[] = [];
   for (const glance of glances) {
     const { stream, outline } = glance;
     statuses.set(stream.taskId, outline?.status ?? "unreadable");
-    if (outline === undefined) continue;
-    counts[outline.status] = (counts[outline.status] ?? 0) + 1;
-    listed.push({ ...glance, outline });
-    usage.inputTokens += outline.usage.inputTokens;
-    usage.outputTokens += outline.usage.outputTokens;
-    usage.costUsd += outline.usage.costUsd;
+    if (!isListed(glance)) continue;
+    readable.push(glance);
+    const { status, usage: used } = glance.outline;
+    counts[status] = (counts[status] ?? 0) + 1;
+    usage.inputTokens += used.inputTokens;
+    usage.outputTokens += used.outputTokens;
+    usage.costUsd += used.costUsd;
   }
   const later = (one: string, other: string) => (one < other ? 1 : one > other ? -1 : 0);
-  listed.sort(
-    (one, other) => rank(one.outline) - rank(other.outline) || later(one.outline.updatedAt, other.outline.updatedAt),
-  );
+  const latest = (one: ListedTask, other: ListedTask) => later(one.outline.updatedAt, other.outline.updatedAt);
+  const open = readable.filter(({ outline }) => !hasEnded(outline)).toSorted(latest);
+  const over = readable.filter(({ outline }) => hasEnded(outline));
+  const listed = [...open, ...(open.length < tasksListed ? over.toSorted(latest) : over)];
   const asks = ({ outline }: TaskGlance) =>
-    outline === undefined ? 2 : rank(outline) === 0 && outline.questions > 0 ? 1 : 0;
+    outline === undefined ? 3 : hasEnded(outline) ? 0 : outline.questions > 0 ? 2 : outline.status === "draft" ? 0 : 1;
+  const ranked = [...glances.filter((one) => !isListed(one)), ...listed].toSorted(
+    (one, other) => asks(other) - asks(one),
+  );
+  const urgent = ranked.length <= tasksRead ? ranked : ranked.slice(0, tasksRead).filter((one) => !isDraft(one));
+  const isRead = new Set(urgent);
   const overview = {
     glances,
     listed,
-    urgent: [...glances.filter(({ outline }) => outline === undefined), ...listed].toSorted(
-      (one, other) => asks(other) - asks(one),
-    ),
+    urgent,
+    unread: ranked.filter((one) => !isRead.has(one)),
     statuses,
     counts,
     usage: { ...usage, costUsd: Math.round(usage.costUsd * 1e6) / 1e6 },
-    questionsOf: (some: readonly TaskGlance[]) =>
-      some.reduce(
-        (sum, { outline }) => sum + (outline === undefined || rank(outline) === 1 ? 0 : outline.questions),
-        0,
-      ),
+    questionsUnread: ranked.reduce(
+      (sum, one) =>
+        sum + (isRead.has(one) || one.outline === undefined || hasEnded(one.outline) ? 0 : one.outline.questions),
+      0,
+    ),
   };
   overviews.set(glances, overview);
   return overview;
@@ -330,13 +344,23 @@ function openTasksOf({ readOnly, failure, tasks }: ProjectLook): readonly ReadTa
   return isUsable ? inOrderOfUse(tasks).filter((one) => isWritable(one) && !hasEnded(one.state.task)) : [];
 }
 
+const isDraft = ({ outline }: TaskGlance) => outline?.status === "draft";
+
+function draftsIn(glances: readonly TaskGlance[]): readonly Next[] {
+  const named: Next[] = [];
+  for (const one of glances) {
+    if (named.length === draftsNamed) break;
+    if (isDraft(one) && one.readOnly === undefined) named.push(nextOfDraft(one.stream.taskId));
+  }
+  return named;
+}
+
 async function lookAtProject(desk: Desk, projectId: string): Promise<ProjectLook> {
   const tasks: ReadTask[] = [];
   const unreadable: UnreadableTask[] = [];
   const overview = overviewOf(await desk.store.tasks(projectId));
-  const [chosen, unread] = [overview.urgent.slice(0, tasksRead), overview.urgent.slice(tasksRead)];
-  for (const { stream, failure } of unread) if (failure !== undefined) unreadable.push({ stream, ...failure });
-  for (const { stream } of chosen) {
+  for (const { stream, failure } of overview.unread) if (failure !== undefined) unreadable.push({ stream, ...failure });
+  for (const { stream } of overview.urgent) {
     const found = await readTask(desk, stream);
     if (found === undefined) continue;
     if ("state" in found) tasks.push(found);
@@ -350,7 +374,7 @@ async function lookAtProject(desk: Desk, projectId: string): Promise<ProjectLook
         : undefined;
     if (rollback !== undefined) rolledBack.set(task, rollback);
   }
-  const look = { projectId, readOnly: undefined, overview, tasks, unreadable, unread, rolledBack };
+  const look = { projectId, readOnly: undefined, overview, tasks, unreadable, rolledBack };
   try {
     const found = await readProject(desk, projectId);
     return found.ok ? { ...look, found, readOnly: found.snapshot.readOnly } : { ...look, failure: found };

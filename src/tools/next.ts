@@ -33,7 +33,7 @@ export function nextOf(
   ];
   switch (task.status) {
     case "draft":
-      return [act(`start_task with taskId ${id}, when the owner wants it to begin`)];
+      return [nextOfDraft(id)];
     case "waiting":
       return task.question === null ? waitingFor(id, task.dependsOn, others) : asked;
     case "blocked":
@@ -53,6 +53,11 @@ export function nextOf(
     default:
       return [];
   }
+}
+
+/** What to do about a task that nobody started yet. */
+export function nextOfDraft(taskId: string): Next {
+  return act(`start_task with taskId ${taskId}, when the owner wants it to begin`);
 }
 
 /** What to do about a project or task that cannot be read or must not be written. */

@@ -487,6 +487,29 @@ describe("a status answer", { tags: ["s5.status-bounded"] }, () => {
     },
   );
 
+  it("of more drafts than are read names ten as what can be begun, and looks at no other one", async () => {
+    const kept = createMemoryStore({ renderPages: () => ({}) });
+    const read: string[] = [];
+    const store: Store = {
+      ...kept,
+      read: (stream) => {
+        if (stream.taskId !== undefined) read.push(stream.taskId);
+        return kept.read(stream);
+      },
+    };
+    const bench = createBench({ store });
+    await bench.done("create_project", aProject());
+    for (let at = 0; at < 30; at += 1) await bench.done("create_task", aTask({ title: `Draft ${at}` }));
+    const running = await bench.started({ title: "Goes on" });
+    read.length = 0;
+    const { details } = await status(bench, { projectId: "shop" });
+    expect(new Set(read)).toEqual(new Set([running]));
+    expect(details.next.filter((one) => one.startsWith("start_task with taskId draft-"))).toHaveLength(10);
+    expect(details.projects).toEqual([]);
+    expect(details.project?.tasks).toEqual({ draft: 30, running: 1 });
+    expect(details.project?.taskList).toHaveLength(31);
+  });
+
   it(
     "that is full of warnings cuts these and not what they are about",
     { tags: ["s5.status-shows-unreadable"] },
