@@ -56,9 +56,23 @@ const recorder = createRecorder(desk);
 
 const say = (told: Told) => void writeSync(1, `${JSON.stringify(told)}\n`);
 
+/** So many changes are on their way at a time: those to one task are written together. */
+const lanes = 3;
+
 /** Changes tasks over and over; a call that other writers were faster than is made again. */
-async function changeOften({ taskIds, name, count }: Extract<Command, { kind: "many" }>): Promise<Told> {
-  for (let number = 1; number <= count; number += 1) {
+async function changeOften(command: Extract<Command, { kind: "many" }>): Promise<Told> {
+  const numbers = Array.from({ length: command.count }, (_, at) => at + 1).values();
+  const told = await Promise.all(
+    Array.from({ length: lanes }, (_, lane) => changeEach({ ...command, name: `${command.name}.${lane}` }, numbers)),
+  );
+  return told.find(({ ok }) => !ok) ?? { ok: true };
+}
+
+async function changeEach(
+  { taskIds, name }: Extract<Command, { kind: "many" }>,
+  numbers: IterableIterator<number>,
+): Promise<Told> {
+  for (const number of numbers) {
     const mark = `${name}-${number}`;
     const taskId = taskIds[number % taskIds.length] ?? "";
     const event: TaskEvent = { type: "FlowLinked", v: 1, at: aMoment().toISOString(), flowId: mark };

@@ -101,7 +101,7 @@ async function race(tasks: number, { amount, seed }: Options, kills: number): Pr
       const own = marks
         .filter((mark) => mark.startsWith(`${name}-`))
         .map((mark) => Number(mark.slice(name.length + 1)));
-      // On one task the changes of one process stand in their order.
+      // On one task the changes that one process made one after the other stand in their order.
       if (tasks === 1 && own.some((number, index) => index > 0 && number <= (own[index - 1] ?? 0)))
         wrong.push(`${name} is out of order`);
     }

@@ -27,6 +27,7 @@ import { readOnlyOf, type ReadOnly } from "./standing.ts";
 import {
   nameOfStream,
   type Change,
+  type Again,
   type CommitAnswer,
   type Cursor,
   type DocumentName,
@@ -61,6 +62,8 @@ export type FileStoreOptions = {
 const appendTries = 10;
 /** How often a commit or a reading follows other writers before it answers; the rest waits for the next one. */
 const quietRounds = 20;
+/** So many commits of a stream are written together at most. */
+const mostTogether = 32;
 /** So many documents are made ready while the disk works. */
 const mostStaged = 8;
 const notesKept = 20;
@@ -102,6 +105,20 @@ type OpenStream = {
   unwritten: readonly string[];
 };
 
+/** A commit that waits for its answer. */
+type Waiter = {
+  readonly expectedSeq: number;
+  readonly change: Change;
+  readonly again: Again | undefined;
+  /** What its project says about writing. */
+  readonly project: ReadOnly | undefined;
+  readonly resolve: (answer: CommitAnswer) => void;
+  readonly reject: (error: unknown) => void;
+};
+
+/** A change that is about to be appended. */
+type Draft = { readonly waiter: Waiter; readonly record: JournalRecord; readonly line: string };
+
 /** What is remembered of a project for its tasks; holds while its journal's identity and size stay the same. */
 type Standing = {
   readonly identity: string;
@@ -122,6 +139,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
   const open = new Map<string, OpenStream>();
   const standings = new Map<string, Standing>();
+  /** Commits that wait for their stream's next turn, which takes them all. */
+  const waiters = new Map<string, Waiter[]>();
   /** Last piece of work of each stream that has any. */
   const queues = new Map<string, Promise<unknown>>();
   const glances = createGlances(disk, root, folders, now, readingOf, options.fewTasks);
@@ -178,26 +197,29 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     });
   }
 
-  async function commit(stream: Stream, expectedSeq: number, change: Change): Promise<CommitAnswer> {
+  async function commit(stream: Stream, expectedSeq: number, change: Change, again?: Again): Promise<CommitAnswer> {
     requireOpen();
     requireStream(stream);
     for (const name of Object.keys(change.documents)) requireDocumentName(stream, name);
     const project = await readOnlyOfProject(stream, expectedSeq === 0 ? "create" : "write");
-    return inTurn(stream, async (opened) => {
-      await trustAgain(opened);
-      beforeCommit(opened, () => catchUp(opened));
-      const readOnly = readOnlyNow(opened, project);
-      if (readOnly !== undefined) throw new OrchestratorError(readOnly.code, readOnly.reason);
-      if (opened.journal.reading.seq !== expectedSeq) return { kind: "conflict" };
-      const record = await append(opened, expectedSeq, change);
-      if (record === undefined) return { kind: "conflict" };
-      glances.suspect(stream);
-      const { warnings, isFollowed } = await follow(opened, record, project);
-      opened.journal.keep();
-      // Another file may have come into the journal's place meanwhile, and then the change is not in what counts now.
-      if (isFollowed && !opened.journal.holds(record)) return { kind: "conflict" };
-      return { kind: "committed", seq: record.seq, sum: record.sum, warnings };
+    const { promise, resolve, reject } = Promise.withResolvers<CommitAnswer>();
+    const waiter: Waiter = { expectedSeq, change, again, project, resolve, reject };
+    const name = nameOfStream(stream);
+    const before = waiters.get(name);
+    if (before !== undefined && before.length < mostTogether) {
+      before.push(waiter);
+      return promise;
+    }
+    const group = [waiter];
+    waiters.set(name, group);
+    inTurn(stream, (opened) => {
+      if (waiters.get(name) === group) waiters.delete(name);
+      return commitTogether(opened, group);
+    }).catch((error: unknown) => {
+      if (waiters.get(name) === group) waiters.delete(name);
+      for (const one of group) one.reject(error);
     });
+    return promise;
   }
 
   async function history(stream: Stream, afterSeq: number): Promise<readonly JournalRecord[]> {
@@ -335,18 +357,49 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     doubtful.delete(name);
   }
 
-  /** Appends the change; the record when it is valid, undefined when another one came first. */
-  async function append(opened: OpenStream, expectedSeq: number, change: Change): Promise<JournalRecord | undefined> {
+  /** Commits what waits for the stream, each change on top of those before it. Answers all of them, or throws for those that are left. */
+  async function commitTogether(opened: OpenStream, group: readonly Waiter[]): Promise<void> {
+    const { stream, journal } = opened;
+    await trustAgain(opened);
+    beforeCommit(opened, () => catchUp(opened));
+    const appended = await append(opened, group);
+    const [first] = appended;
+    if (first === undefined) return;
+    glances.suspect(stream);
+    const { warnings, isFollowed } = await follow(opened, first.record.seq === 1);
+    journal.keep();
+    for (const { waiter, record } of appended) {
+      // Another file may have come into the journal's place meanwhile, and then the change is not in what counts now.
+      if (isFollowed && !journal.holds(record)) waiter.resolve({ kind: "conflict" });
+      else waiter.resolve({ kind: "committed", seq: record.seq, sum: record.sum, warnings });
+    }
+  }
+
+  /** Appends the changes with one write. Resolves with those whose records are valid, and answers the others. */
+  async function append(opened: OpenStream, group: readonly Waiter[]): Promise<readonly Draft[]> {
     const { journal } = opened;
-    for (let attempt = 1; attempt <= appendTries; attempt += 1) {
-      const { record, line } = formatRecord(change, randomId(), expectedSeq + 1, journal.reading.sum);
-      beforeCommit(opened, () => {
-        if (expectedSeq === 0) folders.make(opened.stream);
+    const valid: Draft[] = [];
+    const refuseAll = (drafts: readonly Draft[], error: unknown) => {
+      const refusal = error instanceof OrchestratorError ? error : notCommitted(opened, error);
+      for (const { waiter } of drafts) waiter.reject(refusal);
+      return valid;
+    };
+    const decided = new Set<Waiter>();
+    let left = group;
+    for (let attempt = 1; ; attempt += 1) {
+      const { seq } = journal.reading;
+      const drafts = draftAll(opened, left, decided);
+      const [first] = drafts;
+      if (first === undefined) return valid;
+      try {
+        if (first.record.seq === 1) folders.make(opened.stream);
         journal.create();
-      });
+      } catch (error) {
+        return refuseAll(drafts, error);
+      }
       let failure: unknown;
       try {
-        journal.append(line);
+        journal.append(drafts.map(({ line }) => line).join("\n"));
       } catch (error) {
         failure = error ?? new Error("unknown");
       }
@@ -356,22 +409,67 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       } catch (error) {
         throw outcomeUnknown(opened, error);
       }
-      if (journal.holds(record)) return record;
-      if (failure !== undefined) throw notCommitted(opened, failure);
-      if (journal.reading.seq !== expectedSeq) return undefined;
-      await pause(attempt * (1 + Math.random()));
+      const stands = drafts.filter(({ record }) => journal.holds(record));
+      const others = drafts.slice(stands.length);
+      valid.push(...stands);
+      if (others.length === 0) return valid;
+      if (failure !== undefined) return refuseAll(others, failure);
+      if (attempt === appendTries) return refuseAll(others, new Error("the disk did not take the whole record"));
+      left = others.map(({ waiter }) => waiter);
+      if (journal.reading.seq === seq) await pause(attempt * (1 + Math.random()));
     }
-    throw notCommitted(opened, new Error("the disk did not take the whole record"));
+  }
+
+  /** The records of the changes, each behind the one before; answers those that cannot be made. `decided`: what was decided anew. */
+  function draftAll(opened: OpenStream, group: readonly Waiter[], decided: Set<Waiter>): readonly Draft[] {
+    const drafts: Draft[] = [];
+    let { seq, sum } = opened.journal.reading;
+    let { documents } = viewOf(opened);
+    for (const waiter of group) {
+      const readOnly = readOnlyNow(opened, waiter.project);
+      if (readOnly !== undefined) {
+        waiter.reject(new OrchestratorError(readOnly.code, readOnly.reason));
+        continue;
+      }
+      try {
+        const isFirst = drafts.length === 0 && !decided.has(waiter) && isOnLast(opened, waiter);
+        const change = isFirst ? waiter.change : decideAgain(opened, waiter, documents);
+        if (!isFirst) decided.add(waiter);
+        if (change === undefined) {
+          waiter.resolve({ kind: "conflict" });
+          continue;
+        }
+        for (const name of Object.keys(change.documents)) requireDocumentName(opened.stream, name);
+        const { record, line } = formatRecord(change, randomId(), seq + 1, sum);
+        ({ seq, sum } = record);
+        if (waiter !== group.at(-1)) documents = withChanges(documents, change);
+        drafts.push({ waiter, record, line });
+      } catch (error) {
+        waiter.reject(error);
+      }
+    }
+    return drafts;
+  }
+
+  /** True when the change was decided on the journal's last record. */
+  function isOnLast({ journal }: OpenStream, { expectedSeq, again }: Waiter): boolean {
+    const { seq, sum } = journal.reading;
+    return expectedSeq === seq && (seq === 0 || again === undefined || again.sum === sum);
+  }
+
+  function decideAgain({ journal }: OpenStream, { expectedSeq, again }: Waiter, documents: Snapshot["documents"]) {
+    const isBehind = again !== undefined && journal.holds({ seq: expectedSeq, sum: again.sum });
+    return isBehind ? again.decide(documents) : undefined;
   }
 
   /** Everything behind the append. What follows from the record is made ready while the disk makes the record durable. */
-  async function follow(opened: OpenStream, record: JournalRecord, project: ReadOnly | undefined) {
+  async function follow(opened: OpenStream, isNew: boolean) {
     try {
-      const durable = makeDurable(opened, record);
+      const durable = makeDurable(opened, isNew);
       prepare(opened);
       await durable;
       glances.tell(opened.stream);
-      return await settleCommit(opened, project);
+      return await settleCommit(opened);
     } finally {
       opened.projection.unstage();
       opened.rendered = undefined;
@@ -392,10 +490,10 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     }
   }
 
-  async function makeDurable(opened: OpenStream, record: JournalRecord): Promise<void> {
+  async function makeDurable(opened: OpenStream, isNew: boolean): Promise<void> {
     try {
       await opened.journal.makeDurable();
-      if (record.seq === 1) folders.sync(opened.stream);
+      if (isNew) folders.sync(opened.stream);
     } catch (error) {
       throw outcomeUnknown(opened, error);
     }
@@ -404,10 +502,9 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   /** Documents and pages. The change is durable by now, so nothing that fails here takes it back. */
   async function settleCommit(
     opened: OpenStream,
-    project: ReadOnly | undefined,
   ): Promise<{ readonly warnings: readonly string[]; readonly isFollowed: boolean }> {
     try {
-      return { warnings: loudOnes(opened, await settle(opened, project)), isFollowed: true };
+      return { warnings: loudOnes(opened, await settle(opened, undefined)), isFollowed: true };
     } catch (error) {
       opened.due = "all";
       const warning = `${opened.place.name}: documents and pages will be written later (${reasonOf(error)}).`;
@@ -509,7 +606,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
   // ---- streams in memory -----------------------------------------------------------------------------------------
 
-  /** Does one piece of work on a stream after all earlier ones of this store. The place to add shared record groups. */
+  /** Does one piece of work on a stream after all earlier ones of this store. */
   function inTurn<T>(stream: Stream, work: (opened: OpenStream) => Promise<T>): Promise<T> {
     const name = nameOfStream(stream);
     const before = queues.get(name) ?? Promise.resolve();
@@ -757,6 +854,11 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
 function storeClosed(): OrchestratorError {
   return new OrchestratorError("bug", "The store is closed.");
+}
+
+function withChanges(documents: Snapshot["documents"], change: Change): Snapshot["documents"] {
+  const changed = Object.entries({ ...documents, ...change.documents });
+  return Object.fromEntries(changed.filter((entry): entry is [DocumentName, string] => entry[1] !== null));
 }
 
 /** Full texts of a page as of the last records, for telling the remains of an interrupted writing from an edit. */

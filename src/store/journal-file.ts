@@ -41,7 +41,7 @@ export type JournalFile = {
   /** One write of one line. Says nothing about validity: catch up and look for the record with `holds`. */
   append(line: string): void;
   /** True when the record is valid in what was read. */
-  holds(record: JournalRecord): boolean;
+  holds(record: Pick<JournalRecord, "seq" | "sum">): boolean;
   /** True when everything that was read is known to be durable. */
   isDurable(): boolean;
   /** Makes everything that was read durable. Throws the disk's error when that could not be had, also on a second way. */

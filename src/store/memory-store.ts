@@ -11,6 +11,7 @@ import { glanceOf, readOnlyOf, taskOnPage, type ReadOnly } from "./standing.ts";
 import {
   nameOfStream,
   type Change,
+  type Again,
   type DocumentName,
   type JournalRecord,
   type RenderPages,
@@ -81,9 +82,14 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
     return project ?? own(streams.get(nameOfStream(stream)));
   }
 
-  function commit(stream: Stream, expectedSeq: number, change: Change): Awaited<ReturnType<Store["commit"]>> {
+  function commit(
+    stream: Stream,
+    expectedSeq: number,
+    wanted: Change,
+    again: Again | undefined,
+  ): Awaited<ReturnType<Store["commit"]>> {
     const known = keptOf(stream);
-    for (const name of Object.keys(change.documents)) requireDocumentName(stream, name);
+    for (const name of Object.keys(wanted.documents)) requireDocumentName(stream, name);
     if (
       stream.taskId !== undefined &&
       expectedSeq === 0 &&
@@ -94,7 +100,11 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
     const readOnly = readOnlyNow(stream);
     if (readOnly !== undefined) throw new OrchestratorError(readOnly.code, readOnly.reason);
     const last = known?.records.at(-1);
-    if ((last?.seq ?? 0) !== expectedSeq) return { kind: "conflict" };
+    const seq = last?.seq ?? 0;
+    const isBehind = again !== undefined && known?.records[expectedSeq - 1]?.sum === again.sum;
+    const decideAgain = () => (isBehind ? again.decide(Object.fromEntries(known.documents)) : undefined);
+    const change = seq === expectedSeq ? wanted : decideAgain();
+    if (change === undefined) return { kind: "conflict" };
     const kept: Kept = known ?? {
       stream,
       records: [],
@@ -105,7 +115,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
       standing: { seq: 0, readOnly: undefined },
     };
     streams.set(nameOfStream(stream), kept);
-    const { line } = formatRecord(change, nextId(), expectedSeq + 1, last?.sum ?? genesis);
+    const { line } = formatRecord(change, nextId(), seq + 1, last?.sum ?? genesis);
     // Through its text, so that nobody holds on to a part of what is kept.
     const record = JSON.parse(line) as JournalRecord;
     kept.records.push(record);
@@ -175,7 +185,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
         ...(readOnly === undefined ? {} : { readOnly }),
       };
     },
-    commit: async (stream, expectedSeq, change) => commit(stream, expectedSeq, change),
+    commit: async (stream, expectedSeq, change, again) => commit(stream, expectedSeq, change, again),
     history: async (stream, afterSeq) => keptOf(stream)?.records.slice(Math.max(0, afterSeq)) ?? [],
     tasks: async (projectId) => {
       requireStream({ projectId });

@@ -69,6 +69,16 @@ export type Committed = {
 };
 export type CommitAnswer = Committed | { readonly kind: "conflict" };
 
+/**
+ * How a change that another one came before is decided anew. `sum`: of the record that it was decided on; in a journal that lacks that
+ * one nothing is. `decide` waits for nothing and may be called several times, of which the last counts; undefined when the
+ * change cannot be made any more as it is meant.
+ */
+export type Again = {
+  readonly sum: string;
+  readonly decide: (documents: Snapshot["documents"]) => Change | undefined;
+};
+
 /** One difference that `verify` found. */
 export type Finding = {
   readonly stream: Stream;
@@ -110,8 +120,10 @@ export type Store = {
    * Appends one record when the stream's last `seq` is `expectedSeq` (0: the stream must not exist yet). Resolves after
    * the record is durable and documents and pages were written. Throws `not-committed`, `outcome-unknown`,
    * `journal-damaged`, `journal-unreadable`, `unsupported-file-system`, `invalid-id`, `unknown-project` (a task needs its project), and what `readOnly` says.
+   * Commits to a stream that wait for one another are written together, in the order in which they came: one write, one sync. With `again`
+   * a change that another one came before is decided anew instead of answered with `conflict`.
    */
-  commit(stream: Stream, expectedSeq: number, change: Change): Promise<CommitAnswer>;
+  commit(stream: Stream, expectedSeq: number, change: Change, again?: Again): Promise<CommitAnswer>;
   /** The last record that was committed under this call id; undefined when there is none. Reads that record and no other. */
   recordOf(stream: Stream, callId: string): Promise<JournalRecord | undefined>;
   /** The records after `afterSeq`, in order. */

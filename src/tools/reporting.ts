@@ -28,16 +28,19 @@ export async function recordReport(
     ]);
   const stream = await findTask(desk, place.taskId);
   if (stream === undefined) return notCurrent(runId);
+  const currentStep = (state: TaskState | undefined) => {
+    const step = state?.steps.find((one) => one.id === place.stepId);
+    return step !== undefined && isCurrent(step, role, runId, caller.sessionKey) ? step : undefined;
+  };
   const changed = await changeTask(desk, stream, {
     tool,
     callId,
     actor: actorOf(caller),
     toEvent(state) {
-      const step = state?.steps.find((one) => one.id === place.stepId);
-      if (state === undefined || step === undefined || !isCurrent(step, role, runId, caller.sessionKey))
-        return notCurrent(runId);
-      return toEvent({ state, step, runId });
+      const step = currentStep(state);
+      return state === undefined || step === undefined ? notCurrent(runId) : toEvent({ state, step, runId });
     },
+    again: (state, event) => (currentStep(state) === undefined ? notCurrent(runId) : event),
   });
   if (changed.ok) return answerStep(changed.state, place.stepId);
   if (changed.code === "run-not-current") {

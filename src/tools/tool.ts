@@ -13,7 +13,7 @@ import type { Effect } from "../schema/effects.ts";
 import type { TaskEvent } from "../schema/events.ts";
 import { taskStateOf } from "../schema/outline.ts";
 import { parseParameters, type ParametersOf } from "../schema/parameters.ts";
-import type { Actor, Snapshot, Stream } from "../store/store.ts";
+import type { Actor, Change, Snapshot, Stream } from "../store/store.ts";
 import { sameCallMs, type Caller, type Desk } from "./desk.ts";
 import { findRollback, refuseRollback, type Rollback } from "./rollback.ts";
 
@@ -244,6 +244,11 @@ export type ChangeRequest = {
   /** The event for the state as it is now; called again when another writer was first. */
   toEvent(state: TaskState | undefined): Promise<TaskEvent | Refusal> | TaskEvent | Refusal;
   /**
+   * The same event for a newer state, when nothing has to be asked of anybody for it: then a change that another one of this process
+   * came before is written with it.
+   */
+  again?(state: TaskState, event: TaskEvent): TaskEvent | Refusal;
+  /**
    * What is kept beside the stream because of this change, e.g. which chat to tell. Called after the commit, before the
    * driver hears of it, and again when the same call is repeated; a failure is a warning.
    */
@@ -294,34 +299,54 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
         ? await request.toEvent(before)
         : (request.onRollback?.(rollback) ?? refuseRollback(rollback));
     if ("ok" in event) return event;
-    const decision = transition(before, event);
-    if (!decision.ok) return decision;
-    const answer = await desk.store.commit(stream, snapshot?.seq ?? 0, {
-      at: event.at,
-      actor: request.actor,
-      tool: request.tool,
-      callId: request.callId,
-      event,
-      documents: changedDocuments(before, decision.next),
-    });
+    const first = decide(before, event);
+    if (!first.ok) return first;
+    let made = first;
+    const decideAgain = (documents: Snapshot["documents"]): Change | undefined => {
+      const now = stateOf({ documents });
+      const next = request.again?.(now, event);
+      const decided = next === undefined || "ok" in next ? next : decide(now, next);
+      if (decided === undefined || !decided.ok) return undefined;
+      made = decided;
+      return changeOf(request, made);
+    };
+    const { seq, sum } = snapshot ?? { seq: 0, sum: "" };
+    const answer = await desk.store.commit(stream, seq, changeOf(request, first), { sum, decide: decideAgain });
     if (answer.kind === "conflict") continue;
-    const counted = before?.task.status !== decision.next.task.status;
+    const counted = made.before?.task.status !== made.state.task.status;
     const failed = [
       ...(await tryAfter(() => request.afterCommit?.(stream))),
       ...(await tryAfter(() => (counted ? desk.store.refreshPages({ projectId: stream.projectId }) : undefined))),
     ];
-    desk.committed(stream, decision.effects);
+    desk.committed(stream, made.effects);
     return {
       ok: true,
-      state: decision.next,
-      event,
-      effects: decision.effects,
+      state: made.state,
+      event: made.event,
+      effects: made.effects,
       warnings: [...answer.warnings, ...failed],
     };
   }
   return refuse("busy", `Other writers changed task ${stream.taskId ?? ""} ${mostRounds} times in a row.`, [
     "the same call again",
   ]);
+}
+
+type Decided = {
+  readonly ok: true;
+  readonly before: TaskState | undefined;
+  readonly event: TaskEvent;
+  readonly state: TaskState;
+  readonly effects: readonly Effect[];
+};
+
+function decide(before: TaskState | undefined, event: TaskEvent): Decided | Refusal {
+  const decision = transition(before, event);
+  return decision.ok ? { ok: true, before, event, state: decision.next, effects: decision.effects } : decision;
+}
+
+function changeOf({ actor, tool, callId }: ChangeRequest, { before, event, state }: Decided): Change {
+  return { at: event.at, actor, tool, callId, event, documents: changedDocuments(before, state) };
 }
 
 /**

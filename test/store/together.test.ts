@@ -1,0 +1,204 @@
+/** Commits to one stream that wait for one another: written together, each decided on those before it, each answered for itself. */
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { nodeDisk } from "../../src/store/disk.ts";
+import { renderPages } from "./pages.ts";
+import { createMemoryStore } from "../../src/store/memory-store.ts";
+import type { Again, CommitAnswer, Snapshot, Store } from "../../src/store/store.ts";
+import {
+  aChange,
+  aFileStore,
+  aRootWithTask,
+  commitNow,
+  differences,
+  pathOf,
+  project,
+  projectText,
+  systemError,
+  task,
+  taskText,
+  watchedDisk,
+  type Behaviour,
+} from "./support.ts";
+
+const letters = ["a", "b", "c", "d", "e", "f", "g", "h"];
+const titleIn = (documents: Snapshot["documents"]) =>
+  (JSON.parse(documents["task"] ?? "{}") as { title?: string }).title ?? "";
+
+/** Adds the letter to the title that is there, whatever it is by then. */
+const adding = (letter: string) => (documents: Snapshot["documents"]) =>
+  aChange({ task: taskText({ title: `${titleIn(documents)}${letter}` }) }, `call-${letter}`);
+
+/** All letters at once, by writers that saw the same state. */
+async function addAll(store: Store, again: (letter: string, sum: string) => Again | undefined = decidingAgain) {
+  const seen = await store.read(task);
+  if (seen === undefined) throw new Error("no task");
+  return Promise.allSettled(
+    letters.map((letter) => store.commit(task, seen.seq, adding(letter)(seen.documents), again(letter, seen.sum))),
+  );
+}
+const decidingAgain = (letter: string, sum: string): Again => ({ sum, decide: adding(letter) });
+
+const kindsOf = (answers: readonly PromiseSettledResult<CommitAnswer>[]) =>
+  answers.map((one) => (one.status === "fulfilled" ? one.value.kind : (one.reason as { readonly code: string }).code));
+const committed = letters.map(() => "committed");
+
+async function setup(behave: Behaviour = (_call, proceed) => proceed()) {
+  const root = await aRootWithTask();
+  const store = await aFileStore(root, { disk: watchedDisk((call, proceed, input) => behave(call, proceed, input)) });
+  const titleNow = async () => titleIn((await store.read(task))?.documents ?? {});
+  return { root, store, titleNow };
+}
+
+const isJournal = (path: string) => path.endsWith("login-1a2b3c4d/journal.jsonl");
+
+describe("changes that come at the same time", () => {
+  it("all stand, each on top of the ones before, whatever the store keeps things in", async () => {
+    const memory = createMemoryStore({ renderPages });
+    await commitNow(memory, project, { project: projectText() });
+    await commitNow(memory, task, { task: taskText() });
+    for (const store of [memory, (await setup()).store]) {
+      const { seq = 0 } = (await store.read(task)) ?? {};
+      const answers = await addAll(store);
+      expect(kindsOf(answers)).toEqual(committed);
+      const seqs = answers.map((one) =>
+        one.status === "fulfilled" && one.value.kind === "committed" ? one.value.seq : 0,
+      );
+      expect(seqs).toEqual(letters.map((_letter, at) => seq + 1 + at));
+      expect(titleIn((await store.read(task))?.documents ?? {})).toBe("Loginabcdefgh");
+      expect((await store.history(task, seq)).map(({ callId }) => callId)).toEqual(letters.map((one) => `call-${one}`));
+    }
+  });
+
+  it("share one write and one sync, and one writing of the document", { tags: ["s6.one-sync"] }, async () => {
+    const calls: string[] = [];
+    const { root, store } = await setup(({ name, path }, proceed) => {
+      if (/login-1a2b3c4d\/(?:journal\.jsonl|task\.json)$/.test(path)) calls.push(name);
+      return proceed();
+    });
+    await store.read(task);
+    calls.length = 0;
+    await addAll(store);
+    for (const name of ["append", "sync", "replaceFile"]) expect(calls.filter((one) => one === name)).toHaveLength(1);
+    expect(differences(root, task)).toEqual([]);
+  });
+
+  it("are conflicts for those who cannot decide again, and no others suffer from it", async () => {
+    const { store, titleNow } = await setup();
+    const answers = await addAll(store, (letter, sum) => {
+      if (letter === "c") return undefined;
+      if (letter === "e") return { sum, decide: () => undefined };
+      if (letter !== "g") return decidingAgain(letter, sum);
+      return {
+        sum,
+        decide: () => {
+          throw Object.assign(new Error("no"), { code: "thrown" });
+        },
+      };
+    });
+    expect(kindsOf(answers)).toEqual([
+      ...["committed", "committed", "conflict", "committed", "conflict", "committed", "thrown", "committed"],
+    ]);
+    expect(await titleNow()).toBe("Loginabdfh");
+  });
+
+  it("are decided on nothing but a journal that holds what they were decided on before", async () => {
+    const { root, store, titleNow } = await setup();
+    const journal = pathOf(root, task, "journal.jsonl");
+    const older = `${journal}.older`;
+    copyFileSync(journal, older);
+    await commitNow(store, task, { task: taskText({ title: "Newer" }) });
+    const seen = await store.read(task);
+    if (seen === undefined) throw new Error("no task");
+    rmSync(journal);
+    copyFileSync(older, journal);
+    await commitNow(store, task, { task: taskText({ title: "Other" }) });
+    await commitNow(store, task, { task: taskText({ title: "Another" }) });
+    const change = adding("x")(seen.documents);
+    expect(await store.commit(task, seen.seq, change, decidingAgain("x", seen.sum))).toEqual({ kind: "conflict" });
+    // Also where the number fits.
+    expect(await store.commit(task, seen.seq + 1, change, decidingAgain("x", seen.sum))).toEqual({ kind: "conflict" });
+    expect(await titleNow()).toBe("Another");
+  });
+});
+
+describe("a write of several changes", () => {
+  /** Of the first write of several lines the disk takes the first line and `more` bytes; then it does what `then` does. */
+  function cutting(more: number, then: () => number | undefined): Behaviour {
+    let isCut = false;
+    return ({ name, path }, proceed, [descriptor, bytes]) => {
+      const text = Buffer.from((bytes as Uint8Array | undefined) ?? []).toString("utf8");
+      if (name !== "append" || !isJournal(path) || isCut || text.split("\n").length < 4) return proceed();
+      isCut = true;
+      const taken = Buffer.from(text).subarray(0, Buffer.byteLength(text.slice(0, text.indexOf("\n") + 1)) + more);
+      nodeDisk.append(descriptor as number, taken);
+      return then() ?? taken.length;
+    };
+  }
+
+  it.each([0, 1, 60])(
+    "that is cut short %i bytes behind the first keeps that one and writes the others again",
+    async (more) => {
+      const { root, store, titleNow } = await setup(cutting(more, () => undefined));
+      expect(kindsOf(await addAll(store))).toEqual(committed);
+      expect(await titleNow()).toBe("Loginabcdefgh");
+      expect((await store.history(task, 0)).map(({ seq }) => seq)).toEqual(
+        Array.from({ length: 10 }, (_, at) => at + 1),
+      );
+      expect(differences(root, task)).toEqual([]);
+    },
+  );
+
+  it("that fails behind the first refuses the others, of which nothing ever comes alive", async () => {
+    const { root, store, titleNow } = await setup(
+      cutting(60, () => {
+        throw systemError("ENOSPC");
+      }),
+    );
+    expect(kindsOf(await addAll(store))).toEqual(["committed", ...letters.slice(1).map(() => "not-committed")]);
+    await commitNow(store, task, { task: taskText({ title: "Goes on" }) });
+    expect(await titleNow()).toBe("Goes on");
+    expect((await store.history(task, 2)).map(({ callId }) => callId)).toEqual(["call-a", "call"]);
+    expect(differences(root, task)).toEqual([]);
+  });
+
+  it("of which nobody knows whether it is durable is unknown for each of them", async () => {
+    let fails = false;
+    const { store, titleNow } = await setup(({ name, path }, proceed) => {
+      if (fails && name === "sync" && isJournal(path)) return Promise.reject(systemError("EIO"));
+      return proceed();
+    });
+    await store.read(task);
+    fails = true;
+    expect(new Set(kindsOf(await addAll(store)))).toEqual(new Set(["outcome-unknown"]));
+    fails = false;
+    expect(await titleNow()).toBe("Loginabcdefgh");
+  });
+
+  it("loses as a whole to a record of another process, and is decided again", async () => {
+    let other: Store | undefined;
+    const root = await aRootWithTask();
+    let behind: string | undefined;
+    const disk = watchedDisk(({ name, path }, proceed) => {
+      if (name === "append" && isJournal(path) && behind !== undefined) {
+        writeFileSync(path, behind, { flag: "a" });
+        behind = undefined;
+      }
+      return proceed();
+    });
+    const store = await aFileStore(root, { disk });
+    await store.read(task);
+    // What another process appends, made by a store on a copy that then is taken back.
+    const journal = pathOf(root, task, "journal.jsonl");
+    const before = readFileSync(journal);
+    other = await aFileStore(root);
+    await commitNow(other, task, { task: taskText({ title: "Theirs" }) });
+    await other.close();
+    behind = readFileSync(journal).subarray(before.length).toString("utf8");
+    writeFileSync(journal, before);
+    const answers = await addAll(store);
+    expect(kindsOf(answers)).toEqual(committed);
+    expect(titleIn((await store.read(task))?.documents ?? {})).toBe("Theirsabcdefgh");
+    expect(differences(root, task)).toEqual([]);
+  });
+});
