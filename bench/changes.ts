@@ -48,13 +48,30 @@ async function scattered(place: Place, taskIds: readonly string[]): Promise<read
 }
 
 /** Medians of blocks, in F. */
-async function perBlock(folder: string, block: () => Promise<readonly number[]>, count = blocks): Promise<number[]> {
+async function perBlock(folder: string, block: () => Promise<readonly number[]>, count: number): Promise<number[]> {
   const values: number[] = [];
   for (let number = 0; number < count; number += 1) values.push(median(await inFloors(folder, block)));
   return values;
 }
 
-const against = (values: readonly number[], base: readonly number[]) => values.map((value) => value / median(base));
+/** Medians of blocks of several kinds, which take turns: whatever changes in the process or on the disk meanwhile weighs on all. */
+async function inTurns(
+  folder: string,
+  blocks: readonly (() => Promise<readonly number[]>)[],
+  count: number,
+): Promise<readonly (readonly number[])[]> {
+  const rounds: number[][] = [];
+  for (let number = 0; number < count; number += 1) {
+    const round: number[] = [];
+    for (const block of blocks) round.push(median(await inFloors(folder, block)));
+    rounds.push(round);
+  }
+  return blocks.map((_block, at) => rounds.map((round) => round[at] ?? Number.NaN));
+}
+
+/** How many times the block beside it each one costs. */
+const against = (values: readonly number[], base: readonly number[]) =>
+  values.map((value, at) => value / (base[at] ?? Number.NaN));
 
 /** Started tasks spread over all of them. */
 async function some({ bench }: Place, taskIds: readonly string[]): Promise<readonly string[]> {
@@ -72,12 +89,11 @@ export async function changeFigures(
 ): Promise<readonly Figure[]> {
   const small = await aPlace(folder, "small");
   const smallIds = await addTasks(small, 10);
-  const one = await perBlock(folder, () => inOneTask(small, 5));
-  const hundred = await perBlock(folder, () => inOneTask(small, 100));
-  const again = await perBlock(folder, () => inOneTask(many, 5));
+  const inOne = [() => inOneTask(small, 5), () => inOneTask(small, 100), () => inOneTask(many, 5)];
+  const [one = [], hundred = [], again = []] = await inTurns(folder, inOne, blocks);
   const [few, spread] = [await some(small, smallIds), await some(many, taskIds)];
-  const scatteredFew = await perBlock(folder, () => scattered(small, few));
-  const scatteredMany = await perBlock(folder, () => scattered(many, spread), 3);
+  const overAll = [() => scattered(small, few), () => scattered(many, spread)];
+  const [scatteredFew = [], scatteredMany = []] = await inTurns(folder, overAll, 3);
   const create = async (steps: number) => [
     await timed(() => small.bench.done("create_task", aTask({ steps: freeSteps(steps) }))),
   ];
