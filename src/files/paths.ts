@@ -140,6 +140,7 @@ export async function inspectPaths(
   repo: string,
   paths: readonly string[],
 ): Promise<readonly { readonly path: string; readonly kind: PathKind }[]> {
+  if (paths.length === 0) return [];
   const realRepo = await knownPlace(repo);
   return Promise.all(paths.map(async (given) => ({ path: given, kind: await kindOf(realRepo, given) })));
 }
