@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: measures beside the floor, prints one table and writes it to bench/results.json. `--only size` measures what
- * one group says: changes, size, open, stalls, page.
+ * one group says: changes, size, open, stalls, page, together, gateway.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
@@ -8,8 +8,10 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { changeFigures } from "./changes.ts";
 import { addTasks, aPlace, openPlace } from "./fixture.ts";
+import { gatewayFigures } from "./gateway.ts";
 import { isMet, quantile, type Figure } from "./measure.ts";
 import { openFigures, pageFigures, sizeFigures, stallFigures } from "./size.ts";
+import { togetherFigures } from "./together.ts";
 
 const { values } = parseArgs({ options: { only: { type: "string", multiple: true } } });
 const isWanted = (group: string) => values.only?.includes(group) ?? true;
@@ -20,6 +22,8 @@ try {
   if (isWanted("page")) figures.push(...(await pageFigures(folder)));
   if (isWanted("open")) figures.push(...(await openFigures(folder)));
   if (isWanted("stalls")) figures.push(...(await stallFigures(folder)));
+  if (isWanted("together")) figures.push(...(await togetherFigures(folder)));
+  if (isWanted("gateway")) figures.push(...(await gatewayFigures()));
   if (isWanted("changes") || isWanted("size")) {
     const many = await aPlace(folder, "many");
     const taskIds = await addTasks(many, 1_000);

@@ -1,0 +1,333 @@
+/**
+ * What the packed plugin costs in a real gateway: beside OpenClaw's own Workboard plugin, in memory, in the start, and between two
+ * runs. Loopback only; each gateway has a home and a port of its own.
+ */
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import { newHome, startGateway, type Gateway } from "../harness/gateway.ts";
+import { fieldsOf, listOf, textOf, type Fields, type JsonObject } from "../harness/json.ts";
+import { pathsOf } from "../harness/openclaw.ts";
+import { makeTemplate } from "../harness/template.ts";
+import { until } from "../harness/wait.ts";
+import { aStep, aTask } from "../test/support/bench.ts";
+import { openStage, type Stage } from "../test/gateway/stage.ts";
+import { placeOf, sidecarFileOf } from "../src/store/layout.ts";
+import { addTasks, aPlace, projectId, type Place } from "./fixture.ts";
+import { lookVariable, type Look } from "./gateway-memory.ts";
+import { median, timed, type Figure } from "./measure.ts";
+
+const pluginId = "project-orchestrator";
+const blocks = 10;
+const samples = 8;
+/** Drafts among ten thousand tasks; the others are over. */
+const unfinished = 1_000;
+const tasks = 10_000;
+/** So much CPU between two looks is the host's own housekeeping. */
+const quietCpuMs = 50;
+const quietLimitMs = 60_000;
+/** An event loop that stands still looks at nothing meanwhile. */
+const lookLimitMs = 180_000;
+const tracing = { OPENCLAW_GATEWAY_STARTUP_TRACE: "1" };
+
+export async function gatewayFigures(): Promise<readonly Figure[]> {
+  const template = await makeTemplate();
+  try {
+    const idle = await idleFigures(template.home);
+    const stage = await openStage(template.home, { acceptanceReview: false }, withWorkboard);
+    try {
+      const figures = [...(await peerFigures(stage)), ...idle, ...(await launchFigures(stage))];
+      const failures = stage.model.failures();
+      if (failures.length > 0) throw new AggregateError(failures, "the scripted people failed");
+      return figures;
+    } finally {
+      await stage.end();
+      removeFolderOf(stage.gateway.paths.home);
+    }
+  } finally {
+    await template.dispose();
+  }
+}
+
+// --- beside Workboard
+
+/** Workboard comes with OpenClaw and is off unless it is allowed and enabled; its tools are optional, so they are asked for too. */
+const withWorkboard: JsonObject = {
+  plugins: { allow: [pluginId, "workboard"], entries: { workboard: { enabled: true } } },
+  tools: { alsoAllow: ["workboard"] },
+};
+
+/** The same kind of call through the same door of the same gateway, theirs and ours in turn; a value is a block's ratio of medians. */
+async function peerFigures(stage: Stage): Promise<readonly Figure[]> {
+  const client = await stage.client();
+  const invoke = async (tool: string, args: JsonObject) => {
+    const { status, text, details } = await client.invokeTool(tool, args);
+    if (status !== 200 || "refused" in details) throw new Error(`${tool}: ${status} ${text}`);
+    return { text, details };
+  };
+  const compare = async (perBlock: number, theirs: () => Promise<unknown>, ours: () => Promise<unknown>) => {
+    const values: number[] = [];
+    for (let block = 0; block < blocks; block += 1) {
+      const [their, our]: [number[], number[]] = [[], []];
+      for (let number = 0; number < perBlock; number += 1) {
+        their.push(await timed(theirs));
+        our.push(await timed(ours));
+      }
+      values.push(median(our) / median(their));
+    }
+    return values;
+  };
+  const card = { title: "Login", notes: "People log in.\nIt works." };
+  const task = (fields: JsonObject = {}): JsonObject => ({ ...aTask(), ...fields });
+  await invoke("create_project", { name: "Shop", spec: "A shop." });
+  const cardId = cardOf((await invoke("workboard_create", card)).text);
+  const waitedFor = String((await invoke("create_task", task())).details["taskId"]);
+  // It waits for a draft: its status can change, and nothing of it is ever launched.
+  const moved = String((await invoke("create_task", task({ dependsOn: [waitedFor] }))).details["taskId"]);
+  await invoke("start_task", { taskId: moved });
+  await invoke("workboard_create", card);
+  const [cards, statuses] = [swinging("ready", "todo"), swinging("paused", "running")];
+  const moves = await compare(
+    6,
+    () => invoke("workboard_move", { id: cardId, status: cards() }),
+    () => invoke("set_task_status", { taskId: moved, status: statuses() }),
+  );
+  // With these there are a hundred of each.
+  const creates = await compare(
+    10,
+    () => invoke("workboard_create", card),
+    () => invoke("create_task", task()),
+  );
+  const lists = await compare(
+    6,
+    () => invoke("workboard_list", { limit: 100 }),
+    () => invoke("get_status", { projectId: "shop" }),
+  );
+  const goal = { atMost: 0.7 };
+  return [
+    { measure: "create_task with 1 step against workboard_create", unit: "×", values: creates, goal },
+    {
+      measure: "set_task_status (paused, running) of a waiting task against workboard_move",
+      unit: "×",
+      values: moves,
+      goal,
+    },
+    {
+      measure: "get_status of a project with 100 tasks against workboard_list of 100 cards",
+      unit: "×",
+      values: lists,
+      goal,
+    },
+  ];
+}
+
+/** Answers the two words in turn. */
+function swinging(one: string, other: string): () => string {
+  let isOther = true;
+  return () => {
+    isOther = !isOther;
+    return isOther ? other : one;
+  };
+}
+
+function cardOf(text: string): string {
+  const id = textOf(fieldsOf(fieldsOf(JSON.parse(text))["card"])["id"]);
+  if (id === undefined) throw new Error(`no card in ${text}`);
+  return id;
+}
+
+// --- from the builder's end to QA
+
+/** The host's own records of its runs say when the builder's ended and when QA's was taken on. */
+async function launchFigures(stage: Stage): Promise<readonly Figure[]> {
+  const steps = Array.from({ length: samples }, (_, index) => ({
+    ...aStep({ title: `Write ${index + 1}`, dependsOn: [] }),
+  }));
+  const play = await stage.begin("pace", { steps });
+  await play.untilTask("done");
+  const client = await stage.client();
+  const runs = listOf((await client.call("tasks.list", {}))["tasks"]).map(fieldsOf);
+  const run = (stepId: string, role: string) =>
+    fieldsOf(runs.find(({ runId }) => runId === `${play.taskId}/${stepId}/1/${role}/1`));
+  const records = (await play.journal())
+    .trimEnd()
+    .split("\n")
+    .map((line) => fieldsOf(JSON.parse(line)));
+  const [whole, closing, planning, launching]: number[][] = [[], [], [], []];
+  for (const { id } of await play.steps()) {
+    const ended = numberIn(run(id, "builder"), "endedAt");
+    const asked = numberIn(run(id, "qa"), "createdAt");
+    const [kept = Number.NaN, planned = Number.NaN] = ["RunEnded", "RunPlanned"].map((type) =>
+      momentOf(records, type, id, type === "RunPlanned" ? "qa" : "builder"),
+    );
+    whole?.push(asked - ended);
+    closing?.push(kept - ended);
+    planning?.push(planned - kept);
+    launching?.push(asked - planned);
+  }
+  const row = (measure: string, values: readonly number[] = []): Figure => ({ measure, unit: "ms", values });
+  return [
+    {
+      ...row("from the end of a builder's run to QA's, both in the host's own records of runs, no checks", whole),
+      goal: { atMost: 50 },
+    },
+    row("of it until the run's end was known and its tree looked at", closing),
+    row("of it until QA's run was planned", planning),
+    row("of it until the host had it", launching),
+  ];
+}
+
+/** When the journal's event of the step, of that role, says that it happened. */
+function momentOf(records: readonly Fields[], type: string, stepId: string, role: string): number {
+  const event = records
+    .map((record) => fieldsOf(record["event"]))
+    .find(
+      (one) =>
+        one["type"] === type &&
+        one["stepId"] === stepId &&
+        (one["role"] === role || String(one["runId"]).includes(`/${role}/`)),
+    );
+  return Date.parse(String(event?.["at"]));
+}
+
+function numberIn(fields: Fields, name: string): number {
+  const value = fields[name];
+  if (typeof value !== "number") throw new Error(`no ${name} in ${JSON.stringify(fields)}`);
+  return value;
+}
+
+// --- memory and start
+
+/** The same gateway without the plugin and with it, nobody talking to it. */
+async function idleFigures(template: string): Promise<readonly Figure[]> {
+  const without = await idle(template, false);
+  const withPlugin = await idle(template, true);
+  const share = ({ load, service, again }: Start) => load + service + again;
+  return [
+    {
+      measure:
+        "memory (RSS, garbage collected) of an idle gateway with the plugin and 10,000 tasks, beyond one without",
+      unit: "MB",
+      values: [withPlugin.look.rss - without.look.rss],
+      goal: { atMost: 50 },
+    },
+    { measure: "of it objects in use", unit: "MB", values: [withPlugin.look.heapUsed - without.look.heapUsed] },
+    {
+      measure: "CPU until that gateway is quiet, beyond one without",
+      unit: "ms of CPU",
+      values: [withPlugin.look.spent - without.look.spent],
+    },
+    {
+      measure:
+        "the plugin's part of a gateway's start in the host's own trace (load, register and service; again for agents)",
+      unit: "ms",
+      values: [share(withPlugin.start) - share(without.start)],
+      goal: { atMost: 60 },
+    },
+    { measure: "of it the first load and register", unit: "ms", values: [withPlugin.start.load] },
+  ];
+}
+
+type Idle = { readonly look: QuietLook; readonly start: Start };
+
+async function idle(template: string, hasPlugin: boolean): Promise<Idle> {
+  const home = await newHome(template);
+  const { workspace } = pathsOf(home);
+  if (hasPlugin) {
+    const place = await aPlace(home, path.basename(workspace));
+    await addTasks(place, unfinished);
+    await addTasks(place, tasks - unfinished, { cancelled: true });
+    await tellAll(place);
+    await place.store.close();
+  }
+  const looks = path.join(home, "looks");
+  const preload = pathToFileURL(path.join(import.meta.dirname, "gateway-memory.ts")).href;
+  const gateway = await startGateway({
+    home,
+    extra: { plugins: { entries: { [pluginId]: { enabled: hasPlugin } } } },
+    env: { ...tracing, NODE_OPTIONS: `--import=${preload}`, [lookVariable]: looks },
+  });
+  try {
+    // The sign that it has begun with the tasks.
+    if (hasPlugin)
+      await until("the plugin to drive", () => existsSync(path.join(workspace, "projects", ".driver", "holder.json")));
+    const look = await untilQuiet(gateway, looks);
+    return { look, start: startOf(await gateway.logs()) };
+  } finally {
+    await gateway.dispose();
+    removeFolderOf(home);
+  }
+}
+
+/** The temporary folder that a home was made in; the home itself is gone with its gateway. */
+function removeFolderOf(home: string): void {
+  rmSync(path.dirname(home), { recursive: true, force: true });
+}
+
+/** Everything has been told to its person, as where the plugin has been at work: it need not look what is still to be told. */
+async function tellAll({ root, store }: Place): Promise<void> {
+  for (const { stream, seq, sum } of await store.tasks(projectId))
+    writeFileSync(
+      path.join(placeOf(root, stream).directory, sidecarFileOf("told")),
+      `${JSON.stringify({ seq, sum })}\n`,
+    );
+}
+
+type QuietLook = Look & {
+  /** CPU in milliseconds since the process began, without what the looks cost. */
+  readonly spent: number;
+};
+
+/** Looks at the gateway every second until it has done next to nothing since the last look; one that does not get there is told of. */
+async function untilQuiet(gateway: Gateway, file: string): Promise<QuietLook> {
+  const endsAt = performance.now() + quietLimitMs;
+  let before: Look | undefined;
+  let looking = 0;
+  return until(
+    "the gateway to be quiet",
+    async () => {
+      const last = before;
+      before = await lookAt(gateway, file);
+      const isQuiet = last !== undefined && before.cpuBefore - last.cpuAfter < quietCpuMs;
+      const spent = before.cpuBefore - looking;
+      looking += before.cpuAfter - before.cpuBefore;
+      if (!isQuiet && performance.now() < endsAt) return undefined;
+      if (!isQuiet)
+        process.stderr.write(`the gateway was not quiet after ${quietLimitMs / 1_000} s; it counts as it is\n`);
+      return { ...before, spent };
+    },
+    { everyMs: 1_000, limitMs: 2 * quietLimitMs + lookLimitMs },
+  );
+}
+
+async function lookAt(gateway: Gateway, file: string): Promise<Look> {
+  const lines = () => (existsSync(file) ? readFileSync(file, "utf8").split("\n").slice(0, -1) : []);
+  const count = lines().length;
+  process.kill(gateway.pid, "SIGCONT");
+  return until(
+    "the gateway to look at itself",
+    () => {
+      const line = lines()[count];
+      return line === undefined ? undefined : (JSON.parse(line) as Look); // gateway-memory.ts writes nothing else.
+    },
+    { limitMs: lookLimitMs },
+  );
+}
+
+/** Milliseconds of a start, as the host traced them; 0 for what did not happen. */
+type Start = {
+  /** The plugin is loaded and registered for the gateway. */
+  readonly load: number;
+  readonly service: number;
+  /** Plugins are loaded and registered once more, for the turns of agents. */
+  readonly again: number;
+};
+
+function startOf(log: string): Start {
+  const number = (pattern: RegExp) => Number(pattern.exec(log)?.[1] ?? 0);
+  return {
+    load: number(/plugins\.gateway-load\.plugin\.project-orchestrator .*?loadAndRegisterMs=([\d.]+)/),
+    service: number(/sidecars\.plugin-services\.project-orchestrator\.\S+ ([\d.]+)ms/),
+    again: number(/sidecars\.model-runtime-build .*?runtimePluginMs=([\d.]+)/),
+  };
+}

@@ -1,0 +1,196 @@
+/** What changes cost that are made at the same time: by eight callers of one process, and by eight processes. And the naive design. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { lock } from "proper-lockfile";
+import writeFileAtomic from "write-file-atomic";
+import { renderPages } from "../src/render/pages.ts";
+import { fileOf } from "../src/store/layout.ts";
+import { aBuilderReport, aTask } from "../test/support/bench.ts";
+import { owner } from "../test/support/callers.ts";
+import type { Caller } from "../src/tools/desk.ts";
+import { aPlace, freeSteps, openPlace, projectId, type Place } from "./fixture.ts";
+import { inFloors, median, timed, type Figure } from "./measure.ts";
+import type { Order, Outcome } from "./together-worker.ts";
+
+const callers = 8;
+const blocks = 10;
+const roundsPerBlock = 5;
+const changesPerProcess = 50;
+const races = 3;
+
+const stepOf = (number: number) => `step-${String(number + 1).padStart(2, "0")}`;
+
+async function aStartedTask({ bench }: Place, steps: number): Promise<string> {
+  const taskId = String((await bench.done("create_task", aTask({ steps: freeSteps(steps) })))["taskId"]);
+  await bench.done("start_task", { taskId });
+  return taskId;
+}
+
+type Seat = { readonly taskId: string; readonly stepId: string };
+
+/** Milliseconds per change, one value per round: in each, the builders of all these steps report at the same moment. */
+async function reportingAtOnce(place: Place, seats: readonly Seat[]): Promise<readonly number[]> {
+  const { bench } = place;
+  const times: number[] = [];
+  for (let round = 0; round < roundsPerBlock; round += 1) {
+    const runs: Caller[] = [];
+    for (const { taskId, stepId } of seats) runs.push((await bench.launched(taskId, stepId, "builder")).caller());
+    const all = () => Promise.all(runs.map((caller) => bench.done("record_builder_result", aBuilderReport(), caller)));
+    times.push((await timed(all)) / seats.length);
+    for (const { taskId, stepId } of seats) {
+      await bench.ended(taskId, stepId, "builder");
+      await bench.done("set_step_status", { taskId, stepId, status: "queued", reason: "Once more." }, owner());
+    }
+  }
+  return times;
+}
+
+async function callerFigures(folder: string): Promise<readonly Figure[]> {
+  const place = await aPlace(folder, "callers");
+  const one: number[] = [];
+  const each: number[] = [];
+  for (let block = 0; block < blocks; block += 1) {
+    const taskId = await aStartedTask(place, callers);
+    const steps = Array.from({ length: callers }, (_, number) => ({ taskId, stepId: stepOf(number) }));
+    one.push(median(await inFloors(folder, () => reportingAtOnce(place, steps))));
+    const tasks: Seat[] = [];
+    while (tasks.length < callers) tasks.push({ taskId: await aStartedTask(place, 5), stepId: stepOf(0) });
+    each.push(median(await inFloors(folder, () => reportingAtOnce(place, tasks))));
+  }
+  await place.store.close();
+  return [
+    {
+      measure: "8 callers in one process, all of one task, per change",
+      unit: "F",
+      values: one,
+      goal: { atMost: 0.5 },
+    },
+    {
+      measure: "8 callers in one process, each of its own task, per change",
+      unit: "F",
+      values: each,
+      goal: { atMost: 0.5 },
+    },
+  ];
+}
+
+type Process = { order(order: Order): Promise<Outcome>; end(): Promise<void> };
+
+/** A process that has opened the root and waits for orders. */
+async function aProcess(root: string): Promise<Process> {
+  const child = spawn(process.execPath, [path.join(import.meta.dirname, "together-worker.ts"), root], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const closed = once(child, "close");
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const hear = async (): Promise<unknown> => {
+    const { value, done } = await lines.next();
+    if (done === true) throw new Error(`process ${child.pid} ended before it answered`);
+    return JSON.parse(value);
+  };
+  await hear();
+  return {
+    async order(order) {
+      child.stdin.write(`${JSON.stringify(order)}\n`);
+      // The worker says nothing else.
+      return (await hear()) as Outcome;
+    },
+    async end() {
+      child.stdin.end();
+      await closed;
+    },
+  };
+}
+
+/** Each process has a step of its own in the task that all of them change. */
+async function processFigures(folder: string): Promise<readonly Figure[]> {
+  const place = await aPlace(folder, "processes");
+  const taskIds: string[] = [];
+  while (taskIds.length < races) taskIds.push(await aStartedTask(place, callers));
+  const before = new Map<string, number>();
+  for (const taskId of taskIds) before.set(taskId, (await place.store.history({ projectId, taskId }, 0)).length);
+  await place.store.close();
+  const processes = await Promise.all(Array.from({ length: callers }, () => aProcess(place.root)));
+  const [lost, errors, pace, spread]: [number[], number[], number[], number[]] = [[], [], [], []];
+  try {
+    for (const taskId of taskIds) {
+      let outcomes: readonly Outcome[] = [];
+      const race = async () => {
+        outcomes = await Promise.all(
+          processes.map((one, number) => one.order({ taskId, stepId: stepOf(number), changes: changesPerProcess })),
+        );
+      };
+      const [took = Number.NaN] = await inFloors(folder, async () => [await timed(race)]);
+      const made = outcomes.reduce((sum, outcome) => sum + outcome.made, 0);
+      const times = outcomes.map(({ ms }) => ms);
+      const wrong = outcomes.flatMap((outcome) => outcome.errors);
+      for (const what of wrong) process.stderr.write(`${what}\n`);
+      // Opened anew, so that only what is on disk counts.
+      const { store } = await openPlace(place.root);
+      const kept = (await store.history({ projectId, taskId }, before.get(taskId) ?? 0)).length;
+      await store.close();
+      lost.push(made - kept);
+      errors.push(wrong.length);
+      pace.push(made / took);
+      spread.push(Math.max(...times) / Math.min(...times));
+    }
+  } finally {
+    await Promise.all(processes.map((one) => one.end()));
+  }
+  const changes = `${callers} processes × ${changesPerProcess} changes of one task`;
+  return [
+    { measure: `${changes}, lost`, unit: "changes", values: lost, goal: { atMost: 0 } },
+    { measure: "the same, errors", unit: "errors", values: errors, goal: { atMost: 0 } },
+    { measure: "the same, changes per F of all of them", unit: "per F", values: pace, goal: { atLeast: 0.4 } },
+    { measure: "the same, slowest process against fastest", unit: "×", values: spread, goal: { atMost: 1.5 } },
+  ];
+}
+
+/**
+ * The design that nothing has to be thought about for: a lock file, then every document and page of the task rendered and written
+ * anew by the asynchronous atomic writer, which syncs each; all of them at once.
+ */
+async function naive(place: Place, folder: string, steps: number, runs: number): Promise<readonly number[]> {
+  const taskId = await aStartedTask(place, steps);
+  const stream = { projectId, taskId };
+  const { documents = {} } = (await place.store.read(stream)) ?? {};
+  const directory = path.join(folder, `naive-${steps}`);
+  mkdirSync(path.join(directory, "steps"), { recursive: true });
+  const change = async () => {
+    const release = await lock(directory);
+    try {
+      const pages = Object.entries(renderPages({ stream, documents }));
+      await Promise.all([
+        ...Object.entries(documents).map(([name, text]) =>
+          writeFileAtomic(path.join(directory, fileOf(name, "document")), text),
+        ),
+        ...pages.map(([name, text]) => writeFileAtomic(path.join(directory, fileOf(name, "page")), text)),
+      ]);
+    } finally {
+      await release();
+    }
+  };
+  await change();
+  const values: number[] = [];
+  for (let run = 0; run < runs; run += 1) values.push(...(await inFloors(folder, async () => [await timed(change)])));
+  return values;
+}
+
+async function naiveFigures(folder: string): Promise<readonly Figure[]> {
+  const place = await aPlace(folder, "naive");
+  const five = await naive(place, folder, 5, 10);
+  const hundred = await naive(place, folder, 100, 5);
+  await place.store.close();
+  const measure = (steps: number) => `the naive design (all files of the task anew), ${steps} steps, per change`;
+  return [
+    { measure: measure(5), unit: "F", values: five },
+    { measure: measure(100), unit: "F", values: hundred },
+  ];
+}
+
+export async function togetherFigures(folder: string): Promise<readonly Figure[]> {
+  return [...(await callerFigures(folder)), ...(await processFigures(folder)), ...(await naiveFigures(folder))];
+}
