@@ -20,6 +20,7 @@ import { createExecutors, obeyFlowCancel, type ExecutorPorts, type Situation } f
 import type { Delay, Notifier, TaskReader } from "./ports.ts";
 import { isLive, mayLaunch, openRuns, seatOf } from "./ready.ts";
 import { recover } from "./recover.ts";
+import { createTurns } from "./turns.ts";
 import { OrchestratorError, assertNever } from "../errors.ts";
 
 /** `root` tells this driver's tasks from those of other roots that share the slots. */
@@ -81,6 +82,8 @@ const knownRunsOf = (step: Step): readonly KnownRun[] =>
     return sessionKey === null ? [] : [{ runId, sessionKey, isLaunched: status !== "launching" }];
   });
 
+/** So many tasks are looked at, and so many flow records brought up to date, at a time. */
+const mostAtOnce = 16;
 const pollMs = 5_000;
 const longestPauseMs = 10_000;
 
@@ -96,6 +99,7 @@ export function createDriver(unbounded: DriverPorts): Driver {
   /** Tasks of which a run may be planned and not launched, as far as was seen; a paused one keeps such a run without a worker. */
   const planning = new Map<string, Stream>();
   const executors = createExecutors(ports, within);
+  const [looking, syncing] = [createTurns(mostAtOnce), createTurns(mostAtOnce)];
   const placeOf = (stream: Stream) => `${root}:${nameOfStream(stream)}`;
   const background = new Set<Promise<void>>();
   let polling = false;
@@ -134,7 +138,7 @@ export function createDriver(unbounded: DriverPorts): Driver {
     try {
       do {
         worker.again = false;
-        await lookOnce(worker);
+        await looking(() => lookOnce(worker));
       } while (worker.again && !stopping.signal.aborted);
       worker.failures.delete("look");
       notifier.readable(worker.stream);
@@ -168,7 +172,7 @@ export function createDriver(unbounded: DriverPorts): Driver {
     if (due.size === 0 && !isEnding) slots.leave(claim.key);
     if (worker.syncedSeq !== seq)
       begin(worker, "sync", async () => {
-        const flowId = await flows.sync(stream, state, task);
+        const flowId = await syncing(() => flows.sync(stream, state, task));
         worker.syncedSeq = seq;
         if (flowId !== undefined)
           await recorder.record(stream, { type: "FlowLinked", v: 1, at: momentOf(clock.now()), flowId });
@@ -350,7 +354,9 @@ export function createDriver(unbounded: DriverPorts): Driver {
       }
       holdPlaces(readable);
       await obeyCancels(readable.map((task) => task.stream));
-      for (const stream of streams) {
+      // What goes on comes before the drafts, of which there may be a thousand.
+      const live = new Set(readable.filter(({ state }) => state.steps.some(isLive)).map(({ stream }) => stream));
+      for (const stream of [...live, ...streams.filter((one) => !live.has(one))]) {
         notifier.changed(stream);
         wake(stream);
       }

@@ -27,6 +27,7 @@ import { createFlowRecords, readKnownTasks, settleFlows, youngMs } from "./flow-
 import { takeLease } from "./lease.ts";
 import { createNotifier, isTold, noteTurnEnd } from "./notifier.ts";
 import type { Host } from "./openclaw.ts";
+import { inBatches } from "../flow/turns.ts";
 import { createRememberedRoots, hasProjects, knownRoots, openRoot, openRoots } from "./roots.ts";
 import { noteSign, shared, type OpenRoot } from "./shared.ts";
 
@@ -165,7 +166,7 @@ export function createDriving(host: Host, clock = systemClock): Driving {
       });
       // A task that ended may have ended untold: the gateway died in between.
       for (const projectId of await store.projects())
-        for (const glance of await store.tasks(projectId))
+        for await (const glance of inBatches(await store.tasks(projectId)))
           if (!(await isTold(store, glance))) notifier.changed(glance.stream);
       await followOthers(driver, store, cursor, signal);
     } finally {

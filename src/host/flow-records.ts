@@ -4,6 +4,7 @@
  */
 import { OrchestratorError, assertNever } from "../errors.ts";
 import type { FlowRecords } from "../flow/ports.ts";
+import { inBatches } from "../flow/turns.ts";
 import { openRuns } from "../flow/ready.ts";
 import type { TaskState } from "../schema/documents.ts";
 import { isOver, type Outline } from "../schema/outline.ts";
@@ -275,7 +276,7 @@ export async function readKnownTasks(
   const known = new Map<string, KnownTask>();
   const owners = new Set<string>();
   const over = await readOver(store);
-  for (const stream of await store.list({ whole: true })) {
+  for await (const stream of inBatches(await store.list({ whole: true }))) {
     const { taskId } = stream;
     if (taskId === undefined) continue;
     const chats = await readChats(store, stream);

@@ -8,6 +8,7 @@
  */
 import { EventEmitter, once } from "node:events";
 import type { Clock, Notifier } from "../flow/ports.ts";
+import { createTurns } from "../flow/turns.ts";
 import { renderNotice, renderTrouble } from "../render/notices.ts";
 import { parseProject } from "../schema/documents.ts";
 import { isOver } from "../schema/outline.ts";
@@ -61,6 +62,8 @@ function outbox(): Outbox {
   return (holder[key] ??= { pending: new Map(), carried: new Map(), answers: new EventEmitter() });
 }
 
+/** Of so many tasks the journals are read at a time. */
+const mostAtOnce = 16;
 /** How much one turn carries; the rest waits for the next. */
 const mostCharacters = 6_000;
 /** A chat whose wake-up turn has not come by then is woken again. */
@@ -156,6 +159,7 @@ export function createNotifier(
   const inTurn = new Map<string, Promise<void>>();
   const telling = new Set<string>();
   const queuedHere = new WeakSet<Pending>();
+  const reading = createTurns(mostAtOnce);
 
   // What is not told by then is read off the journal again by whoever drives next. Other roots' texts stay.
   signal.addEventListener("abort", () => drop((one) => queuedHere.has(one)), { once: true });
@@ -369,7 +373,7 @@ export function createNotifier(
   function look(stream: Stream): void {
     const name = nameOfStream(stream);
     inOrder(stream, () =>
-      readOn(stream).then(
+      reading(() => readOn(stream)).then(
         () => void failures.delete(name),
         (error: unknown) => lookLater(stream, error),
       ),

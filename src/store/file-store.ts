@@ -66,6 +66,8 @@ const quietRounds = 20;
 const mostTogether = 32;
 /** So many documents are made ready while the disk works. */
 const mostStaged = 8;
+/** At so many streams it is looked for one to close. */
+const mostLooks = 8;
 const notesKept = 20;
 /** How many earlier states a page that seems edited is compared with. */
 const earlierStates = 50;
@@ -675,13 +677,18 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     return opened;
   }
 
-  /** Closing is safe at any time between two pieces of work: everything kept is read or compared again. */
+  /**
+   * Closing is safe at any time between two pieces of work: everything kept is read or compared again. Those that are at work are
+   * passed over and count as used just now; a few are looked at, for there may be a thousand of them.
+   */
   function closeOldest(): void {
-    for (const [name, { journal }] of open) {
-      if (open.size <= maxOpen) return;
-      if (queues.has(name)) continue;
-      journal.close();
+    let looks = 0;
+    for (const [name, opened] of open) {
+      if (open.size <= maxOpen || looks === mostLooks) return;
+      looks += 1;
       open.delete(name);
+      if (queues.has(name)) open.set(name, opened);
+      else opened.journal.close();
     }
   }
 
