@@ -8,7 +8,9 @@ import { lock } from "proper-lockfile";
 import writeFileAtomic from "write-file-atomic";
 import { renderPages } from "../src/render/pages.ts";
 import { fileOf } from "../src/store/layout.ts";
+import { createRecorder } from "../src/tools/driver-tools.ts";
 import { aBuilderReport, aTask } from "../test/support/bench.ts";
+import { anEvent } from "../test/support/histories.ts";
 import { owner } from "../test/support/callers.ts";
 import type { Caller } from "../src/tools/desk.ts";
 import { aPlace, freeSteps, openPlace, projectId, type Place } from "./fixture.ts";
@@ -48,13 +50,32 @@ async function reportingAtOnce(place: Place, seats: readonly Seat[]): Promise<re
   return times;
 }
 
+/** Milliseconds per change, one value per round: in each, eight of the driver's events that change the same document come at the same moment. */
+async function linkingAtOnce({ bench }: Place, taskId: string): Promise<readonly number[]> {
+  const recorder = createRecorder(bench.desk());
+  const times: number[] = [];
+  for (let round = 0; round < roundsPerBlock; round += 1) {
+    const events = Array.from({ length: callers }, (_, number) =>
+      anEvent("FlowLinked", { flowId: `flow-${round}-${number}` }),
+    );
+    const all = async () => {
+      const answers = await Promise.all(events.map((event) => recorder.record({ projectId, taskId }, event)));
+      if (!answers.every(({ ok }) => ok)) throw new Error("a flow was not linked");
+    };
+    times.push((await timed(all)) / callers);
+  }
+  return times;
+}
+
 async function callerFigures(folder: string): Promise<readonly Figure[]> {
   const place = await aPlace(folder, "callers");
   const one: number[] = [];
   const each: number[] = [];
+  const same: number[] = [];
   for (let block = 0; block < blocks; block += 1) {
     const taskId = await aStartedTask(place, callers);
     const steps = Array.from({ length: callers }, (_, number) => ({ taskId, stepId: stepOf(number) }));
+    same.push(median(await inFloors(folder, () => linkingAtOnce(place, taskId))));
     one.push(median(await inFloors(folder, () => reportingAtOnce(place, steps))));
     const tasks: Seat[] = [];
     while (tasks.length < callers) tasks.push({ taskId: await aStartedTask(place, 5), stepId: stepOf(0) });
@@ -62,6 +83,12 @@ async function callerFigures(folder: string): Promise<readonly Figure[]> {
   }
   await place.store.close();
   return [
+    {
+      measure: "8 callers in one process, all changing one document, per change",
+      unit: "F",
+      values: same,
+      goal: { atMost: 0.5 },
+    },
     {
       measure: "8 callers in one process, all of one task, per change",
       unit: "F",

@@ -22,7 +22,7 @@ export const createStep = defineTool({
       step: asWanted(step),
       maxAttempts: desk.settings.maxAttempts,
     });
-    return changeTaskById(call, taskId, { toEvent }, ({ state }) => {
+    return changeTaskById(call, taskId, { toEvent, again: toEvent }, ({ state }) => {
       const stepId = state.steps.findLast((one) => one.kind === "work")?.id ?? "";
       return { text: `Step ${stepId} is added to task ${taskId}.`, details: { taskId, stepId } };
     });

@@ -21,7 +21,7 @@ export const setStepStatus = defineTool({
       by: decidedBy(caller),
       maxAttempts: desk.settings.maxAttempts,
     });
-    return changeTaskById(call, taskId, { toEvent }, ({ state }) => answerStep(state, stepId));
+    return changeTaskById(call, taskId, { toEvent, again: toEvent }, ({ state }) => answerStep(state, stepId));
   },
 });
 

@@ -264,7 +264,7 @@ export type ChangeRequest = {
 export async function changeTaskById(
   { desk, caller, tool, callId }: Call,
   taskId: string,
-  request: Pick<ChangeRequest, "toEvent" | "afterCommit" | "onRollback">,
+  request: Pick<ChangeRequest, "toEvent" | "again" | "afterCommit" | "onRollback">,
   toAnswer: (changed: Changed) => Answer,
 ): Promise<Answer | Refusal> {
   const stream = await findTask(desk, taskId);
