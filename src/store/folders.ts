@@ -197,6 +197,8 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     requireLocal(root, "The root", "Set root to a folder on a local disk.");
   }
 
+  /** Identities of folders whose own entry was made durable. */
+  const synced = new Set<string>();
   /** Projects whose folder is there and was found to be on a local disk. */
   const local = new Set<string>();
 
@@ -230,9 +232,13 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
       if (disk.windows) return;
       const stop = dirname(root);
       let path = placeOf(root, stream).directory;
+      const parent = disk.factsOf(dirname(path))?.identity ?? "";
       for (let depth = 0; depth < 3 && path !== stop; depth += 1, path = dirname(path)) {
+        // The folder above only says that the parent is there, and of that very one it was made durable once.
+        if (depth === 2 && synced.has(parent)) return;
         try {
           disk.syncDirectory(path);
+          if (depth === 2) synced.add(parent);
         } catch (error) {
           if (!isErrorWith(error, "EINVAL", "ENOTSUP", "EACCES", "EPERM")) throw error;
         }

@@ -323,6 +323,14 @@ describe("a sync", () => {
     order.length = 0;
     await commitNow(store, otherTask, { task: taskText({ rev: 2 }, otherTask) });
     expect(order.map((call) => call.split(" ")[0])).toEqual(["append", "sync", "replaceFile"]);
+    order.length = 0;
+    // That there is a folder of tasks is known to be durable by now.
+    const third = { projectId: "shop", taskId: "pay-9a0b1c2d" };
+    await commitNow(store, third, { task: taskText({}, third) });
+    expect(order.filter((call) => call.startsWith("syncDirectory"))).toEqual([
+      "syncDirectory /projects/shop/tasks/pay-9a0b1c2d",
+      "syncDirectory /projects/shop/tasks",
+    ]);
   });
 });
 
