@@ -6,7 +6,7 @@
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { lstat, mkdir, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import { access, lstat, mkdir, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 
@@ -22,7 +22,8 @@ export type WorktreeIdentity = {
 /** Long enough for a very large tree on a slow disk: the limit is against a git that never ends. */
 const longestGitMs = 600_000;
 
-type Git = (words: readonly string[], options: { env: NodeJS.ProcessEnv; cwd?: string }) => Promise<{ stdout: string }>;
+type GitOptions = { readonly env: NodeJS.ProcessEnv; readonly cwd?: string };
+type Git = (words: readonly string[], options: GitOptions) => Promise<{ stdout: string }>;
 
 /**
  * Uses git when `gitProgram` can be started, else hashes. `warn` hears why an identity could not be told; a git that has
@@ -90,15 +91,8 @@ function environment(keepIn: string, repo?: string): NodeJS.ProcessEnv {
 }
 
 async function identifyWithGit(git: Git, repo: string, keepIn: string): Promise<string> {
-  await mkdir(keepIn, { recursive: true });
-  const env = environment(keepIn, repo);
-  // Left behind by a process that was killed while it held the lock; in this process the turns exclude each other.
-  await rm(path.join(keepIn, "git", "index.lock"), { force: true });
-  await git(["init", "--quiet", "--bare", "--template=", path.join(keepIn, "git")], {
-    env: environment(keepIn),
-  });
-  await mkdir(path.join(keepIn, "git", "info"), { recursive: true });
-  await writeFile(path.join(keepIn, "git", "info", "exclude"), [...passedOver].map((name) => `${name}/\n`).join(""));
+  const options = { env: environment(keepIn, repo), cwd: repo };
+  await prepareFolder(git, keepIn);
   try {
     // A warning about an inner repository would be about nobody's mistake.
     await git(
@@ -114,45 +108,78 @@ async function identifyWithGit(git: Git, repo: string, keepIn: string): Promise<
         "--",
         ".",
       ],
-      { env, cwd: repo },
+      options,
     );
   } catch (error) {
     // An inner repository without a commit cannot be added at all.
     if (await hasInnerRepository(repo)) return identifyByHash(repo, keepIn);
     throw error;
   }
-  const staged = await git(["ls-files", "--stage", "-z"], { env, cwd: repo });
-  if (staged.stdout.split("\0").some((entry) => entry.startsWith(gitlinkMode))) {
+  // The tree is the answer unless the list says otherwise, which is rare. Nothing touches the index before both have ended.
+  const [listed, written] = await Promise.allSettled([listIndex(git, options), writeTree(git, options)]);
+  if (listed.status === "rejected") throw listed.reason;
+  if (written.status === "rejected") throw written.reason;
+  const { hasRepository, unseen } = listed.value;
+  if (hasRepository) {
     // Kept in the index, it would hide the folder's files also when it is no repository any more.
     await rm(path.join(keepIn, "git", "index"), { force: true });
     return identifyByHash(repo, keepIn);
   }
-  const unseen = await findHidingIgnoreFiles(git, staged.stdout, { env, cwd: repo });
-  if (unseen.length > 0) await git(["-c", "core.bare=false", "add", "--force", "--", ...unseen], { env, cwd: repo });
-  const { stdout } = await git(["write-tree"], { env });
-  return stdout.trim();
+  if (unseen.length === 0) return written.value;
+  await git(["-c", "core.bare=false", "add", "--force", "--", ...unseen], options);
+  return writeTree(git, options);
+}
+
+/** The git folder of ours, made where it is not there or where a part is missing without which git takes it for none. */
+async function prepareFolder(git: Git, keepIn: string): Promise<void> {
+  const folder = path.join(keepIn, "git");
+  await mkdir(keepIn, { recursive: true });
+  // Left behind by a process that was killed while it held the lock; in this process the turns exclude each other.
+  await rm(path.join(folder, "index.lock"), { force: true });
+  const parts = await Promise.allSettled(
+    ["HEAD", "config", "objects", "refs"].map((part) => access(path.join(folder, part))),
+  );
+  if (parts.some(({ status }) => status === "rejected")) {
+    // It may name files as kept that are gone with the missing part.
+    await rm(path.join(folder, "index"), { force: true });
+    await git(["init", "--quiet", "--bare", "--template=", folder], { env: environment(keepIn) });
+  }
+  await mkdir(path.join(folder, "info"), { recursive: true });
+  await writeFile(path.join(folder, "info", "exclude"), [...passedOver].map((name) => `${name}/\n`).join(""));
+}
+
+async function writeTree(git: Git, options: GitOptions): Promise<string> {
+  return (await git(["write-tree"], options)).stdout.trim();
 }
 
 /**
- * Ignore files that ignore themselves beside work that is seen: without them what they hide would leave no trace. In a
- * folder of which nothing is seen, such as a cache that a tool made, they are passed over with the folder.
+ * What the index holds, and what beside it was left out, which after everything was added is what is ignored. `unseen` are
+ * ignore files that ignore themselves beside work that is seen: without them what they hide would leave no trace. In a folder
+ * of which nothing is seen, such as a cache that a tool made, they are passed over with the folder.
  */
-async function findHidingIgnoreFiles(
+async function listIndex(
   git: Git,
-  staged: string,
-  options: { env: NodeJS.ProcessEnv; cwd: string },
-): Promise<readonly string[]> {
+  options: GitOptions,
+): Promise<{ readonly hasRepository: boolean; readonly unseen: readonly string[] }> {
   const { stdout } = await git(
-    ["-c", "core.bare=false", "ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z"],
+    ["-c", "core.bare=false", "ls-files", "-t", "--stage", "--others", "--directory", "-z"],
     options,
   );
-  const seen = staged.split("\0").map((entry) => entry.slice(entry.indexOf("\t") + 1));
-  return stdout
-    .split("\0")
-    .filter((name) => path.posix.basename(name) === ".gitignore")
-    .filter((name) => seen.some((one) => one.startsWith(name.slice(0, -".gitignore".length))))
-    .map((name) => `:(literal)${name}`);
+  const entries = stdout.split("\0").filter((entry) => entry !== "");
+  const others = entries.filter((entry) => entry.startsWith(leftOut)).map((entry) => entry.slice(leftOut.length));
+  const held = entries.filter((entry) => !entry.startsWith(leftOut));
+  const seen = held.map((entry) => entry.slice(entry.indexOf("\t") + 1));
+  return {
+    hasRepository: held.some((entry) => entry.startsWith(gitlinkMode, leftOut.length)),
+    unseen: others
+      .filter((name) => path.posix.basename(name) === ".gitignore" && !name.endsWith("/"))
+      .filter((name) => seen.some((one) => one.startsWith(name.slice(0, -".gitignore".length))))
+      .map((name) => `:(literal)${name}`),
+  };
 }
+
+/** How git marks what its index does not hold. A file that it holds has another letter. */
+const leftOut = "? ";
 
 /** How git's index marks a repository inside the tree, of which it keeps only the commit. */
 const gitlinkMode = "160000 ";

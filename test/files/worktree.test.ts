@@ -10,6 +10,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -183,6 +184,75 @@ describe("without git", () => {
   });
 });
 
+describe("the git that is started for an identity", () => {
+  /** A git that notes what it is asked for. */
+  function counted() {
+    const base = mkdtempSync(path.join(tmpdir(), "po-worktree-"));
+    onTestFinished(() => rmSync(base, { recursive: true, force: true }));
+    const [program, notes] = [path.join(base, "git"), path.join(base, "notes")];
+    writeFileSync(notes, "");
+    const skippingOptions =
+      'for word; do [ "$next" ] && next= && continue; case $word in -c) next=1;; *) break;; esac; done';
+    writeFileSync(program, `#!/bin/sh\n${skippingOptions}\necho "$word" >>'${notes}'\nexec git "$@"\n`);
+    chmodSync(program, 0o755);
+    const asked = () => {
+      const words = readFileSync(notes, "utf8").split("\n").slice(0, -1).toSorted();
+      writeFileSync(notes, "");
+      return words;
+    };
+    return { ...setup(program), asked };
+  }
+
+  it("makes the folder once, and then adds, lists and writes, whether or not something changed", async () => {
+    const tree = counted();
+    tree.write("a.txt", "one");
+    tree.write("node_modules/b/.gitignore", "*\n");
+    const before = await tree.identify();
+    expect(tree.asked()).toStrictEqual(["--version", "add", "init", "ls-files", "write-tree"]);
+    expect(await tree.identify()).toBe(before);
+    expect(tree.asked()).toStrictEqual(["add", "ls-files", "write-tree"]);
+    tree.write("a.txt", "two");
+    const after = await tree.identify();
+    expect(tree.asked()).toStrictEqual(["add", "ls-files", "write-tree"]);
+    expect(await tree.compare(before, after)).toStrictEqual(["a.txt"]);
+    expect(tree.asked()).toStrictEqual(["diff-tree"]);
+    expect(await tree.compare(after, after)).toStrictEqual([]);
+    expect(tree.asked()).toStrictEqual([]);
+  });
+
+  it("adds and writes once more for an ignore file that ignores itself, and not again", async () => {
+    const tree = counted();
+    tree.write("a.txt", "one");
+    await tree.identify();
+    tree.write(".gitignore", "*\n");
+    tree.asked();
+    const hidden = await tree.identify();
+    expect(tree.asked()).toStrictEqual(["add", "add", "ls-files", "write-tree", "write-tree"]);
+    expect(await tree.identify()).toBe(hidden);
+    expect(tree.asked()).toStrictEqual(["add", "ls-files", "write-tree"]);
+  });
+});
+
+describe("the git folder of ours", () => {
+  it.each(["", "HEAD", "config", "objects", "refs", "info", "index"])(
+    "is made whole again when somebody removed %j of it, and knows the same tree",
+    async (part) => {
+      const tree = setup();
+      for (const name of ["a.txt", "src/b.txt"]) {
+        tree.write(name, "one");
+        // Long unchanged: git does not read it again as long as its index knows it.
+        utimesSync(path.join(tree.repo, name), 1, 1);
+      }
+      const before = await tree.identify();
+      rmSync(path.join(tree.keepIn, "git", part), { recursive: true });
+      expect(await tree.identify()).toBe(before);
+      tree.write("a.txt", "two");
+      expect(await tree.compare(before, await tree.identify())).toStrictEqual(["a.txt"]);
+      expect(tree.warnings).toStrictEqual([]);
+    },
+  );
+});
+
 describe("a git that does not end", () => {
   it("is waited for no longer than its time, with a warning", async () => {
     const base = mkdtempSync(path.join(tmpdir(), "po-worktree-"));
@@ -322,6 +392,19 @@ describe("an ignore file that ignores itself", () => {
       expect(tree.warnings).toStrictEqual([]);
     },
   );
+
+  it("is a file: a folder of that name is ignored like any other", async () => {
+    const tree = setup();
+    tree.write("seen.txt", "one");
+    tree.write("src/seen.txt", "one");
+    const before = await tree.identify();
+    for (const folder of ["", "src/"]) {
+      tree.write(`${folder}node_modules/.gitignore/a.txt`, "one");
+      mkdirSync(path.join(tree.repo, `${folder}.gitignore`));
+    }
+    expect(await tree.identify()).toBe(before);
+    expect(tree.warnings).toStrictEqual([]);
+  });
 
   it("is passed over in a folder of its own, as caches of tools have it", async () => {
     const tree = setup();
