@@ -116,16 +116,15 @@ async function identifyWithGit(git: Git, repo: string, keepIn: string): Promise<
     throw error;
   }
   // The tree is the answer unless the list says otherwise, which is rare. Nothing touches the index before both have ended.
-  const [listed, written] = await Promise.allSettled([listIndex(git, options), writeTree(git, options)]);
-  if (listed.status === "rejected") throw listed.reason;
-  if (written.status === "rejected") throw written.reason;
-  const { hasRepository, unseen } = listed.value;
+  const [listed, written] = [listIndex(git, options), writeTree(git, options)];
+  await Promise.allSettled([listed, written]);
+  const { hasRepository, unseen } = await listed;
   if (hasRepository) {
     // Kept in the index, it would hide the folder's files also when it is no repository any more.
     await rm(path.join(keepIn, "git", "index"), { force: true });
     return identifyByHash(repo, keepIn);
   }
-  if (unseen.length === 0) return written.value;
+  if (unseen.length === 0) return written;
   await git(["-c", "core.bare=false", "add", "--force", "--", ...unseen], options);
   return writeTree(git, options);
 }

@@ -144,9 +144,11 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
     const { stream, state, repo } = situation;
     watched.delete(effect.runId);
     await runner.cleanUp(effect);
-    const usage = await runner.usage(effect.sessionKey);
     const step = state.steps.find((one) => one.id === effect.stepId);
-    const { tree, files } = await observeTree(stream, repo, step, effect.role);
+    const [used, observed] = [runner.usage(effect.sessionKey), observeTree(stream, repo, step, effect.role)];
+    // When one of them fails, the other is not left under way.
+    await Promise.allSettled([used, observed]);
+    const [usage, { tree, files }] = [await used, await observed];
     const shared = settings().parallelSteps > 1;
     await record(stream, {
       type: "RunEnded",

@@ -555,6 +555,37 @@ describe("what a run left behind", () => {
     expect(judged.did).toContain("compare tree-0 tree-9");
   });
 
+  it("is looked at while the host is asked what the run used, to the end also when that fails", async () => {
+    const { ports, situation, recorded, did } = setup({ state: built().state, launchedBy: "gone" });
+    const [looking, refused] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const executors = createExecutors({
+      ...ports,
+      runner: {
+        ...ports.runner,
+        usage: async () => {
+          await looking.promise;
+          refused.resolve();
+          throw hostRefuses();
+        },
+      },
+      worktree: {
+        ...ports.worktree,
+        identify: async () => {
+          did.push("look");
+          looking.resolve();
+          await refused.promise;
+          await new Promise(setImmediate);
+          did.push("seen");
+          return "tree-9";
+        },
+      },
+    });
+    const closing = executors.AwaitRun(awaiting(built()), situation);
+    await expect(closing).rejects.toMatchObject({ code: "host-refused" });
+    expect(did).toStrictEqual([`clean up ${run(built()).runId}`, "look", "seen", "compare tree-0 tree-9"]);
+    expect(recorded).toStrictEqual([]);
+  });
+
   it("is not known when one of the trees is not, or its step is gone", async () => {
     const unknown = await closed(built(), "builder", { trees: [null] });
     expect(unknown.recorded).toMatchObject([{ tree: null, files: null }]);
