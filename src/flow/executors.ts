@@ -262,11 +262,13 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
   }
 
   return {
-    async PlanRun({ stepId, role }, { stream, repo, claim, signal }) {
+    async PlanRun({ stepId, role }, { stream, state, repo, claim, signal }) {
       if (slots.take(claim) !== undefined) return;
       if ((await flows.cancelRequested([stream])).length > 0) return obeyFlowCancel(ports, stream);
       const agentId = await runner.agentFor(role, stream);
-      const treeBefore = await worktree.identify(repo, stream);
+      // Only an attempt keeps the tree that it began with; a run that goes on with one is compared with what is known of it.
+      const opens = state.steps.find((one) => one.id === stepId)?.status === "queued";
+      const tree = opens ? { treeBefore: await worktree.identify(repo, stream) } : {};
       // The place may have gone to another task while this one was paused in between: ask again.
       if (signal.aborted) return;
       const launchesBefore = await reader.launchesBefore(stream);
@@ -277,7 +279,7 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
         stepId,
         role,
         agentId,
-        treeBefore,
+        ...tree,
         launcher: runner.launcher,
         ...(launchesBefore === 0 ? {} : { launchesBefore }),
       });

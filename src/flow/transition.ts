@@ -532,6 +532,7 @@ function planRun(state: TaskState, event: TaskEventOf<"RunPlanned">): Draft | Re
     mayLaunch(state) && dueRole(step) === event.role && (step.status !== "queued" || ready(state.steps).includes(step));
   if (!due) return refuse("nothing-to-do", `No ${event.role} run of step ${step.id} is due.`);
   const given = step.status === "queued" ? openAttempt(step, event) : step;
+  if (given === undefined) return refuse("nothing-to-do", `Step ${step.id} is queued again since the run was planned.`);
   const known = (currentAttempt(given)?.runs ?? []).filter((run) => run.role === event.role).length;
   const launch = known + 1 + (event.launchesBefore ?? 0);
   const place = { taskId: state.task.id, stepId: step.id, attempt: given.attempt, role: event.role, launch };
@@ -542,7 +543,9 @@ function planRun(state: TaskState, event: TaskEventOf<"RunPlanned">): Draft | Re
   return replaceStep(state, withSeat(launching, event.role, seat));
 }
 
-function openAttempt(step: Step, event: TaskEventOf<"RunPlanned">): Step {
+/** Undefined for a run that was to go on with an attempt: nobody has looked at the tree that this one would begin with. */
+function openAttempt(step: Step, event: TaskEventOf<"RunPlanned">): Step | undefined {
+  if (event.treeBefore === undefined) return undefined;
   const { note, ...rest } = step;
   const attempt: Attempt = {
     attempt: step.attempt + 1,

@@ -111,7 +111,8 @@ export const RunPlanned = event("RunPlanned", {
   stepId: text(),
   role: Role,
   agentId: text(),
-  treeBefore: Type.Union([text(), Type.Null()]),
+  /** The tree as it is, null when it cannot be told; left out by a run that is to go on with an attempt, and opens none. */
+  treeBefore: Type.Optional(Type.Union([text(), Type.Null()])),
   launcher: Launcher,
   /** Launch numbers to pass over: the host knows runs of a history that a rollback has made this journal forget. */
   launchesBefore: Type.Optional(Type.Integer({ minimum: 0 })),

@@ -351,7 +351,7 @@ describe("a run that another gateway has in hand, which lives on", () => {
       const release = world.hold("launch", { result: "" });
       await world.done(startTask, { taskId });
       await world.rest();
-      const planning = world.hold("identify");
+      const planning = world.hold("agentFor");
       await createRecorder(world.desk()).record(
         { projectId: "shop", taskId },
         {

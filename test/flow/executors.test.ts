@@ -184,6 +184,21 @@ describe("planning a run", () => {
     expect([recorded, logged]).toStrictEqual([[planned], []]);
   });
 
+  it("looks at no tree for a run that goes on with an attempt, of QA or a builder's again", async () => {
+    const lost = history().start().launch("step-01", "builder");
+    const again = lost.and("RunEnded", { runId: lost.runOf("step-01", "builder"), end: "lost" });
+    for (const [{ state }, role] of [
+      [history().start().build("step-01"), "qa"] as const,
+      [again, "builder"] as const,
+    ]) {
+      const { executors, situation, recorded, did } = setup({ state });
+      await executors.PlanRun({ ...plan, role }, situation);
+      const { treeBefore: _looked, ...going } = planned;
+      expect(recorded).toStrictEqual([{ ...going, role, agentId: `the-${role}` }]);
+      expect(did).not.toContain("identify");
+    }
+  });
+
   it("counts launches that a restored journal forgot", async () => {
     const { executors, situation, recorded } = setup({ launchesBefore: 4 });
     await executors.PlanRun(plan, situation);

@@ -2,9 +2,11 @@
 import { describe, expect, it } from "vitest";
 import { currentAttempt, openRuns } from "../../src/flow/ready.ts";
 import { recover } from "../../src/flow/recover.ts";
+import { transition } from "../../src/flow/transition.ts";
 import {
   aCheck,
   aCheckResult,
+  anEvent,
   aWantedStep,
   history,
   judgementsOf,
@@ -222,6 +224,16 @@ describe("planning a run", () => {
         late: [],
       },
     ]);
+  });
+
+  it("opens none without a look at the tree, which a run that goes on with an attempt needs not", () => {
+    const { treeBefore: _looked, ...planned } = anEvent("RunPlanned");
+    const queued = history().start().state;
+    expect(transition(queued, planned)).toMatchObject({ ok: false, code: "nothing-to-do" });
+    const built = history().start().build("step-01", { tree: "tree-1" });
+    const going = transition(built.state, { ...planned, role: "qa" });
+    expect(going).toMatchObject({ ok: true, next: { steps: [{ qa: { status: "launching" } }] } });
+    expect(going.ok && going.next.steps[0]?.attempts[0]?.tree).toStrictEqual(built.step().attempts[0]?.tree);
   });
 
   it("is confirmed once, and only for the run that is being launched", { tags: ["s7.launch-confirmed"] }, () => {
