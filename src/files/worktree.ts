@@ -90,7 +90,23 @@ function environment(keepIn: string, repo?: string): NodeJS.ProcessEnv {
   return { ...inherited, ...own, ...(repo === undefined ? {} : { GIT_WORK_TREE: repo }) };
 }
 
+/** Where git refuses, a power cut may have torn what is ours: once it begins anew. The objects stay, for earlier trees are told by them. */
 async function identifyWithGit(git: Git, repo: string, keepIn: string): Promise<string> {
+  try {
+    return await lookWithGit(git, repo, keepIn);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    for (const part of ["index", "HEAD", "config"]) await rm(path.join(keepIn, "git", part), { force: true });
+    return lookWithGit(git, repo, keepIn);
+  }
+}
+
+/** True when git itself has ended with an error, and was neither missing nor ended by us. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && "code" in error && typeof error.code === "number";
+}
+
+async function lookWithGit(git: Git, repo: string, keepIn: string): Promise<string> {
   const options = { env: environment(keepIn, repo), cwd: repo };
   await prepareFolder(git, keepIn);
   try {

@@ -253,6 +253,25 @@ describe("the git folder of ours", () => {
   );
 });
 
+describe("a part of the git folder of ours that was torn", () => {
+  it.each(
+    ["index", "HEAD", "config"].flatMap((part) => [
+      [part, "empty", ""],
+      [part, "zeros", "\u0000".repeat(200)],
+      [part, "garbage", "no git\n[ wrote = this"],
+    ]),
+  )("(%s: %s) is made anew, and the same tree is known", async (part, _what, bytes) => {
+    const tree = setup();
+    tree.write("a.txt", "one");
+    const before = await tree.identify();
+    writeFileSync(path.join(tree.keepIn, "git", part), bytes);
+    expect(await tree.identify()).toBe(before);
+    tree.write("a.txt", "two");
+    expect(await tree.compare(before, await tree.identify())).toStrictEqual(["a.txt"]);
+    expect(tree.warnings).toStrictEqual([]);
+  });
+});
+
 describe("a git that does not end", () => {
   it("is waited for no longer than its time, with a warning", async () => {
     const base = mkdtempSync(path.join(tmpdir(), "po-worktree-"));
