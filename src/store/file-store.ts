@@ -86,6 +86,8 @@ type OpenStream = {
   pagesDue: boolean;
   /** True after a rendering failed; it is tried again with the next settling. */
   unrendered: boolean;
+  /** True when its folder was made here: there is nothing of others in it. */
+  isMade: boolean;
   /** Which state of its tasks a project's page shows. */
   tasksShown: string;
   /** What follows from the documents as of the record with this sum. */
@@ -394,7 +396,10 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       const [first] = drafts;
       if (first === undefined) return valid;
       try {
-        if (first.record.seq === 1) folders.make(opened.stream);
+        if (first.record.seq === 1) {
+          folders.make(opened.stream);
+          opened.isMade = true;
+        }
         journal.create();
       } catch (error) {
         return refuseAll(drafts, error);
@@ -526,8 +531,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     let retry: readonly DocumentName[] = [...opened.projection.staleDocuments];
     opened.pagesDue ||= opened.unrendered || opened.projection.stalePages();
     opened.unrendered = false;
-    // A stream of one record was just made, and what may lie about is of writes that go on.
-    if (isOpening && opened.journal.reading.seq > 1) folders.tidy(opened.stream);
+    if (isOpening && !opened.isMade) folders.tidy(opened.stream);
     try {
       for (let round = 1; round <= quietRounds; round += 1) {
         const all = opened.due === "all";
@@ -666,6 +670,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       due: "all",
       pagesDue: false,
       unrendered: false,
+      isMade: false,
       tasksShown: "",
       view: undefined,
       rendered: undefined,

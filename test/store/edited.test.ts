@@ -484,6 +484,10 @@ describe("a folder", () => {
     expect(readText(root, project, ".gitignore").split("\n")).toEqual(
       expect.arrayContaining(["/repo/", ".*.json", "*.edited-*", "*.json.[0-9]*"]),
     );
+    const whole = readText(root, project, ".gitignore");
+    rmSync(pathOf(root, project, ".gitignore"));
+    await (await aFileStore(root)).read(project);
+    expect(readText(root, project, ".gitignore"), "written again by who opens the project next").toBe(whole);
     writeText(root, project, ".gitignore", "mine\n");
     await (await aFileStore(root)).read(project);
     expect(readText(root, project, ".gitignore")).toBe("mine\n");
