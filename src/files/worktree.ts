@@ -95,7 +95,7 @@ async function identifyWithGit(git: Git, repo: string, keepIn: string): Promise<
   try {
     return await lookWithGit(git, repo, keepIn);
   } catch (error) {
-    if (!isRefusal(error)) throw error;
+    if (!isRefusal(error) || (await isWhole(git, keepIn))) throw error;
     for (const part of ["index", "HEAD", "config"]) await rm(path.join(keepIn, "git", part), { force: true });
     return lookWithGit(git, repo, keepIn);
   }
@@ -104,6 +104,16 @@ async function identifyWithGit(git: Git, repo: string, keepIn: string): Promise<
 /** True when git itself has ended with an error, and was neither missing nor ended by us. */
 function isRefusal(error: unknown): boolean {
   return error instanceof Error && "code" in error && typeof error.code === "number";
+}
+
+/** True when git can read what is ours: then it refuses something else, and looking again would tell no more. */
+async function isWhole(git: Git, keepIn: string): Promise<boolean> {
+  try {
+    await git(["ls-files", "--cached"], { env: environment(keepIn) });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function lookWithGit(git: Git, repo: string, keepIn: string): Promise<string> {

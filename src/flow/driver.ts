@@ -82,8 +82,8 @@ const knownRunsOf = (step: Step): readonly KnownRun[] =>
     return sessionKey === null ? [] : [{ runId, sessionKey, isLaunched: status !== "launching" }];
   });
 
-/** So many tasks are looked at, and so many flow records brought up to date, at a time. */
-const mostAtOnce = 16;
+/** So many tasks are looked at, and so many flow records brought up to date, at a time. OpenClaw takes 128 such questions at once. */
+const [mostLooks, mostSyncs] = [64, 16];
 const pollMs = 5_000;
 const longestPauseMs = 10_000;
 
@@ -99,7 +99,7 @@ export function createDriver(unbounded: DriverPorts): Driver {
   /** Tasks of which a run may be planned and not launched, as far as was seen; a paused one keeps such a run without a worker. */
   const planning = new Map<string, Stream>();
   const executors = createExecutors(ports, within);
-  const [looking, syncing] = [createTurns(mostAtOnce), createTurns(mostAtOnce)];
+  const [looking, syncing] = [createTurns(mostLooks), createTurns(mostSyncs)];
   const placeOf = (stream: Stream) => `${root}:${nameOfStream(stream)}`;
   const background = new Set<Promise<void>>();
   let polling = false;
@@ -138,7 +138,7 @@ export function createDriver(unbounded: DriverPorts): Driver {
     try {
       do {
         worker.again = false;
-        await looking(() => lookOnce(worker));
+        await looking(() => (stopping.signal.aborted ? Promise.resolve() : lookOnce(worker)));
       } while (worker.again && !stopping.signal.aborted);
       worker.failures.delete("look");
       notifier.readable(worker.stream);
@@ -171,12 +171,15 @@ export function createDriver(unbounded: DriverPorts): Driver {
     const isEnding = [...worker.doing.keys()].some((key) => key.startsWith("RunChecks") || key.startsWith("LaunchRun"));
     if (due.size === 0 && !isEnding) slots.leave(claim.key);
     if (worker.syncedSeq !== seq)
-      begin(worker, "sync", async () => {
-        const flowId = await syncing(() => flows.sync(stream, state, task));
-        worker.syncedSeq = seq;
-        if (flowId !== undefined)
-          await recorder.record(stream, { type: "FlowLinked", v: 1, at: momentOf(clock.now()), flowId });
-      });
+      begin(worker, "sync", (signal) =>
+        syncing(async () => {
+          if (signal.aborted) return;
+          const flowId = await flows.sync(stream, state, task);
+          worker.syncedSeq = seq;
+          if (flowId !== undefined)
+            await recorder.record(stream, { type: "FlowLinked", v: 1, at: momentOf(clock.now()), flowId });
+        }),
+      );
     for (const [key, effect] of due)
       begin(worker, key, (signal) => carryOut(effect, { stream, state, repo, claim, signal }));
     const isPlanning = [...worker.doing.keys()].some((key) => key.startsWith("PlanRun"));

@@ -60,6 +60,8 @@ export type FileStoreOptions = {
 
 /** How often one commit is appended anew when only a torn tail, and no other change, made its record void. */
 const appendTries = 10;
+/** So often another process may come first until whoever decides looks for himself, and longer and longer apart. */
+const mostLost = 3;
 /** How often a commit or a reading follows other writers before it answers; the rest waits for the next one. */
 const quietRounds = 20;
 /** So many commits of a stream are written together at most. */
@@ -86,7 +88,7 @@ type OpenStream = {
   pagesDue: boolean;
   /** True after a rendering failed; it is tried again with the next settling. */
   unrendered: boolean;
-  /** True when its folder was made here: there is nothing of others in it. */
+  /** True from the writing of its first record here until that is settled: its folder was made for it. */
   isMade: boolean;
   /** Which state of its tasks a project's page shows. */
   tasksShown: string;
@@ -389,6 +391,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       return valid;
     };
     const decided = new Set<Waiter>();
+    let lost = 0;
     let left = group;
     for (let attempt = 1; ; attempt += 1) {
       const { seq } = journal.reading;
@@ -421,9 +424,15 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       valid.push(...stands);
       if (others.length === 0) return valid;
       if (failure !== undefined) return refuseAll(others, failure);
+      const isLost = journal.reading.seq !== seq + stands.length;
+      if (isLost) lost += 1;
+      if (lost === mostLost) {
+        for (const { waiter } of others) waiter.resolve({ kind: "conflict" });
+        return valid;
+      }
       if (attempt === appendTries) return refuseAll(others, new Error("the disk did not take the whole record"));
       left = others.map(({ waiter }) => waiter);
-      if (journal.reading.seq === seq) await pause(attempt * (1 + Math.random()));
+      await pause(attempt * (1 + Math.random()));
     }
   }
 
@@ -532,6 +541,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     opened.pagesDue ||= opened.unrendered || opened.projection.stalePages();
     opened.unrendered = false;
     if (isOpening && !opened.isMade) folders.tidy(opened.stream);
+    opened.isMade = false;
     try {
       for (let round = 1; round <= quietRounds; round += 1) {
         const all = opened.due === "all";

@@ -140,7 +140,10 @@ function takeLine(reading: Reading, line: Buffer, offset: number): JournalRecord
   if (line.at(-1) === space) return undefined;
   const record = readRecord(reading.stream, line);
   if (record === undefined) {
-    if (isTornRestWithRecord(reading.stream, line)) return undefined;
+    const glued = recordBehindTornRest(reading.stream, line);
+    // Void, but more of the same write may follow it.
+    if (glued !== undefined && reading.sums.has(glued.prev)) reading.sums.add(glued.sum);
+    if (glued !== undefined) return undefined;
     throw damaged(reading, reading.lines, "it is no complete record with a right sum");
   }
   if (record.seq === reading.seq + 1 && record.prev === reading.sum) {
@@ -212,17 +215,18 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * True for a line in which a whole record was glued to a torn rest, because its writer looked before the rest was there.
- * Such a record is void and its writer knows. False when the bytes say that a newline was changed into something else:
- * then the record was valid once, and dropping it would be a silent loss.
+ * The whole record that was glued to a torn rest, because its writer looked before the rest was there. Such a record is void
+ * and its writer knows. Undefined when the bytes say that a newline was changed into something else: then the record
+ * was valid once, and dropping it would be a silent loss.
  */
-function isTornRestWithRecord(stream: Stream, line: Buffer): boolean {
+function recordBehindTornRest(stream: Stream, line: Buffer): JournalRecord | undefined {
   for (let at = line.lastIndexOf(recordStart); at > 0; at = line.lastIndexOf(recordStart, at - 1)) {
-    if (readRecord(stream, line.subarray(at)) === undefined) continue;
+    const record = readRecord(stream, line.subarray(at));
+    if (record === undefined) continue;
     const rest = line.subarray(0, at);
-    return !isFlippedEnd(rest) && !isFlippedClosing(rest);
+    return isFlippedEnd(rest) || isFlippedClosing(rest) ? undefined : record;
   }
-  return false;
+  return undefined;
 }
 
 /** True when the bytes hold a whole record that goes on in a way that no torn write leaves. */

@@ -18,7 +18,7 @@ import {
   inOrder,
   nextOf,
   nextOfDelay,
-  nextOfDraft,
+  nextOfMoreQuestions,
   nextOfRollback,
   nextOfUnusable,
   nextOfWarnings,
@@ -74,8 +74,6 @@ type View = {
 
 /** So many tasks of a project are read; of the others counts are told, and what a list says. Those that go on or ask come first. */
 const tasksRead = 20;
-/** With more tasks than are read, so many drafts are named as what can be begun. */
-const draftsNamed = 10;
 /** So many tasks fit into an answer, with what else is said of them. */
 const tasksListed = 50;
 
@@ -90,7 +88,7 @@ async function viewAll(desk: Desk): Promise<View> {
       .flatMap((one) => waitsOf(desk, one, new Map(), look.rolledBack.get(one)))
       .filter((one) => one.kind === "person").length;
     const isUsable = look.readOnly === undefined && look.failure === undefined;
-    const count = read + (isUsable ? look.overview.questionsUnread : 0);
+    const count = read + (isUsable ? questionsIn(look.overview.asking) : 0);
     return count === 0 ? [] : [{ projectId: look.projectId, count }];
   });
   return {
@@ -124,11 +122,14 @@ async function viewProject(desk: Desk, projectId: string): Promise<View | Refusa
   const open = openTasksOf(look);
   const next = [
     ...nextOfProject(look),
+    // Before those of which more is said, which may have to be cut.
+    ...(look.readOnly === undefined && look.failure === undefined && overview.asking.length > 0
+      ? [nextOfMoreQuestions(questionsIn(overview.asking), overview.asking.map(taskIdOf))]
+      : []),
     ...open.flatMap((one) => [
       ...(one.snapshot.warnings.length === 0 ? [] : [nextOfWarnings(`task ${one.state.task.id}`)]),
       ...nextOfTask(desk, one, statuses, look.rolledBack.get(one)),
     ]),
-    ...(look.readOnly === undefined && look.failure === undefined ? draftsIn(overview.unread) : []),
   ];
   const pagePath = desk.store.locate({ projectId }, "project", "page");
   const { listed } = overview;
@@ -257,15 +258,16 @@ type Overview = {
   readonly glances: readonly TaskGlance[];
   /** What can be read, unfinished tasks first, of those the last changed one. */
   readonly listed: readonly ListedTask[];
-  /** Who is read: all of few; of many what cannot be read before all, then those with a question, then what goes on. */
+  /** Who is read: all of few; of many what is read-only, then those with a question, then what goes on. */
   readonly urgent: readonly TaskGlance[];
-  /** The others: there are too many. Of a draft everything that is told of many tasks stands in its glance. */
+  /** The others: there are too many. */
   readonly unread: readonly TaskGlance[];
+  /** Those of them that are read-only, and those that ask something. */
+  readonly readOnly: readonly TaskGlance[];
+  readonly asking: readonly TaskGlance[];
   readonly statuses: ReadonlyMap<string, DependencyStatus>;
   readonly counts: Readonly<Record<string, number>>;
   readonly usage: Usage;
-  /** The questions of the tasks that are not read. */
-  readonly questionsUnread: number;
 };
 
 type ListedTask = TaskGlance & { readonly outline: Outline };
@@ -299,26 +301,24 @@ function overviewOf(glances: readonly TaskGlance[]): Overview {
   const open = readable.filter(({ outline }) => !hasEnded(outline)).toSorted(latest);
   const over = readable.filter(({ outline }) => hasEnded(outline));
   const listed = [...open, ...(open.length < tasksListed ? over.toSorted(latest) : over)];
-  const asks = ({ outline }: TaskGlance) =>
-    outline === undefined ? 3 : hasEnded(outline) ? 0 : outline.questions > 0 ? 2 : outline.status === "draft" ? 0 : 1;
-  const ranked = [...glances.filter((one) => !isListed(one)), ...listed].toSorted(
-    (one, other) => asks(other) - asks(one),
-  );
-  const urgent = ranked.length <= tasksRead ? ranked : ranked.slice(0, tasksRead).filter((one) => !isDraft(one));
-  const isRead = new Set(urgent);
+  const asks = ({ outline, readOnly }: ListedTask) =>
+    readOnly !== undefined ? 4 : hasEnded(outline) ? 0 : outline.questions > 0 ? 3 : outline.status === "draft" ? 1 : 2;
+  const ranked = listed.toSorted((one, other) => asks(other) - asks(one));
+  // Why a task cannot be read its glance says as well.
+  const unreadable = glances.filter((one) => !isListed(one));
+  const urgent = glances.length > tasksRead ? ranked.slice(0, tasksRead) : [...unreadable, ...ranked];
+  const isRead = new Set<TaskGlance>(urgent);
+  const unread = [...unreadable, ...ranked].filter((one) => !isRead.has(one));
   const overview = {
     glances,
     listed,
     urgent,
-    unread: ranked.filter((one) => !isRead.has(one)),
+    unread,
     statuses,
     counts,
     usage: { ...usage, costUsd: Math.round(usage.costUsd * 1e6) / 1e6 },
-    questionsUnread: ranked.reduce(
-      (sum, one) =>
-        sum + (isRead.has(one) || one.outline === undefined || hasEnded(one.outline) ? 0 : one.outline.questions),
-      0,
-    ),
+    readOnly: unread.filter(({ readOnly }) => readOnly !== undefined),
+    asking: unread.filter(({ outline }) => outline !== undefined && !hasEnded(outline) && outline.questions > 0),
   };
   overviews.set(glances, overview);
   return overview;
@@ -344,16 +344,9 @@ function openTasksOf({ readOnly, failure, tasks }: ProjectLook): readonly ReadTa
   return isUsable ? inOrderOfUse(tasks).filter((one) => isWritable(one) && !hasEnded(one.state.task)) : [];
 }
 
-const isDraft = ({ outline }: TaskGlance) => outline?.status === "draft";
-
-function draftsIn(glances: readonly TaskGlance[]): readonly Next[] {
-  const named: Next[] = [];
-  for (const one of glances) {
-    if (named.length === draftsNamed) break;
-    if (isDraft(one) && one.readOnly === undefined) named.push(nextOfDraft(one.stream.taskId));
-  }
-  return named;
-}
+const taskIdOf = ({ stream }: TaskGlance) => stream.taskId;
+const questionsIn = (glances: readonly TaskGlance[]) =>
+  glances.reduce((sum, { outline }) => sum + (outline?.questions ?? 0), 0);
 
 async function lookAtProject(desk: Desk, projectId: string): Promise<ProjectLook> {
   const tasks: ReadTask[] = [];
@@ -411,6 +404,9 @@ function summarizeProject(desk: Desk, look: ProjectLook) {
       ...(found?.snapshot.warnings ?? []),
       ...unreadable.map(({ stream: { taskId }, code, reason }) => `task ${taskId} is unreadable (${code}): ${reason}`),
       ...rolledBack.values().map((one) => readOnlyWords(refuseRollback(one))),
+      ...(readOnly === undefined ? overview.readOnly : []).flatMap((one) =>
+        one.readOnly === undefined ? [] : [`task ${taskIdOf(one)}: ${readOnlyWords(one.readOnly)}`],
+      ),
       // In a copied project every task is read-only for the same reason.
       ...tasks.flatMap(({ stream: { taskId }, snapshot }) =>
         (readOnly === undefined ? warningsOf(snapshot) : snapshot.warnings).map((one) => `task ${taskId}: ${one}`),
@@ -420,7 +416,15 @@ function summarizeProject(desk: Desk, look: ProjectLook) {
 }
 
 /** What is wrong with the project as a whole, and which of its tasks nothing can be done with. */
-function nextOfProject({ projectId, found, failure, readOnly, tasks, unreadable }: ProjectLook): readonly Next[] {
+function nextOfProject({
+  projectId,
+  overview,
+  found,
+  failure,
+  readOnly,
+  tasks,
+  unreadable,
+}: ProjectLook): readonly Next[] {
   const what = `project ${projectId}`;
   if (readOnly !== undefined) return [nextOfUnusable(`${what}, which is read-only,`, readOnly.code)];
   return [
@@ -431,6 +435,11 @@ function nextOfProject({ projectId, found, failure, readOnly, tasks, unreadable 
       snapshot.readOnly === undefined
         ? []
         : [nextOfUnusable(`task ${stream.taskId}, which is read-only,`, snapshot.readOnly.code)],
+    ),
+    ...overview.readOnly.flatMap((one) =>
+      one.readOnly === undefined
+        ? []
+        : [nextOfUnusable(`task ${taskIdOf(one)}, which is read-only,`, one.readOnly.code)],
     ),
   ];
 }

@@ -33,7 +33,7 @@ export function nextOf(
   ];
   switch (task.status) {
     case "draft":
-      return [nextOfDraft(id)];
+      return [act(`start_task with taskId ${id}, when the owner wants it to begin`)];
     case "waiting":
       return task.question === null ? waitingFor(id, task.dependsOn, others) : asked;
     case "blocked":
@@ -55,9 +55,11 @@ export function nextOf(
   }
 }
 
-/** What to do about a task that nobody started yet. */
-export function nextOfDraft(taskId: string): Next {
-  return act(`start_task with taskId ${taskId}, when the owner wants it to begin`);
+/** What to do about questions of tasks of which no more is said. */
+export function nextOfMoreQuestions(count: number, taskIds: readonly string[]): Next {
+  return tell(
+    `Tell the owner that ${count} more ${count === 1 ? "question waits" : "questions wait"}; get_status with a taskId shows each: ${firstOf(taskIds)}`,
+  );
 }
 
 /** What to do about a project or task that cannot be read or must not be written. */

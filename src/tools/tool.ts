@@ -244,8 +244,8 @@ export type ChangeRequest = {
   /** The event for the state as it is now; called again when another writer was first. */
   toEvent(state: TaskState | undefined): Promise<TaskEvent | Refusal> | TaskEvent | Refusal;
   /**
-   * The same event for a newer state, when nothing has to be asked of anybody for it: then a change that another one of this process
-   * came before is written with it.
+   * The same event for a newer state, when nothing has to be asked of anybody for it: then a change that others came before is
+   * decided again where it is written.
    */
   again?(state: TaskState, event: TaskEvent): TaskEvent | Refusal;
   /**

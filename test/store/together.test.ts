@@ -2,6 +2,7 @@
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { nodeDisk } from "../../src/store/disk.ts";
+import { advance, createReading, formatRecord } from "../../src/store/journal.ts";
 import { renderPages } from "./pages.ts";
 import { createMemoryStore } from "../../src/store/memory-store.ts";
 import type { Again, CommitAnswer, Snapshot, Store } from "../../src/store/store.ts";
@@ -173,6 +174,49 @@ describe("a write of several changes", () => {
     expect(new Set(kindsOf(await addAll(store)))).toEqual(new Set(["outcome-unknown"]));
     fails = false;
     expect(await titleNow()).toBe("Loginabcdefgh");
+  });
+
+  it("behind the torn rest of another process, which it did not see, is void as a whole and made again", async () => {
+    let torn = '{"id":"theirs","seq":3,"prev":"';
+    const { root, store, titleNow } = await setup(({ name, path }, proceed) => {
+      if (name === "append" && isJournal(path) && torn !== "") {
+        writeFileSync(path, torn, { flag: "a" });
+        torn = "";
+      }
+      return proceed();
+    });
+    await store.read(task);
+    expect(kindsOf(await addAll(store))).toEqual(committed);
+    expect(await titleNow()).toBe("Loginabcdefgh");
+    expect(differences(root, task)).toEqual([]);
+    const again = await aFileStore(root);
+    expect((await again.history(task, 0)).map(({ seq }) => seq)).toEqual(Array.from({ length: 10 }, (_, at) => at + 1));
+  });
+
+  it("that others are always faster than is a conflict, and nobody hears of a full disk", async () => {
+    const root = await aRootWithTask();
+    const other = await aFileStore(root);
+    let writes = 0;
+    const disk = watchedDisk(({ name, path }, proceed, input) => {
+      if (name !== "append" || !isJournal(path)) return proceed();
+      // The line of another process comes right before.
+      writes += 1;
+      const reading = advance(createReading(task), readFileSync(path));
+      const last = reading.at(-1);
+      const { line } = formatRecord(
+        aChange({ task: taskText({ title: `Theirs ${writes}` }) }),
+        `t${writes}`,
+        (last?.seq ?? 0) + 1,
+        last?.sum ?? "",
+      );
+      nodeDisk.append(input[0] as number, Buffer.from(`${line}\n`));
+      return proceed();
+    });
+    const store = await aFileStore(root, { disk });
+    const answers = await addAll(store);
+    expect(new Set(kindsOf(answers))).toEqual(new Set(["conflict"]));
+    expect(writes).toBe(3);
+    expect(titleIn((await other.read(task))?.documents ?? {})).toBe("Theirs 3");
   });
 
   it("loses as a whole to a record of another process, and is decided again", async () => {

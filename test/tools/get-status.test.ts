@@ -487,7 +487,7 @@ describe("a status answer", { tags: ["s5.status-bounded"] }, () => {
     },
   );
 
-  it("of more drafts than are read names ten as what can be begun, and looks at no other one", async () => {
+  it("of more tasks than are read looks at those that go on, and says where more questions wait", async () => {
     const kept = createMemoryStore({ renderPages: () => ({}) });
     const read: string[] = [];
     const store: Store = {
@@ -499,15 +499,28 @@ describe("a status answer", { tags: ["s5.status-bounded"] }, () => {
     };
     const bench = createBench({ store });
     await bench.done("create_project", aProject());
-    for (let at = 0; at < 30; at += 1) await bench.done("create_task", aTask({ title: `Draft ${at}` }));
+    const drafts: string[] = [];
+    for (let at = 0; at < 18; at += 1)
+      drafts.push(String((await bench.done("create_task", aTask({ title: `Draft ${at}` })))["taskId"]));
     const running = await bench.started({ title: "Goes on" });
     read.length = 0;
+    const few = await status(bench, { projectId: "shop" });
+    expect(new Set(read)).toEqual(new Set([...drafts, running]));
+    expect(few.details.next.filter((one) => one.startsWith("start_task with"))).toHaveLength(18);
+    const asking: string[] = [];
+    for (let at = 0; at < 22; at += 1) {
+      asking.push(await bench.started({ title: `Asks ${at}` }));
+      await bench.asking(asking[at] ?? "");
+    }
+    read.length = 0;
     const { details } = await status(bench, { projectId: "shop" });
-    expect(new Set(read)).toEqual(new Set([running]));
-    expect(details.next.filter((one) => one.startsWith("start_task with taskId draft-"))).toHaveLength(10);
-    expect(details.projects).toEqual([]);
-    expect(details.project?.tasks).toEqual({ draft: 30, running: 1 });
-    expect(details.project?.taskList).toHaveLength(31);
+    expect(new Set(read).size).toBe(20);
+    const left = asking.filter((taskId) => !read.includes(taskId));
+    const more = details.next.find((one) => one.startsWith("Tell the owner that 2 more questions wait")) ?? "";
+    expect(left).toHaveLength(2);
+    for (const taskId of left) expect(more).toContain(taskId);
+    expect(details.project?.tasks).toEqual({ draft: 18, running: 1, blocked: 22 });
+    expect((await status(bench)).details.next.join("\n")).toContain("shows the 22 questions that wait");
   });
 
   it(
