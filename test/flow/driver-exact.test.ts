@@ -27,6 +27,8 @@ function setup(tasks: Readonly<Record<string, Read>>) {
     statuses: {} as Record<string, string | Error>,
     waitingFor: [] as readonly string[],
     flowId: undefined as string | undefined,
+    /** When the host has brought a flow record up to date. */
+    synced: Promise.resolve(),
     cancels: (): readonly string[] => [],
     parallelTasks: 4,
     parallelSteps: 1,
@@ -114,7 +116,7 @@ function setup(tasks: Readonly<Record<string, Read>>) {
     flows: {
       sync: ({ taskId }) => {
         note(`sync ${taskId} ${world.seq}`);
-        return Promise.resolve(world.flowId);
+        return world.synced.then(() => world.flowId);
       },
       cancelRequested: (streams) => {
         note(`cancels of ${streams.map(({ taskId }) => taskId).join(", ")}`);
@@ -595,6 +597,22 @@ describe("a driver that is stopped", () => {
     driver.committed(streamOf("a"));
     await settle();
     expect([asked(), clock.next()]).toStrictEqual([[], undefined]);
+  });
+
+  it("begins none of the many flow records that waited for their turn", async () => {
+    const ids = Array.from({ length: 40 }, (_, number) => `t${number}`);
+    const { driver, asked, world, settle } = setup(Object.fromEntries(ids.map((id) => [id, draft])));
+    const answer = Promise.withResolvers<undefined>();
+    world.synced = answer.promise.then(() => undefined);
+    await driver.resume();
+    await settle();
+    const synced = () => asked().filter((one) => one.startsWith("sync"));
+    expect(synced()).toHaveLength(16);
+    const stopping = driver.stop();
+    answer.resolve(undefined);
+    await settle();
+    await stopping;
+    expect(synced()).toStrictEqual([]);
   });
 
   it("says nothing of what fails meanwhile, and does not try it again", async () => {

@@ -279,12 +279,12 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     const store: Store = {
       ...kept,
       read: (stream) => out("read", () => kept.read(stream), stream.taskId),
-      commit: (stream, seq, change) =>
+      commit: (stream, seq, change, again) =>
         out(
           "commit",
           async () => {
             if ((conflicts -= 1) >= 0) return { kind: "conflict" };
-            const answer = await kept.commit(stream, seq, change);
+            const answer = await kept.commit(stream, seq, change, again);
             // Of its own commits a process is told at once, unless the answer is about to be lost.
             const isLost = faults.some((one) => one.part === "commit" && one.result !== undefined && one.times > 0);
             followLater(stream, isLost ? undefined : number);
