@@ -204,8 +204,13 @@ async function twoDrivers({ amount, seed }: Options): Promise<Row> {
       }),
     );
     const ended = Promise.all(drivers.map((driver) => once(driver, "close")));
-    await Promise.all(drivers.map((driver) => once(driver.stdout, "data")));
-    let stopped = 0;
+    const [first, second] = drivers.map((driver) => once(driver.stdout, "data"));
+    await first;
+    // It might be done before the other one is there.
+    drivers[0]?.kill("SIGSTOP");
+    await second;
+    drivers[0]?.kill("SIGCONT");
+    let stopped = 1;
     for (; stopped < stops && drivers.every((driver) => driver.exitCode === null); stopped += 1) {
       const driver = drivers[stopped % 2];
       driver?.kill("SIGSTOP");
