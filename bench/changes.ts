@@ -2,7 +2,7 @@
 import { aBuilderReport, aTask } from "../test/support/bench.ts";
 import { owner } from "../test/support/callers.ts";
 import type { Caller } from "../src/tools/desk.ts";
-import { addTasks, aPlace, freeSteps, type Place } from "./fixture.ts";
+import { addTasks, aPlace, aStartedTask, freeSteps, stepOf, type Place } from "./fixture.ts";
 import { inFloors, median, timed, type Figure } from "./measure.ts";
 
 const blocks = 10;
@@ -21,13 +21,10 @@ async function free({ bench }: Place, taskId: string, stepId: string): Promise<v
 
 const report = ({ bench }: Place, caller: Caller) =>
   timed(() => bench.done("record_builder_result", aBuilderReport(), caller));
-const stepOf = (number: number) => `step-${String(number + 1).padStart(2, "0")}`;
 
 /** Times of reports in one fresh task: its steps are taken in turn, and put back after each report. */
 async function inOneTask(place: Place, steps: number): Promise<readonly number[]> {
-  const { bench } = place;
-  const taskId = String((await bench.done("create_task", aTask({ steps: freeSteps(steps) })))["taskId"]);
-  await bench.done("start_task", { taskId });
+  const taskId = await aStartedTask(place, steps);
   const times: number[] = [];
   for (let number = 0; number < reportsPerBlock; number += 1) {
     const stepId = stepOf(number % steps);

@@ -16,6 +16,9 @@ export const projectId = "shop";
 export const freeSteps = (count: number) =>
   Array.from({ length: count }, (_, index) => aStep({ title: `Step ${index + 1}`, dependsOn: [] }));
 
+/** The id of a task's step, counted from 0. */
+export const stepOf = (number: number) => `step-${String(number + 1).padStart(2, "0")}`;
+
 export type Place = { readonly root: string; readonly store: Store; readonly bench: Bench };
 
 let ids = 0;
@@ -63,6 +66,13 @@ export async function addTasks(
     taskIds.push(taskId);
   }
   return taskIds;
+}
+
+/** A started task of so many steps that wait for nothing. */
+export async function aStartedTask({ bench }: Place, steps: number): Promise<string> {
+  const taskId = String((await bench.done("create_task", aTask({ steps: freeSteps(steps) })))["taskId"]);
+  await bench.done("start_task", { taskId });
+  return taskId;
 }
 
 /** Adds records to a task until its journal has so many, each like the last one of its step. The store must not be open. */

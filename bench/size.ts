@@ -7,7 +7,17 @@ import { createTaskReader } from "../src/tools/task-reader.ts";
 import { renderPages } from "../src/render/pages.ts";
 import { aBuilderReport, aJudgement, aTask } from "../test/support/bench.ts";
 import { owner } from "../test/support/callers.ts";
-import { addTasks, aPlace, freeSteps, lengthen, openPlace, projectId, type Place } from "./fixture.ts";
+import {
+  addTasks,
+  aPlace,
+  aStartedTask,
+  freeSteps,
+  lengthen,
+  openPlace,
+  projectId,
+  stepOf,
+  type Place,
+} from "./fixture.ts";
 import { inFloors, timed, type Figure } from "./measure.ts";
 
 const status = ({ bench }: Place) => timed(() => bench.done("get_status", { projectId }));
@@ -85,8 +95,7 @@ export async function sizeFigures(folder: string, root: string, unfinished: numb
 /** A task whose journal has 10,000 records, opened by a process that did not read it before. */
 export async function openFigures(folder: string): Promise<readonly Figure[]> {
   const place = await aPlace(folder, "long");
-  const taskId = String((await place.bench.done("create_task", aTask({ steps: freeSteps(5) })))["taskId"]);
-  await place.bench.done("start_task", { taskId });
+  const taskId = await aStartedTask(place, 5);
   const run = await place.bench.launched(taskId, "step-01", "builder");
   await place.bench.done("record_builder_result", aBuilderReport(), run.caller());
   await place.store.close();
@@ -158,15 +167,9 @@ export async function stallFigures(folder: string): Promise<readonly Figure[]> {
 /** The page of a task with 100 steps and three attempts each. */
 export async function pageFigures(folder: string): Promise<readonly Figure[]> {
   const place = await aPlace(folder, "page");
-  const { bench } = place;
-  const taskId = String((await bench.done("create_task", aTask({ steps: freeSteps(100) })))["taskId"]);
-  await bench.done("start_task", { taskId });
-  for (let number = 1; number <= 100; number += 1) {
-    const stepId = `step-${String(number).padStart(2, "0")}`;
-    for (let attempt = 0; attempt < 3; attempt += 1) {
-      await buildAndJudge(place, taskId, stepId);
-    }
-  }
+  const taskId = await aStartedTask(place, 100);
+  for (let number = 0; number < 100; number += 1)
+    for (let attempt = 0; attempt < 3; attempt += 1) await buildAndJudge(place, taskId, stepOf(number));
   const stream = { projectId, taskId };
   const { documents } = (await place.store.read(stream)) ?? { documents: {} };
   const changed = ["steps/step-50"];

@@ -9,11 +9,11 @@ import writeFileAtomic from "write-file-atomic";
 import { renderPages } from "../src/render/pages.ts";
 import { fileOf } from "../src/store/layout.ts";
 import { createRecorder } from "../src/tools/driver-tools.ts";
-import { aBuilderReport, aTask } from "../test/support/bench.ts";
+import { aBuilderReport } from "../test/support/bench.ts";
 import { anEvent } from "../test/support/histories.ts";
 import { owner } from "../test/support/callers.ts";
 import type { Caller } from "../src/tools/desk.ts";
-import { aPlace, freeSteps, openPlace, projectId, type Place } from "./fixture.ts";
+import { aPlace, aStartedTask, openPlace, projectId, stepOf, type Place } from "./fixture.ts";
 import { inFloors, median, timed, type Figure } from "./measure.ts";
 import type { Order, Outcome } from "./together-worker.ts";
 
@@ -22,14 +22,6 @@ const blocks = 10;
 const roundsPerBlock = 5;
 const changesPerProcess = 50;
 const races = 3;
-
-const stepOf = (number: number) => `step-${String(number + 1).padStart(2, "0")}`;
-
-async function aStartedTask({ bench }: Place, steps: number): Promise<string> {
-  const taskId = String((await bench.done("create_task", aTask({ steps: freeSteps(steps) })))["taskId"]);
-  await bench.done("start_task", { taskId });
-  return taskId;
-}
 
 type Seat = { readonly taskId: string; readonly stepId: string };
 

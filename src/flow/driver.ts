@@ -14,6 +14,7 @@ import type { WaitsFor } from "../schema/details.ts";
 import type { Step, TaskState } from "../schema/documents.ts";
 import type { Settings } from "../schema/config.ts";
 import type { Effect } from "../schema/effects.ts";
+import { hasEnded } from "../schema/outline.ts";
 import type { Claim } from "./slots.ts";
 import { createWithin, withDeadlines } from "./deadlines.ts";
 import { createExecutors, obeyFlowCancel, type ExecutorPorts, type Situation } from "./executors.ts";
@@ -159,7 +160,7 @@ export function createDriver(unbounded: DriverPorts): Driver {
     const task = await reader.read(stream);
     if (task === undefined || stopping.signal.aborted) return;
     const { state, repo, seq } = task;
-    if (state.task.status === "done" || state.task.status === "cancelled") unfinished.delete(nameOfStream(stream));
+    if (hasEnded(state.task)) unfinished.delete(nameOfStream(stream));
     const due = new Map(recover(state, settings()).map((effect) => [keyOf(effect, state.task.rev), effect]));
     for (const [key, doing] of worker.doing) if (!due.has(key) && key !== "sync") doing.abort.abort(overdue);
     for (const key of worker.failures.keys())

@@ -7,7 +7,7 @@ import type { FlowRecords } from "../flow/ports.ts";
 import { inBatches } from "../flow/turns.ts";
 import { openRuns } from "../flow/ready.ts";
 import type { TaskState } from "../schema/documents.ts";
-import { isOver, type Outline } from "../schema/outline.ts";
+import { hasEnded, isOver, type Outline } from "../schema/outline.ts";
 import { readChats } from "../tools/chat-of-task.ts";
 import { nameOfStream, type Store, type Stream } from "../store/store.ts";
 import type { FlowMark } from "../tools/desk.ts";
@@ -293,9 +293,8 @@ export async function readKnownTasks(
       if (!known.has(taskId)) known.set(taskId, { flowId: null, ended: false, wake: () => wake(stream) });
       continue;
     }
-    const { flowId, status } = read.state.task;
-    const ended = status === "done" || status === "cancelled";
-    known.set(taskId, { flowId, ended, wake: () => wake(stream) });
+    const { task } = read.state;
+    known.set(taskId, { flowId: task.flowId, ended: hasEnded(task), wake: () => wake(stream) });
   }
   return { known, owners: [...owners] };
 }

@@ -9,7 +9,7 @@ import type { Project, Run, Step, Usage } from "../schema/documents.ts";
 import { hasEnded, outlineOf, type Outline } from "../schema/outline.ts";
 import { GetStatusParameters } from "../schema/parameters.ts";
 import { quoteText } from "../render/quote.ts";
-import { runsOf, sumUsage } from "../render/usage.ts";
+import { usageOf as sumOf } from "../render/usage.ts";
 import { durationWords, roleWord } from "../render/words.ts";
 import type { Snapshot, Stream, TaskGlance } from "../store/store.ts";
 import type { Desk } from "./desk.ts";
@@ -236,7 +236,7 @@ async function viewTask(
 
 /** What the runs of the steps used, without the counts of runs that the sum carries along. */
 function usageOf(steps: readonly Pick<Step, "attempts">[]): Usage {
-  const { inputTokens, outputTokens, costUsd } = sumUsage(runsOf(steps));
+  const { inputTokens, outputTokens, costUsd } = sumOf(steps);
   return { inputTokens, outputTokens, costUsd };
 }
 
@@ -263,7 +263,7 @@ type Overview = {
   /** The others: there are too many. */
   readonly unread: readonly TaskGlance[];
   /** Those of them that are read-only, and those that ask something. */
-  readonly readOnly: readonly TaskGlance[];
+  readonly readOnly: readonly ReadOnlyTask[];
   readonly asking: readonly TaskGlance[];
   readonly statuses: ReadonlyMap<string, DependencyStatus>;
   readonly counts: Readonly<Record<string, number>>;
@@ -272,6 +272,9 @@ type Overview = {
 
 type ListedTask = TaskGlance & { readonly outline: Outline };
 const isListed = (glance: TaskGlance): glance is ListedTask => glance.outline !== undefined;
+
+type ReadOnlyTask = TaskGlance & { readonly readOnly: NonNullable<TaskGlance["readOnly"]> };
+const isReadOnly = (glance: TaskGlance): glance is ReadOnlyTask => glance.readOnly !== undefined;
 
 type Statuses = Pick<ReadonlyMap<string, DependencyStatus>, "get">;
 
@@ -317,7 +320,7 @@ function overviewOf(glances: readonly TaskGlance[]): Overview {
     statuses,
     counts,
     usage: { ...usage, costUsd: Math.round(usage.costUsd * 1e6) / 1e6 },
-    readOnly: unread.filter(({ readOnly }) => readOnly !== undefined),
+    readOnly: unread.filter(isReadOnly),
     asking: unread.filter(({ outline }) => outline !== undefined && !hasEnded(outline) && outline.questions > 0),
   };
   overviews.set(glances, overview);
@@ -404,8 +407,8 @@ function summarizeProject(desk: Desk, look: ProjectLook) {
       ...(found?.snapshot.warnings ?? []),
       ...unreadable.map(({ stream: { taskId }, code, reason }) => `task ${taskId} is unreadable (${code}): ${reason}`),
       ...rolledBack.values().map((one) => readOnlyWords(refuseRollback(one))),
-      ...(readOnly === undefined ? overview.readOnly : []).flatMap((one) =>
-        one.readOnly === undefined ? [] : [`task ${taskIdOf(one)}: ${readOnlyWords(one.readOnly)}`],
+      ...(readOnly === undefined ? overview.readOnly : []).map(
+        (one) => `task ${taskIdOf(one)}: ${readOnlyWords(one.readOnly)}`,
       ),
       // In a copied project every task is read-only for the same reason.
       ...tasks.flatMap(({ stream: { taskId }, snapshot }) =>
@@ -436,11 +439,7 @@ function nextOfProject({
         ? []
         : [nextOfUnusable(`task ${stream.taskId}, which is read-only,`, snapshot.readOnly.code)],
     ),
-    ...overview.readOnly.flatMap((one) =>
-      one.readOnly === undefined
-        ? []
-        : [nextOfUnusable(`task ${taskIdOf(one)}, which is read-only,`, one.readOnly.code)],
-    ),
+    ...overview.readOnly.map((one) => nextOfUnusable(`task ${taskIdOf(one)}, which is read-only,`, one.readOnly.code)),
   ];
 }
 
