@@ -58,7 +58,7 @@ export function nextOf(
 /** What to do about questions of tasks of which no more is said. */
 export function nextOfMoreQuestions(count: number, taskIds: readonly string[]): Next {
   return tell(
-    `Tell the owner that ${count} more ${count === 1 ? "question waits" : "questions wait"}; get_status with a taskId shows each: ${firstOf(taskIds)}`,
+    `Tell the owner that ${count} ${count === 1 ? "question waits" : "questions wait"} besides those named here; get_status with a taskId shows each: ${firstOf(taskIds)}`,
   );
 }
 

@@ -516,7 +516,8 @@ describe("a status answer", { tags: ["s5.status-bounded"] }, () => {
     const { details } = await status(bench, { projectId: "shop" });
     expect(new Set(read).size).toBe(20);
     const left = asking.filter((taskId) => !read.includes(taskId));
-    const more = details.next.find((one) => one.startsWith("Tell the owner that 2 more questions wait")) ?? "";
+    const more =
+      details.next.find((one) => one.startsWith("Tell the owner that 2 questions wait besides those named here")) ?? "";
     expect(left).toHaveLength(2);
     for (const taskId of left) expect(more).toContain(taskId);
     expect(details.project?.tasks).toEqual({ draft: 18, running: 1, blocked: 22 });
