@@ -1,19 +1,45 @@
-/** Builds dist/: compiled modules and, beside them, the templates that they read. */
-import { execFileSync } from "node:child_process";
-import { cpSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
+/**
+ * Builds dist/: the plugin as one module with the packages that it uses inside of it (ADR 19), the templates that it
+ * reads, and the licenses of those packages.
+ */
+import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { rolldown } from "rolldown";
 
 const root = path.resolve(import.meta.dirname, "..");
-const tsc = path.join(path.dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc");
+const dist = path.join(root, "dist");
 
-/** Compiles src/ into dist/ and copies the templates; throws when a type is wrong. */
-export function build(): void {
-  rmSync(path.join(root, "dist"), { recursive: true, force: true });
-  execFileSync(process.execPath, [tsc, "-p", path.join(root, "tsconfig.build.json")], { cwd: root, stdio: "inherit" });
-  cpSync(path.join(root, "src", "render", "templates"), path.join(root, "dist", "render", "templates"), {
-    recursive: true,
+/** Writes dist/ anew; throws when a module is missing or a package names no license. Types are not looked at. */
+export async function build(): Promise<void> {
+  rmSync(dist, { recursive: true, force: true });
+  const bundle = await rolldown({
+    input: path.join(root, "src", "index.ts"),
+    platform: "node",
+    external: /^(node|openclaw)[:/]/,
+    // The one thing of CommonJS that a package asks for and a module has under another name.
+    transform: { define: { __filename: "import.meta.filename" } },
   });
+  const { output } = await bundle.write({ dir: dist, format: "esm", entryFileNames: "index.js", codeSplitting: false });
+  cpSync(path.join(root, "src", "render", "templates"), path.join(dist, "templates"), { recursive: true });
+  const modules = output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : []));
+  writeFileSync(path.join(dist, "licenses.txt"), licensesOf(modules));
 }
 
-if (import.meta.main) build();
+/** The license of each package that one of the modules comes from, by name. */
+function licensesOf(modules: readonly string[]): string {
+  const folders = new Set(modules.flatMap((file) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []));
+  return [...folders]
+    .toSorted()
+    .map((folder) => {
+      const { name, version } = JSON.parse(readFileSync(path.join(folder, "package.json"), "utf8")) as {
+        readonly name: string;
+        readonly version: string;
+      };
+      const file = readdirSync(folder).find((one) => /^licen[cs]e/i.test(one));
+      if (file === undefined) throw new Error(`${name} has no license file to be given on with the plugin`);
+      return `${name} ${version}\n\n${readFileSync(path.join(folder, file), "utf8").trim()}\n`;
+    })
+    .join(`\n${"-".repeat(80)}\n\n`);
+}
+
+if (import.meta.main) await build();

@@ -1,6 +1,8 @@
 import { execFile } from "node:child_process";
+import { isBuiltin } from "node:module";
 import { promisify } from "node:util";
 import { describe, expect, inject, it } from "vitest";
+import { parseAst } from "vitest/node";
 import { fieldsOf, listOf, type Fields } from "../../../harness/json.ts";
 import { runOpenclaw } from "../../../harness/openclaw.ts";
 
@@ -78,24 +80,36 @@ export function installed(): void {
         "package.json",
         "skills",
       ]);
-      for (const file of ["dist/index.js", "dist/render/templates/task.hbs", "skills/project-orchestrator/SKILL.md"])
+      for (const file of ["dist/index.js", "dist/templates/task.hbs", "skills/project-orchestrator/SKILL.md"])
         expect(files).toContain(file);
-      expect(
-        files.filter((file) => /node_modules|(^|\/)(bin|test|harness)\/|\.ts$/.test(file) && !file.endsWith(".d.ts")),
-      ).toEqual([]);
+      expect(files.filter((file) => /node_modules|(^|\/)(bin|test|harness)\/|\.ts$/.test(file))).toEqual([]);
     });
 
-    it("names no development fields, and only packages that its code imports", async () => {
-      const description: Fields = fieldsOf(JSON.parse(await tar("-xzOf", inject("tarball"), "package/package.json")));
-      for (const field of ["devDependencies", "optionalDependencies", "scripts", "bundleDependencies"])
-        expect(description).not.toHaveProperty(field);
-      expect(Object.keys(fieldsOf(description["dependencies"]))).toEqual([
+    it("carries what it uses inside of one module, with the license of each package", async () => {
+      const files = (await tar("-tzf", inject("tarball"))).trim().split("\n");
+      expect(files.filter((file) => file.endsWith("js"))).toEqual(["package/dist/index.js"]);
+      const imported = parseAst(await tar("-xzOf", inject("tarball"), "package/dist/index.js")).body.flatMap((line) =>
+        "source" in line && line.source ? [line.source.value] : [],
+      );
+      expect(imported.filter((name) => !isBuiltin(name) && !name.startsWith("openclaw/"))).toEqual([]);
+      const licenses = await tar("-xzOf", inject("tarball"), "package/dist/licenses.txt");
+      for (const name of [
         "@sinclair/typebox",
+        "graceful-fs",
         "handlebars",
         "proper-lockfile",
+        "retry",
         "signal-exit",
+        "source-map",
         "write-file-atomic",
-      ]);
+      ])
+        expect(licenses).toMatch(new RegExp(`^${name} \\d`, "m"));
+    });
+
+    it("names no development fields, and no package that would be installed beside it", async () => {
+      const description: Fields = fieldsOf(JSON.parse(await tar("-xzOf", inject("tarball"), "package/package.json")));
+      for (const field of ["dependencies", "devDependencies", "optionalDependencies", "scripts", "bundleDependencies"])
+        expect(description).not.toHaveProperty(field);
       expect(description["peerDependenciesMeta"]).toEqual({ openclaw: { optional: true } });
     });
   });
