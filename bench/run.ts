@@ -19,9 +19,11 @@ const isWanted = (group: string) => values.only?.includes(group) ?? true;
 const folder = mkdtempSync(path.join(tmpdir(), "bench-"));
 const figures: Figure[] = [];
 try {
+  // First, for a full heap is collected in longer pauses.
+  const stalls = isWanted("stalls") ? await stallFigures(folder) : [];
   if (isWanted("page")) figures.push(...(await pageFigures(folder)));
   if (isWanted("open")) figures.push(...(await openFigures(folder)));
-  if (isWanted("stalls")) figures.push(...(await stallFigures(folder)));
+  figures.push(...stalls);
   if (isWanted("together")) figures.push(...(await togetherFigures(folder)));
   if (isWanted("gateway")) figures.push(...(await gatewayFigures()));
   if (isWanted("changes") || isWanted("size")) {

@@ -144,7 +144,7 @@ export async function stallFigures(folder: string): Promise<readonly Figure[]> {
   }
   let changes = 0;
   delay.enable();
-  while (changes < 2_000)
+  while (changes < 10_000)
     for (const taskId of taskIds)
       for (const stepId of ["step-01", "step-02"]) {
         await buildAndJudge(place, taskId, stepId);

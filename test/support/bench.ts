@@ -184,7 +184,7 @@ export function createBench(options: BenchOptions = {}): Bench {
   });
 
   async function streamOf(taskId: string): Promise<Stream> {
-    const stream = (await store.list()).find((one) => one.taskId === taskId);
+    const [stream] = await store.find(taskId);
     if (stream === undefined) throw new Error(`no task ${taskId}`);
     return stream;
   }
