@@ -80,6 +80,7 @@ type Watch = {
   readonly isStopped: boolean;
 };
 type Ended = Extract<RunObservation, { readonly kind: "ended" }>;
+type Ending = { readonly stepId: string; readonly role: Role; readonly runId: string; readonly sessionKey: string };
 
 const beginWatch = (startedAt: number, lookedAt: number): Watch => ({
   startedAt,
@@ -93,6 +94,8 @@ const beginWatch = (startedAt: number, lookedAt: number): Watch => ({
 export function createExecutors(ports: ExecutorPorts, within: Within = (_what, work) => work): Executors {
   const { settings, recorder, reader, runner, checks, worktree, flows, briefs, slots, clock, log } = ports;
   const watched = new Map<string, Watch>();
+  /** Runs that are being closed, by id. */
+  const closing = new Map<string, Promise<void>>();
   const at = () => new Date(clock.now()).toISOString();
 
   /** True when the event was recorded; false when it changes nothing any more. Throws what passes by itself. */
@@ -135,13 +138,26 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
     await closeRun(situation, effect, "gateway");
   }
 
-  async function closeRun(
+  /** A run's report and its end often come together, and each has its effect: whoever closes it meanwhile waits for the same closing. */
+  function closeRun(
     situation: Pick<Situation, "stream" | "state" | "repo">,
-    effect: { readonly stepId: string; readonly role: Role; readonly runId: string; readonly sessionKey: string },
+    effect: Ending,
     end: RunEnd,
     why?: string,
   ): Promise<void> {
-    const { stream, state, repo } = situation;
+    const closed =
+      closing.get(effect.runId) ??
+      closeOnce(situation, effect, end, why).finally(() => void closing.delete(effect.runId));
+    closing.set(effect.runId, closed);
+    return closed;
+  }
+
+  async function closeOnce(
+    { stream, state, repo }: Pick<Situation, "stream" | "state" | "repo">,
+    effect: Ending,
+    end: RunEnd,
+    why?: string,
+  ): Promise<void> {
     watched.delete(effect.runId);
     await runner.cleanUp(effect);
     const step = state.steps.find((one) => one.id === effect.stepId);
@@ -208,9 +224,13 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
     return undefined;
   }
 
-  /** Closes a run that ended without a report: it is lost, unless its gateway took it down with it. */
+  /** Closes a run that ended, as far as was seen without a report: it is lost, unless its gateway took it down with it. */
   async function closeUnreported(situation: Situation, effect: EffectOf<"AwaitRun">, ended: Ended): Promise<void> {
-    const { signal } = situation;
+    const { stream, signal } = situation;
+    // Its report may have come just before its end, and nobody has looked since.
+    const hasReported = (await seatStatus(stream, effect.stepId, effect.runId)) === "reported";
+    if (signal.aborted) return;
+    if (hasReported) return closeRun(situation, effect, "reported");
     // A gateway that goes down cuts its runs short before it stops this driver; the next driver then sees what it was.
     if (ended.by === "host") await clock.wait(graceMs, signal);
     if (signal.aborted) return;

@@ -11,6 +11,8 @@ import { aCheck, aCheckResult, aWantedStep, history, momentOf } from "../support
 
 type Options = {
   readonly state?: TaskState;
+  /** The task as it has become since; like `state` when left out. */
+  readonly stateNow?: TaskState;
   readonly config?: Config;
   /** What the recorder refuses, by event type. */
   readonly refuses?: Readonly<
@@ -86,7 +88,7 @@ function setup(options: Options = {}) {
     },
     reader: {
       unfinished: () => Promise.resolve([]),
-      read: () => Promise.resolve({ state, repo: "/repo", seq: 1, sum: "sum" }),
+      read: () => Promise.resolve({ state: options.stateNow ?? state, repo: "/repo", seq: 1, sum: "sum" }),
       statusOf: (projectId, taskId) => doing(`status ${projectId}`, options.statuses?.[taskId]),
       waitingFor: () => Promise.resolve([]),
       launchesBefore: () => Promise.resolve(options.launchesBefore ?? 0),
@@ -517,6 +519,30 @@ describe("a run that is awaited", () => {
       "compare tree-1 tree-9",
     ]);
     expect(stays.recorded).toStrictEqual([ended(one, { at: momentOf(20), end: "reported" }, "qa")]);
+  });
+
+  it("whose report came just before its end has reported, and is closed once, however many wait for it", async () => {
+    const one = built();
+    const reported = one.and("BuilderReported", { stepId: "step-01", runId: one.runOf("step-01", "builder") });
+    const seen = [
+      { kind: "ended", by: "itself" },
+      { kind: "ended", by: "itself" },
+    ] as const;
+    const { executors, situation, recorded, did } = setup({ state: one.state, stateNow: reported.state, seen });
+    await Promise.all([
+      executors.AwaitRun(awaiting(one), situation),
+      executors.AwaitRun(awaiting(one, "builder", true), situation),
+    ]);
+    expect(recorded).toStrictEqual([ended(one, { at: momentOf(0), end: "reported" })]);
+    expect(did.filter((what) => !what.startsWith("observe"))).toStrictEqual([
+      `clean up ${one.runOf("step-01", "builder")}`,
+      "usage builder-session",
+      "identify",
+      "compare tree-0 tree-9",
+    ]);
+    // What failed is closed again by who tries again.
+    await executors.AwaitRun(awaiting(one, "builder", true), situation);
+    expect(recorded).toHaveLength(2);
   });
 
   it("is not taken as ended while the host says that it lives on, and what is wrong is told once", async () => {
