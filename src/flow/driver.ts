@@ -14,11 +14,11 @@ import type { WaitsFor } from "../schema/details.ts";
 import type { Step, TaskState } from "../schema/documents.ts";
 import type { Settings } from "../schema/config.ts";
 import type { Effect } from "../schema/effects.ts";
-import { hasEnded } from "../schema/outline.ts";
+import { hasEnded, type Outline } from "../schema/outline.ts";
 import type { Claim } from "./slots.ts";
 import { createWithin, withDeadlines } from "./deadlines.ts";
 import { createExecutors, obeyFlowCancel, type ExecutorPorts, type Situation } from "./executors.ts";
-import type { Delay, Notifier, TaskReader } from "./ports.ts";
+import type { Delay, Notifier, TaskReader, Unfinished } from "./ports.ts";
 import { isLive, mayLaunch, openRuns, seatOf } from "./ready.ts";
 import { recover } from "./recover.ts";
 import { createTurns } from "./turns.ts";
@@ -76,6 +76,9 @@ type ReadTask = NonNullable<Awaited<ReturnType<TaskReader["read"]>>>;
 /** A run that is planned and not launched is no work yet: a pause may have met it, and it waits with its task. */
 const hasLaunchedRun = (step: Step) =>
   openRuns(step).some((run) => seatOf(step, run.role === "qa" ? "qa" : "builder").status !== "launching");
+
+/** False for a task of which nothing is under way and nothing may be begun. */
+const mayHoldPlace = ({ status, openRuns: open }: Outline) => status === "running" || open > 0;
 
 const knownRunsOf = (step: Step): readonly KnownRun[] =>
   openRuns(step).flatMap(({ runId, role }) => {
@@ -349,20 +352,23 @@ export function createDriver(unbounded: DriverPorts): Driver {
 
   return {
     async resume() {
-      const streams = await reader.unfinished();
-      const readable = [];
-      for (const stream of streams) {
+      const tasks = await reader.unfinished();
+      const going = [];
+      for (const { stream, outline } of tasks) {
         if (stopping.signal.aborted) return;
+        if (outline === undefined || !mayHoldPlace(outline)) continue;
         const task = await reader.read(stream).catch(() => undefined);
-        if (task !== undefined) readable.push({ stream, ...task });
+        if (task !== undefined) going.push({ stream, ...task });
       }
-      holdPlaces(readable);
-      await obeyCancels(readable.map((task) => task.stream));
+      holdPlaces(going);
+      await obeyCancels(tasks.filter(({ outline }) => outline !== undefined).map(({ stream }) => stream));
       // What goes on comes before the drafts, of which there may be a thousand.
-      const live = new Set(readable.filter(({ state }) => state.steps.some(isLive)).map(({ stream }) => stream));
-      for (const stream of [...live, ...streams.filter((one) => !live.has(one))]) {
-        notifier.changed(stream);
-        wake(stream);
+      const live = new Set(going.filter(({ state }) => state.steps.some(isLive)).map(({ stream }) => stream));
+      const isFirst = ({ stream }: Unfinished) => live.has(stream);
+      for (const one of [...tasks.filter(isFirst), ...tasks.filter((task) => !isFirst(task))]) {
+        // Of a draft nobody hears anything.
+        if (one.outline?.status !== "draft") notifier.changed(one.stream);
+        wake(one.stream);
       }
     },
     wake,

@@ -5,6 +5,7 @@
 import type { Refusal } from "../errors.ts";
 import type { Check, CheckResult, Role, Step, TaskState, Usage } from "../schema/documents.ts";
 import type { Effect } from "../schema/effects.ts";
+import type { Outline } from "../schema/outline.ts";
 import type { Launcher, TaskEvent } from "../schema/events.ts";
 import type { Stream } from "../store/store.ts";
 
@@ -16,9 +17,12 @@ export type Recorder = {
   ): Promise<{ readonly ok: true; readonly state: TaskState; readonly effects: readonly Effect[] } | Refusal>;
 };
 
-/** Reading state. `unfinished` names the tasks that may have something due, unreadable ones too; their order is stable. */
+/** A task that may have something due; without an outline one that cannot be read. */
+export type Unfinished = { readonly stream: Stream; readonly outline?: Outline };
+
+/** Reading state. `unfinished` names the tasks that may have something due, in a stable order, and reads as few of them as it can. */
 export type TaskReader = {
-  unfinished(): Promise<readonly Stream[]>;
+  unfinished(): Promise<readonly Unfinished[]>;
   /** The task as it stands; undefined when there is none, or when it must not be written. Throws `state-rolled-back`, and what the store throws. */
   read(
     stream: Stream,

@@ -7,15 +7,19 @@ import type { FlowRecords } from "../flow/ports.ts";
 import { inBatches } from "../flow/turns.ts";
 import { openRuns } from "../flow/ready.ts";
 import type { TaskState } from "../schema/documents.ts";
-import { hasEnded, isOver, type Outline } from "../schema/outline.ts";
+import { hasEnded, type Outline } from "../schema/outline.ts";
 import { readChats } from "../tools/chat-of-task.ts";
 import { nameOfStream, type Store, type Stream } from "../store/store.ts";
 import type { FlowMark } from "../tools/desk.ts";
 import { hash, readTask } from "../tools/tool.ts";
 import type { Host } from "./openclaw.ts";
 import { asHostError } from "./agent-runner.ts";
+import { remember } from "./shared.ts";
 
 export const controllerId = "project-orchestrator/task";
+
+/** Of so many flow records the owner is remembered. */
+const mostOwners = 20_000;
 
 type FlowView = {
   readonly status: "waiting" | "running" | "succeeded" | "cancelled";
@@ -120,6 +124,14 @@ const mainSessions = (host: Host) => host.agentIds().map((agentId) => `agent:${a
 /** Binds the flow port to the host, for the tasks of one store. */
 export function createFlowRecords(host: Host, root: string, store: Store): FlowRecords {
   const bind = (sessionKey: string) => host.api.runtime.tasks.async.managedFlows.bindSession({ sessionKey });
+  /** The chat that owns each flow record, which stays the same as long as the record does. Asked every few seconds, of all tasks. */
+  const owners = new Map<string, string>();
+
+  async function ownerOf(stream: Stream, flowId: string): Promise<string | undefined> {
+    const owner = owners.get(flowId) ?? (await readChats(store, stream))?.flowOwner.sessionKey;
+    if (owner !== undefined) remember(owners, flowId, owner, mostOwners);
+    return owner;
+  }
 
   return {
     async sync(stream, state, { seq, sum }) {
@@ -131,6 +143,7 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
       const stateJson = { root: markOf(root), projectId: stream.projectId, taskId: state.task.id, runIds, seq, sum };
       try {
         const known = state.task.flowId === null ? undefined : await bind(sessionKey).get(state.task.flowId);
+        if (known !== undefined && saysSo(known, view, { seq, sum })) return undefined;
         const isOver = view.status === "succeeded" || view.status === "cancelled";
         if (!isOver && (known === undefined || isOrphan(known)))
           return (
@@ -152,14 +165,17 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
     async cancelRequested(streams) {
       const byOwner = new Map<string, { readonly stream: Stream; readonly flowId: string }[]>();
       const unknown: unknown[] = [];
-      for (const stream of streams) {
-        const owner = readChats(store, stream).catch((error: unknown) => void unknown.push(error));
-        const [chats, read] = await Promise.all([owner, readTask({ store }, stream)]);
-        const flowId =
-          read !== undefined && "state" in read && read.snapshot.readOnly === undefined ? read.state.task.flowId : null;
-        if (chats === undefined || flowId === null) continue;
-        const { sessionKey } = chats.flowOwner;
-        byOwner.set(sessionKey, [...(byOwner.get(sessionKey) ?? []), { stream, flowId }]);
+      const wanted = new Set(streams.map(({ taskId }) => taskId));
+      const projectIds = new Set(streams.map(({ projectId }) => projectId));
+      const outlines = await outlinesOf(store, projectIds, ({ taskId }) => wanted.has(taskId));
+      for await (const stream of inBatches(streams)) {
+        const flowId = outlines.get(nameOfStream(stream))?.flowId ?? null;
+        if (flowId === null) continue;
+        const owner = await ownerOf(stream, flowId).catch((error: unknown) => void unknown.push(error));
+        if (owner === undefined) continue;
+        const owned = byOwner.get(owner) ?? [];
+        byOwner.set(owner, owned);
+        owned.push({ stream, flowId });
       }
       const asked: Stream[] = [];
       for (const [sessionKey, owned] of byOwner) {
@@ -275,15 +291,15 @@ export async function readKnownTasks(
 ): Promise<{ readonly known: ReadonlyMap<string, KnownTask>; readonly owners: readonly string[] }> {
   const known = new Map<string, KnownTask>();
   const owners = new Set<string>();
-  const over = await readOver(store);
+  const outlines = await outlinesOf(store, await store.projects());
   for await (const stream of inBatches(await store.list({ whole: true }))) {
     const { taskId } = stream;
     if (taskId === undefined) continue;
     const chats = await readChats(store, stream);
     if (chats !== undefined) owners.add(chats.flowOwner.sessionKey);
-    const outline = over.get(nameOfStream(stream));
+    const outline = outlines.get(nameOfStream(stream));
     if (outline !== undefined) {
-      known.set(taskId, { flowId: outline.flowId, ended: true, wake: () => wake(stream) });
+      known.set(taskId, { flowId: outline.flowId, ended: hasEnded(outline), wake: () => wake(stream) });
       continue;
     }
     const read = await readTask({ store }, stream);
@@ -299,26 +315,40 @@ export async function readKnownTasks(
   return { known, owners: [...owners] };
 }
 
-/** The tasks that are over, by their stream's name: of these nothing has to be read. */
-async function readOver(store: Store): Promise<ReadonlyMap<string, Outline>> {
-  const over = new Map<string, Outline>();
-  for (const projectId of await store.projects()) {
+/** The tasks of these projects that can be read and changed, by their stream's name: what is asked of them here needs no look at their files. */
+async function outlinesOf(
+  store: Store,
+  projectIds: Iterable<string>,
+  isWanted: (stream: Stream) => boolean = () => true,
+): Promise<ReadonlyMap<string, Outline>> {
+  const outlines = new Map<string, Outline>();
+  for (const projectId of projectIds) {
     const project = await store.read({ projectId }).catch(() => undefined);
     if (project === undefined || project.readOnly !== undefined) continue;
     for (const { stream, outline, readOnly } of await store.tasks(projectId))
-      if (outline !== undefined && readOnly === undefined && isOver(outline)) over.set(nameOfStream(stream), outline);
+      if (outline !== undefined && readOnly === undefined && isWanted(stream))
+        outlines.set(nameOfStream(stream), outline);
   }
-  return over;
+  return outlines;
 }
 
 type FlowRecord = {
   readonly flowId: string;
   readonly revision: number;
+  readonly status?: string;
+  readonly currentStep?: string;
   readonly controllerId?: string;
   readonly stateJson?: unknown;
   readonly cancelRequestedAt?: number;
   readonly endedAt?: number;
 };
+
+/** True when the record of a task that goes on says already what is to be written into it. */
+function saysSo(flow: FlowRecord, view: FlowView, { seq, sum }: { readonly seq: number; readonly sum: string }) {
+  const mark = markIn(flow);
+  const isSame = mark !== undefined && !mark.ended && mark.seq === seq && mark.sum === sum && !isOrphan(flow);
+  return isSame && view.status === "waiting" && flow.status === "waiting" && flow.currentStep === view.currentStep;
+}
 
 const isOurs = ({ controllerId: controller, stateJson }: FlowRecord, root: string) =>
   controller === controllerId && textIn(stateJson, "root") === markOf(root);

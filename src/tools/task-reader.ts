@@ -1,9 +1,9 @@
 /** What the driver reads of tasks, from the store. */
-import type { TaskReader } from "../flow/ports.ts";
+import type { TaskReader, Unfinished } from "../flow/ports.ts";
 import { seatOf } from "../flow/ready.ts";
 import { isAtRest } from "../flow/recover.ts";
 import { parseProject, parseStep } from "../schema/documents.ts";
-import { hasEnded, isOver } from "../schema/outline.ts";
+import { hasEnded, isOver, outlineOf } from "../schema/outline.ts";
 import type { Launcher } from "../schema/events.ts";
 import { OrchestratorError } from "../errors.ts";
 import { nameOfStream, type Stream } from "../store/store.ts";
@@ -68,14 +68,22 @@ export function createTaskReader(desk: Pick<Desk, "store" | "readFlow">): TaskRe
   return {
     read,
     async unfinished() {
-      const found: Stream[] = [];
-      for (const projectId of await store.projects())
-        for (const { stream, outline } of await store.tasks(projectId)) {
+      const found: Unfinished[] = [];
+      for (const projectId of await store.projects()) {
+        const project = (await store.read({ projectId }).catch(() => undefined))?.documents["project"];
+        for (const { stream, outline, readOnly } of await store.tasks(projectId)) {
           if (outline !== undefined && isOver(outline)) continue;
+          if (outline !== undefined && readOnly === undefined && !hasEnded(outline) && project !== undefined) {
+            found.push({ stream, outline });
+            continue;
+          }
           const task = await read(stream).catch(() => "unreadable" as const);
           if (task === undefined) continue;
-          if (task === "unreadable" || !hasEnded(task.state.task) || !isAtRest(task.state)) found.push(stream);
+          if (task === "unreadable") found.push({ stream });
+          else if (!hasEnded(task.state.task) || !isAtRest(task.state))
+            found.push({ stream, outline: outlineOf(task.state) });
         }
+      }
       return found;
     },
     async statusOf(projectId, taskId) {

@@ -5,6 +5,7 @@ import { createDriver, type DriverPorts } from "../../src/flow/driver.ts";
 import type { Hold } from "../../src/flow/ports.ts";
 import { readSettings } from "../../src/schema/config.ts";
 import type { TaskState } from "../../src/schema/documents.ts";
+import { outlineOf } from "../../src/schema/outline.ts";
 import type { TaskEvent } from "../../src/schema/events.ts";
 import { aCheckResult, aWantedStep, history, momentOf } from "../support/histories.ts";
 import { createSettableClock } from "../support/settable-clock.ts";
@@ -62,7 +63,13 @@ function setup(tasks: Readonly<Record<string, Read>>) {
       },
     },
     reader: {
-      unfinished: () => Promise.resolve(Object.keys(world.tasks).map(streamOf)),
+      unfinished: () =>
+        Promise.resolve(
+          Object.entries(world.tasks).map(([taskId, state]) => ({
+            stream: streamOf(taskId),
+            ...(state instanceof Error || state === undefined ? {} : { outline: outlineOf(state) }),
+          })),
+        ),
       read: ({ taskId = "" }) => {
         note(`read ${taskId}`);
         const state = world.tasks[taskId];
@@ -558,15 +565,13 @@ describe("a task that was committed", () => {
 });
 
 describe("at start", () => {
-  it("work under way has its place first, then cancels are obeyed, then all are told of and looked at", async () => {
+  it("work under way has its place first, then cancels are obeyed, then all are looked at and told of, but for drafts", async () => {
     const { driver, asked, settle } = setup({ a: halfDone, b: building, c: new Error("no disk"), d: draft });
     await driver.resume();
     const begin = asked();
     expect(begin.slice(0, 13)).toStrictEqual([
       "read a",
       "read b",
-      "read c",
-      "read d",
       `keep ${key("b")} b /repo/b`,
       `take ${key("a")}`,
       `keep ${key("b")} b /repo/b`,
@@ -576,6 +581,8 @@ describe("at start", () => {
       "notify b",
       "read b",
       "notify c",
+      "read c",
+      "read d",
     ]);
     await settle();
   });

@@ -173,6 +173,20 @@ describe("a flow record that is brought up to the journal", () => {
     },
   );
 
+  it("is not written when it says so already", { tags: ["s7.flow-brought-up"] }, async () => {
+    const { sync, made } = await setup();
+    await sync();
+    const { revision } = made;
+    await sync();
+    expect(made.revision).toBe(revision);
+    made.currentStep = "something else";
+    await sync();
+    expect(made.revision).toBe(revision + 1);
+    made.status = "blocked";
+    await sync();
+    expect([made.status, made.revision]).toStrictEqual(["waiting", revision + 2]);
+  });
+
   it("is written although somebody else wrote to it meanwhile", { tags: ["s7.flow-brought-up"] }, async () => {
     const { made, sync, interfere } = await setup();
     interfere(2);
@@ -223,6 +237,21 @@ describe("a cancel asked of a flow", () => {
     const second = { projectId: "shop", taskId: await bench.started({ title: "Second" }) };
     await records.cancelRequested([stream, second]);
     expect(lists).toStrictEqual([owner]);
+  });
+
+  it("is looked for without opening a task, and a task's owner is asked for once", async () => {
+    const { host, bench, stream, made } = await setup();
+    const asked: string[] = [];
+    const store: Store = {
+      ...bench.store,
+      read: (one) => (asked.push(`read ${one.taskId ?? ""}`), bench.store.read(one)),
+      readSidecar: (one, name) => (asked.push(`${name} of ${one.taskId}`), bench.store.readSidecar(one, name)),
+    };
+    const records = createFlowRecords(host, root, store);
+    expect(await records.cancelRequested([stream])).toStrictEqual([]);
+    made.cancelRequestedAt = 1;
+    expect(await records.cancelRequested([stream])).toStrictEqual([stream]);
+    expect(asked).toStrictEqual(["read ", `chats of ${stream.taskId}`, "read "]);
   });
 
   it("counts for the task's own flow only", { tags: ["s7.flow-cancel-obeyed"] }, async () => {

@@ -1,8 +1,9 @@
 /**
  * OpenClaw as far as flow records, configuration, agents and launches go, in memory. Flow records behave as the host's do: another
- * owner sees nothing, a stale revision is a conflict, and an ended flow could be written to all the same (`touchedAfterEnd`
+ * owner sees nothing, no two hosts make the same id, a stale revision is a conflict, and an ended flow could be written to all the same (`touchedAfterEnd`
  * names those that were).
  */
+import { randomUUID } from "node:crypto";
 import { createHost, type Api, type Host } from "../../src/host/openclaw.ts";
 
 export type FlowRow = {
@@ -90,7 +91,7 @@ export function createFakeHost(initial: object = {}, stateDir = "/no-state", run
       createManaged: async (fields: Pick<FlowRow, "controllerId" | "goal"> & Partial<FlowRow>) => {
         meet();
         return {
-          ...host.has({ ...fields, flowId: `flow-${flows.length + 1}`, owner: sessionKey, createdAt: Date.now() }),
+          ...host.has({ ...fields, flowId: randomUUID(), owner: sessionKey, createdAt: Date.now() }),
         };
       },
       setWaiting: async (wanted: Change) => change("waiting", wanted),

@@ -118,7 +118,7 @@ describe("a journal that lacks the record which the flow record names", () => {
   it("is not read for the driver, and is named by what it is", { tags: ["s7.rolled-back-is-not-driven"] }, async () => {
     const { reader, stream } = await rolledBack();
     await expect(reader.read(stream)).rejects.toMatchObject({ code: "state-rolled-back" });
-    expect(await reader.unfinished()).toStrictEqual([stream]);
+    expect(await reader.unfinished()).toMatchObject([{ stream }]);
   });
 
   it("is named in the status, with what to do", { tags: ["s7.rolled-back-in-status"] }, async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { createTaskReader } from "../../src/tools/task-reader.ts";
 import type { FlowMark } from "../../src/tools/desk.ts";
-import type { Store } from "../../src/store/store.ts";
+import { nameOfStream, type Store, type Stream } from "../../src/store/store.ts";
 import { aBuilderReport, aTask, createBench } from "../support/bench.ts";
 
 async function setup(readFlow?: () => Promise<FlowMark | undefined>) {
@@ -39,7 +39,7 @@ describe("a task", () => {
     );
     const taskId = await made("One");
     await expect(reader.read(streamOf(taskId))).rejects.toMatchObject({ code: "state-rolled-back" });
-    expect(await reader.unfinished()).toStrictEqual([streamOf(taskId)]);
+    expect(await reader.unfinished()).toMatchObject([{ stream: streamOf(taskId) }]);
   });
 
   it("has a status when it is there", async () => {
@@ -65,11 +65,27 @@ describe("the unfinished tasks", () => {
     await bench.done("start_task", { taskId: stopping });
     await bench.launched(stopping, "step-01", "builder");
     await bench.done("set_task_status", { taskId: stopping, status: "cancelled" });
-    const found = async () => (await reader.unfinished()).map((one) => one.taskId ?? "").toSorted();
+    const found = async () => (await reader.unfinished()).map(({ stream }) => stream.taskId ?? "").toSorted();
     expect(await found()).toStrictEqual([draft, stopping].toSorted());
     await bench.ended(stopping, "step-01", "builder");
     expect(await found()).toStrictEqual([draft]);
-    expect(await reader.unfinished()).toStrictEqual([streamOf(draft)]);
+    expect(await reader.unfinished()).toMatchObject([{ stream: streamOf(draft), outline: { status: "draft" } }]);
+  });
+
+  it("are told of without opening those of which it is known that they go on", async () => {
+    const { bench, made, streamOf } = await setup();
+    const taskIds = [await made("One"), await made("Two")];
+    const opened: string[] = [];
+    const store = {
+      ...bench.store,
+      read: (stream: Stream) => {
+        opened.push(nameOfStream(stream));
+        return bench.store.read(stream);
+      },
+    };
+    const found = await createTaskReader({ ...bench.desk(), store }).unfinished();
+    expect(found.map(({ stream }) => stream)).toStrictEqual(taskIds.toSorted().map(streamOf));
+    expect(opened).toStrictEqual(["projects/shop"]);
   });
 });
 
