@@ -27,7 +27,9 @@ export async function build(): Promise<void> {
 
 /** The license of each package that one of the modules comes from, by name. */
 function licensesOf(modules: readonly string[]): string {
-  const folders = new Set(modules.flatMap((file) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []));
+  const inPackage = /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/;
+  const folders = new Set(modules.flatMap((file) => inPackage.exec(file.replaceAll("\\", "/"))?.[0] ?? []));
+  if (folders.size === 0) throw new Error("no package was found in the bundle, whose licenses have to be given on");
   return [...folders]
     .toSorted()
     .map((folder) => {

@@ -6,7 +6,7 @@ import { OrchestratorError, errorTable } from "../errors.ts";
 import type { Settings } from "../schema/config.ts";
 import type { Role, RunEnd, Seat, Step, TaskState } from "../schema/documents.ts";
 import type { Effect, EffectOf } from "../schema/effects.ts";
-import type { TaskEvent } from "../schema/events.ts";
+import type { TaskEvent, TaskEventOf } from "../schema/events.ts";
 import type { Stream } from "../store/store.ts";
 import { bounds } from "../schema/bounds.ts";
 import type { Within } from "./deadlines.ts";
@@ -80,6 +80,7 @@ type Watch = {
   readonly isStopped: boolean;
 };
 type Ended = Extract<RunObservation, { readonly kind: "ended" }>;
+type EndDetails = Pick<TaskEventOf<"RunEnded">, "why" | "unlaunched">;
 type Ending = { readonly stepId: string; readonly role: Role; readonly runId: string; readonly sessionKey: string };
 
 const beginWatch = (startedAt: number, lookedAt: number): Watch => ({
@@ -135,7 +136,7 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
     while (!signal.aborted && clock.elapsed() < deadline && (await ownerOf(stream, runId)) === "another")
       await clock.wait(sliceMs, signal);
     if (signal.aborted || (await seatStatus(stream, stepId, runId)) !== "launching") return;
-    await closeRun(situation, effect, "gateway");
+    await closeRun(situation, effect, "gateway", { unlaunched: true });
   }
 
   /** A run's report and its end often come together, and each has its effect: whoever closes it meanwhile waits for the same closing. */
@@ -143,11 +144,11 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
     situation: Pick<Situation, "stream" | "state" | "repo">,
     effect: Ending,
     end: RunEnd,
-    why?: string,
+    more: EndDetails = {},
   ): Promise<void> {
     const closed =
       closing.get(effect.runId) ??
-      closeOnce(situation, effect, end, why).finally(() => void closing.delete(effect.runId));
+      closeOnce(situation, effect, end, more).finally(() => void closing.delete(effect.runId));
     closing.set(effect.runId, closed);
     return closed;
   }
@@ -156,7 +157,7 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
     { stream, state, repo }: Pick<Situation, "stream" | "state" | "repo">,
     effect: Ending,
     end: RunEnd,
-    why?: string,
+    { why, unlaunched }: EndDetails,
   ): Promise<void> {
     watched.delete(effect.runId);
     await runner.cleanUp(effect);
@@ -174,6 +175,7 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
       runId: effect.runId,
       end,
       ...(why === undefined ? {} : { why: why.slice(0, whyChars) }),
+      ...(unlaunched === undefined ? {} : { unlaunched }),
       usage,
       tree,
       files,
@@ -235,7 +237,7 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
     if (ended.by === "host") await clock.wait(graceMs, signal);
     if (signal.aborted) return;
     if (ended.by === "gateway") return closeRun(situation, effect, "gateway");
-    return closeRun(situation, effect, "lost", ended.error === undefined ? undefined : `failed: ${ended.error}`);
+    return closeRun(situation, effect, "lost", ended.error === undefined ? {} : { why: `failed: ${ended.error}` });
   }
 
   /** Ends the run. Throws while the host says that it lives on, so that it is asked again: no other run starts beside it. */
@@ -335,7 +337,7 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
         // The host may have launched it all the same; the next one is launched only when this one is not live.
         await stopAndWait(effect, signal);
         if (signal.aborted) return;
-        return closeRun(situation, effect, "lost", why);
+        return closeRun(situation, effect, "lost", { why });
       }
       const confirmed = await record(stream, { type: "RunLaunched", v: 1, at: at(), stepId, runId });
       if (!confirmed) await stopFenced();
@@ -365,7 +367,9 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
         await stopAndWait(effect, signal);
         if (signal.aborted) return;
         // What a launcher that lives has at hand is never lost; its report is fenced from here on.
-        return owner === "us" ? closeRun(situation, effect, "lost", past) : closeRun(situation, effect, "gateway");
+        return owner === "us"
+          ? closeRun(situation, effect, "lost", { why: past })
+          : closeRun(situation, effect, "gateway");
       }
     },
 

@@ -580,6 +580,8 @@ function endRun(state: TaskState, event: TaskEventOf<"RunEnded">): Draft | Refus
   if (found === undefined || open === undefined)
     return refuse("nothing-to-do", `Run ${event.runId} has ended already.`);
   const { step, role, seat } = found;
+  if (event.unlaunched === true && seat.status !== "launching")
+    return refuse("nothing-to-do", `Run ${event.runId} was launched meanwhile.`);
   const end =
     seat.status === "reported" || seat.status === "stopped"
       ? seat.status

@@ -133,6 +133,13 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
     return owner;
   }
 
+  /** Of a task of which nothing is known without opening it: it may be readable again. */
+  async function flowIdOf(stream: Stream): Promise<string | null> {
+    const read = await readTask({ store }, stream);
+    const isOurs = read !== undefined && "state" in read && read.snapshot.readOnly === undefined;
+    return isOurs ? read.state.task.flowId : null;
+  }
+
   return {
     async sync(stream, state, { seq, sum }) {
       const chats = await readChats(store, stream);
@@ -143,7 +150,7 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
       const stateJson = { root: markOf(root), projectId: stream.projectId, taskId: state.task.id, runIds, seq, sum };
       try {
         const known = state.task.flowId === null ? undefined : await bind(sessionKey).get(state.task.flowId);
-        if (known !== undefined && saysSo(known, view, { seq, sum })) return undefined;
+        if (known !== undefined && isOurs(known, root) && saysSo(known, view, { seq, sum })) return undefined;
         const isOver = view.status === "succeeded" || view.status === "cancelled";
         if (!isOver && (known === undefined || isOrphan(known)))
           return (
@@ -169,7 +176,8 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
       const projectIds = new Set(streams.map(({ projectId }) => projectId));
       const outlines = await outlinesOf(store, projectIds, ({ taskId }) => wanted.has(taskId));
       for await (const stream of inBatches(streams)) {
-        const flowId = outlines.get(nameOfStream(stream))?.flowId ?? null;
+        const outline = outlines.get(nameOfStream(stream));
+        const flowId = outline === undefined ? await flowIdOf(stream) : outline.flowId;
         if (flowId === null) continue;
         const owner = await ownerOf(stream, flowId).catch((error: unknown) => void unknown.push(error));
         if (owner === undefined) continue;

@@ -127,6 +127,8 @@ export const RunEnded = event("RunEnded", {
   runId: text(),
   end: RunEnd,
   why: Type.Optional(text()),
+  /** It counts only as long as the launch is not confirmed: the process that planned it lives, and may launch it late. */
+  unlaunched: Type.Optional(Type.Literal(true)),
   usage: Type.Union([Usage, Type.Null()]),
   tree: Type.Union([text(), Type.Null()]),
   files: Type.Union([Type.Array(text()), Type.Null()]),

@@ -70,10 +70,13 @@ export function createTaskReader(desk: Pick<Desk, "store" | "readFlow">): TaskRe
     async unfinished() {
       const found: Unfinished[] = [];
       for (const projectId of await store.projects()) {
-        const project = (await store.read({ projectId }).catch(() => undefined))?.documents["project"];
+        const project = await store.read({ projectId }).catch(() => undefined);
+        // Of one that must not be changed no task is driven.
+        if (project?.readOnly !== undefined) continue;
+        const isWhole = project?.documents["project"] !== undefined;
         for (const { stream, outline, readOnly } of await store.tasks(projectId)) {
           if (outline !== undefined && isOver(outline)) continue;
-          if (outline !== undefined && readOnly === undefined && !hasEnded(outline) && project !== undefined) {
+          if (outline !== undefined && readOnly === undefined && !hasEnded(outline) && isWhole) {
             found.push({ stream, outline });
             continue;
           }

@@ -296,7 +296,7 @@ describe("launching a run", () => {
     const config = { roles: { builder: { maxMinutes: 3 } } };
     const living = setup({ state: planned.state, launchedBy: "another", config });
     await living.executors.LaunchRun(launch, living.situation);
-    expect(living.recorded).toStrictEqual([ended(planned, { at: momentOf(180), end: "gateway" })]);
+    expect(living.recorded).toStrictEqual([ended(planned, { at: momentOf(180), end: "gateway", unlaunched: true })]);
     expect(living.did).not.toContainEqual(expect.stringContaining("launch"));
     // That one has launched it meanwhile.
     const confirmed = setup({ state: built().state, launchedBy: "another" });
@@ -305,7 +305,7 @@ describe("launching a run", () => {
     for (const launchedBy of ["gone", "nobody"] as const) {
       const { executors, situation, recorded } = setup({ state: planned.state, launchedBy });
       await executors.LaunchRun(launch, situation);
-      expect(recorded).toStrictEqual([ended(planned, { at: momentOf(0), end: "gateway" })]);
+      expect(recorded).toStrictEqual([ended(planned, { at: momentOf(0), end: "gateway", unlaunched: true })]);
     }
   });
 

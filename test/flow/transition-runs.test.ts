@@ -150,6 +150,15 @@ describe("a run's end", () => {
     expect(lost.decide("RunEnded", { runId })).toMatchObject({ ok: false, code: "nothing-to-do" });
   });
 
+  it("that counts only as long as the launch is not confirmed is refused once it is", () => {
+    const planned = history().start().and("RunPlanned", { stepId: "step-01", role: "builder" });
+    const runId = planned.runOf("step-01", "builder");
+    const end = { runId, end: "gateway", unlaunched: true } as const;
+    expect(planned.decide("RunEnded", end)).toMatchObject({ ok: true });
+    const launched = planned.and("RunLaunched", { stepId: "step-01", runId });
+    expect(launched.decide("RunEnded", end)).toMatchObject({ ok: false, code: "nothing-to-do" });
+  });
+
   it("is refused for a run or a step that is not known", () => {
     const running = history().start().launch("step-01", "builder");
     expect(running.decide("RunEnded", { runId: "task-1/step-01/9/builder/1" })).toMatchObject({

@@ -174,7 +174,7 @@ describe("a flow record that is brought up to the journal", () => {
   );
 
   it("is not written when it says so already", { tags: ["s7.flow-brought-up"] }, async () => {
-    const { sync, made } = await setup();
+    const { host, bench, taskId, stream, sync, made } = await setup();
     await sync();
     const { revision } = made;
     await sync();
@@ -185,6 +185,12 @@ describe("a flow record that is brought up to the journal", () => {
     made.status = "blocked";
     await sync();
     expect([made.status, made.revision]).toStrictEqual(["waiting", revision + 2]);
+    // The root was moved: the record is the new one's from then on.
+    const snapshot = await bench.store.read(stream);
+    const moved = createFlowRecords(host, "/srv/moved", bench.store);
+    const before = made.stateJson;
+    await moved.sync(stream, await bench.state(taskId), { seq: snapshot?.seq ?? 0, sum: snapshot?.sum ?? "" });
+    expect(made.stateJson).not.toStrictEqual(before);
   });
 
   it("is written although somebody else wrote to it meanwhile", { tags: ["s7.flow-brought-up"] }, async () => {
@@ -252,6 +258,18 @@ describe("a cancel asked of a flow", () => {
     made.cancelRequestedAt = 1;
     expect(await records.cancelRequested([stream])).toStrictEqual([stream]);
     expect(asked).toStrictEqual(["read ", `chats of ${stream.taskId}`, "read "]);
+  });
+
+  it("is seen also while nothing is known of the task without opening it", async () => {
+    const { host, bench, stream, made } = await setup();
+    const tasks: Store["tasks"] = async (projectId) =>
+      (await bench.store.tasks(projectId)).map(({ outline: _outline, ...glance }) => ({
+        ...glance,
+        failure: { code: "journal-unreadable", reason: "No (EMFILE)." },
+      }));
+    made.cancelRequestedAt = 1;
+    const records = createFlowRecords(host, root, { ...bench.store, tasks });
+    expect(await records.cancelRequested([stream])).toStrictEqual([stream]);
   });
 
   it("counts for the task's own flow only", { tags: ["s7.flow-cancel-obeyed"] }, async () => {

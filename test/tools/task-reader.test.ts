@@ -72,6 +72,18 @@ describe("the unfinished tasks", () => {
     expect(await reader.unfinished()).toMatchObject([{ stream: streamOf(draft), outline: { status: "draft" } }]);
   });
 
+  it("are none in a project that must not be changed, whatever is known of its tasks", async () => {
+    const { bench, made } = await setup();
+    await made("One");
+    const read: Store["read"] = async (stream) => {
+      const snapshot = await bench.store.read(stream);
+      const readOnly = { code: "newer-schema", reason: "Newer." } as const;
+      return stream.taskId === undefined && snapshot !== undefined ? { ...snapshot, readOnly } : snapshot;
+    };
+    const reader = createTaskReader({ ...bench.desk(), store: { ...bench.store, read } });
+    expect(await reader.unfinished()).toStrictEqual([]);
+  });
+
   it("are told of without opening those of which it is known that they go on", async () => {
     const { bench, made, streamOf } = await setup();
     const taskIds = [await made("One"), await made("Two")];
