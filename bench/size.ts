@@ -1,7 +1,7 @@
 /** What it costs to look at very many tasks, to begin with them, and to open a long journal. */
 import { rmSync } from "node:fs";
 import path from "node:path";
-import { monitorEventLoopDelay } from "node:perf_hooks";
+import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
 import { checkpointFile, placeOf } from "../src/store/layout.ts";
 import { createTaskReader } from "../src/tools/task-reader.ts";
 import { renderPages } from "../src/render/pages.ts";
@@ -150,6 +150,11 @@ export async function stallFigures(folder: string): Promise<readonly Figure[]> {
     taskIds.push(taskId);
   }
   let changes = 0;
+  const pauses: number[] = [];
+  const collecting = new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) pauses.push(duration);
+  });
+  collecting.observe({ entryTypes: ["gc"] });
   delay.enable();
   while (changes < 10_000)
     for (const taskId of taskIds)
@@ -160,6 +165,7 @@ export async function stallFigures(folder: string): Promise<readonly Figure[]> {
           await bench.done("set_step_status", { taskId, stepId, status: "queued", reason: "Once more." }, owner());
       }
   delay.disable();
+  collecting.disconnect();
   await place.store.close();
   return [
     {
@@ -168,6 +174,7 @@ export async function stallFigures(folder: string): Promise<readonly Figure[]> {
       values: [delay.max / 1e6],
       goal: { atMost: 20 },
     },
+    { measure: "the longest pause of the garbage collector meanwhile", unit: "ms", values: [Math.max(0, ...pauses)] },
   ];
 }
 
