@@ -5,19 +5,9 @@ import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
 import { checkpointFile, placeOf } from "../src/store/layout.ts";
 import { createTaskReader } from "../src/tools/task-reader.ts";
 import { renderPages } from "../src/render/pages.ts";
-import { aBuilderReport, aJudgement, aTask } from "../test/support/bench.ts";
+import { aBuilderReport, aJudgement } from "../test/support/bench.ts";
 import { owner } from "../test/support/callers.ts";
-import {
-  addTasks,
-  aPlace,
-  aStartedTask,
-  freeSteps,
-  lengthen,
-  openPlace,
-  projectId,
-  stepOf,
-  type Place,
-} from "./fixture.ts";
+import { addTasks, aPlace, aStartedTask, lengthen, openPlace, projectId, stepOf, type Place } from "./fixture.ts";
 import { inFloors, timed, type Figure } from "./measure.ts";
 
 /** A gateway runs for days: what its process has warmed up after the first calls counts as much as the first of them. */
@@ -142,13 +132,7 @@ export async function stallFigures(folder: string): Promise<readonly Figure[]> {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   const { bench } = place;
   const taskIds: string[] = [];
-  for (let number = 0; number < 20; number += 1) {
-    const taskId = String(
-      (await bench.done("create_task", aTask({ title: `Task ${number}`, steps: freeSteps(5) })))["taskId"],
-    );
-    await bench.done("start_task", { taskId });
-    taskIds.push(taskId);
-  }
+  while (taskIds.length < 20) taskIds.push(await aStartedTask(place, 5));
   let changes = 0;
   const pauses: number[] = [];
   const collecting = new PerformanceObserver((list) => {

@@ -136,8 +136,8 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
   /** Of a task of which nothing is known without opening it: it may be readable again. */
   async function flowIdOf(stream: Stream): Promise<string | null> {
     const read = await readTask({ store }, stream);
-    const isOurs = read !== undefined && "state" in read && read.snapshot.readOnly === undefined;
-    return isOurs ? read.state.task.flowId : null;
+    if (read === undefined || !("state" in read) || read.snapshot.readOnly !== undefined) return null;
+    return read.state.task.flowId;
   }
 
   return {

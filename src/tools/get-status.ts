@@ -74,8 +74,6 @@ type View = {
 
 /** So many tasks of a project are read; of the others counts are told, and what a list says. Those that go on or ask come first. */
 const tasksRead = 20;
-/** Of so many at a time OpenClaw is asked whether they were rolled back: one after the other that takes longer than all the rest. */
-const rollbacksAtOnce = 20;
 /** So many tasks fit into an answer, with what else is said of them. */
 const tasksListed = 50;
 
@@ -366,13 +364,11 @@ async function lookAtProject(desk: Desk, projectId: string): Promise<ProjectLook
   }
   const rolledBack = new Map<ReadTask, Rollback>();
   const open = tasks.filter((task) => isWritable(task) && !hasEnded(task.state.task));
-  for (let at = 0; at < open.length; at += rollbacksAtOnce) {
-    const some = open.slice(at, at + rollbacksAtOnce);
-    const found = await Promise.all(some.map(({ snapshot, state }) => rollbackOf(desk, snapshot, state.task.flowId)));
-    for (const [index, task] of some.entries()) {
-      const rollback = found[index];
-      if (rollback !== undefined) rolledBack.set(task, rollback);
-    }
+  // At the same time, for OpenClaw is asked of each, and there are twenty at most.
+  const rollbacks = await Promise.all(open.map(({ snapshot, state }) => rollbackOf(desk, snapshot, state.task.flowId)));
+  for (const [at, task] of open.entries()) {
+    const rollback = rollbacks[at];
+    if (rollback !== undefined) rolledBack.set(task, rollback);
   }
   const look = { projectId, readOnly: undefined, overview, tasks, unreadable, rolledBack };
   try {

@@ -70,6 +70,7 @@ export function createTaskReader(desk: Pick<Desk, "store" | "readFlow">): TaskRe
     async unfinished() {
       const found: Unfinished[] = [];
       for (const projectId of await store.projects()) {
+        // Where it cannot be read, reading its tasks says why, and they are named as what cannot be read.
         const project = await store.read({ projectId }).catch(() => undefined);
         // Of one that must not be changed no task is driven.
         if (project?.readOnly !== undefined) continue;
