@@ -4,13 +4,11 @@
  * repository, and one that is no git repository works the same. Without git it is a hash over the files, and so it is when
  * a repository lies inside the tree: git would see its commit and not its files. The two kinds cannot be compared.
  */
-import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { access, lstat, mkdir, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { lstat, mkdir, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { promisify } from "node:util";
-
-const run = promisify(execFile);
+import { createShells, ProgramFailure } from "./shells.ts";
 
 export type WorktreeIdentity = {
   /** Identity of the tree's content; null when it cannot be told (an unreadable file, a vanished directory). */
@@ -22,8 +20,9 @@ export type WorktreeIdentity = {
 /** Long enough for a very large tree on a slow disk: the limit is against a git that never ends. */
 const longestGitMs = 600_000;
 
-type GitOptions = { readonly env: NodeJS.ProcessEnv; readonly cwd?: string };
-type Git = (words: readonly string[], options: GitOptions) => Promise<{ stdout: string }>;
+type GitOptions = { readonly env: Readonly<Record<string, string>>; readonly cwd: string };
+/** Calls git one time after the other, as long as it does what it is asked; answers what all calls wrote. */
+type Git = (options: GitOptions, ...calls: readonly (readonly string[])[]) => Promise<string>;
 
 /**
  * Uses git when `gitProgram` can be started, else hashes. `warn` hears why an identity could not be told; a git that has
@@ -34,11 +33,11 @@ export function createWorktree(
   gitProgram = "git",
   gitMs = longestGitMs,
 ): WorktreeIdentity {
-  const git: Git = (words, options) =>
-    run(gitProgram, words, { maxBuffer: 64 * 1024 * 1024, timeout: gitMs, killSignal: "SIGKILL", ...options });
+  const run = createShells(gitMs, environment);
+  const git: Git = (options, ...calls) => run({ program: gitProgram, calls, ...options });
   let usesGit: Promise<boolean> | undefined;
   const hasGit = () =>
-    (usesGit ??= run(gitProgram, ["--version"], { timeout: longestGitMs }).then(
+    (usesGit ??= git({ env: {}, cwd: path.sep }, ["--version"]).then(
       () => true,
       () => false,
     ));
@@ -79,15 +78,15 @@ export function createWorktree(
 }
 
 /** Git of our own: neither the caller's environment nor the repository's hooks and filters change what is seen. */
-function environment(keepIn: string, repo?: string): NodeJS.ProcessEnv {
+function environment(): NodeJS.ProcessEnv {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("GIT_")));
-  const own = {
-    GIT_DIR: path.join(keepIn, "git"),
-    GIT_CONFIG_NOSYSTEM: "1",
-    GIT_CONFIG_GLOBAL: "/dev/null",
-    LC_ALL: "C",
-  };
-  return { ...inherited, ...own, ...(repo === undefined ? {} : { GIT_WORK_TREE: repo }) };
+  return { ...inherited, GIT_CONFIG_NOSYSTEM: "1", GIT_CONFIG_GLOBAL: "/dev/null", LC_ALL: "C" };
+}
+
+/** Git in the folder of ours, without a working tree or with this one. */
+function ours(keepIn: string, repo?: string): GitOptions {
+  const env = { GIT_DIR: path.join(keepIn, "git") };
+  return repo === undefined ? { env, cwd: keepIn } : { env: { ...env, GIT_WORK_TREE: repo }, cwd: repo };
 }
 
 /** Where git refuses, a power cut may have torn what is ours: once it begins anew. The objects stay, for earlier trees are told by them. */
@@ -103,13 +102,13 @@ async function identifyWithGit(git: Git, repo: string, keepIn: string): Promise<
 
 /** True when git itself has ended with an error, and was neither missing nor ended by us. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof Error && "code" in error && typeof error.code === "number";
+  return error instanceof ProgramFailure;
 }
 
 /** True when git can read what is ours: then it refuses something else, and looking again would tell no more. */
 async function isWhole(git: Git, keepIn: string): Promise<boolean> {
   try {
-    await git(["ls-files", "--cached"], { env: environment(keepIn) });
+    await git(ours(keepIn), ["ls-files", "--cached"]);
     return true;
   } catch {
     return false;
@@ -117,80 +116,75 @@ async function isWhole(git: Git, keepIn: string): Promise<boolean> {
 }
 
 async function lookWithGit(git: Git, repo: string, keepIn: string): Promise<string> {
-  const options = { env: environment(keepIn, repo), cwd: repo };
+  const options = ours(keepIn, repo);
   await prepareFolder(git, keepIn);
+  let told: string;
   try {
-    // A warning about an inner repository would be about nobody's mistake.
-    await git(
-      [
-        "-c",
-        "core.bare=false",
-        "-c",
-        "core.autocrlf=false",
-        "-c",
-        "advice.addEmbeddedRepo=false",
-        "add",
-        "--all",
-        "--",
-        ".",
-      ],
-      options,
-    );
+    // The tree is the answer unless the list before it says otherwise, which is rare.
+    told = await git(options, addAll, listAll, writeTree);
   } catch (error) {
     // An inner repository without a commit cannot be added at all.
     if (await hasInnerRepository(repo)) return identifyByHash(repo, keepIn);
     throw error;
   }
-  // The tree is the answer unless the list says otherwise, which is rare. Nothing touches the index before both have ended.
-  const [listed, written] = [listIndex(git, options), writeTree(git, options)];
-  await Promise.allSettled([listed, written]);
-  const { hasRepository, unseen } = await listed;
+  const { hasRepository, unseen, tree } = readTold(told);
+  if (!/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(tree)) throw new Error("git answered something that is no tree");
   if (hasRepository) {
     // Kept in the index, it would hide the folder's files also when it is no repository any more.
     await rm(path.join(keepIn, "git", "index"), { force: true });
     return identifyByHash(repo, keepIn);
   }
-  if (unseen.length === 0) return written;
-  await git(["-c", "core.bare=false", "add", "--force", "--", ...unseen], options);
-  return writeTree(git, options);
+  if (unseen.length === 0) return tree;
+  return (await git(options, [...ofTree, "add", "--force", "--", ...unseen], writeTree)).trim();
 }
 
-/** The git folder of ours, made where it is not there or where a part is missing without which git takes it for none. */
+/** The working tree that is named in the environment counts, whatever the git folder says of itself. */
+const ofTree = ["-c", "core.bare=false"];
+// A warning about an inner repository would be about nobody's mistake.
+const addAll = [
+  ...ofTree,
+  "-c",
+  "core.autocrlf=false",
+  "-c",
+  "advice.addEmbeddedRepo=false",
+  "add",
+  "--all",
+  "--",
+  ".",
+];
+const listAll = [...ofTree, "ls-files", "-t", "--stage", "--others", "--directory", "-z"];
+const writeTree = ["write-tree"];
+
+/**
+ * The git folder of ours, made where it is not there or where a part is missing without which git takes it for none. A few looks at
+ * single files, not asynchronous: each would have to wait for its turn in a busy gateway, and the next agent waits for all of them.
+ */
 async function prepareFolder(git: Git, keepIn: string): Promise<void> {
   const folder = path.join(keepIn, "git");
-  await mkdir(keepIn, { recursive: true });
+  mkdirSync(keepIn, { recursive: true });
   // Left behind by a process that was killed while it held the lock; in this process the turns exclude each other.
-  await rm(path.join(folder, "index.lock"), { force: true });
-  const parts = await Promise.allSettled(
-    ["HEAD", "config", "objects", "refs"].map((part) => access(path.join(folder, part))),
-  );
-  if (parts.some(({ status }) => status === "rejected")) {
+  rmSync(path.join(folder, "index.lock"), { force: true });
+  if (!["HEAD", "config", "objects", "refs"].every((part) => existsSync(path.join(folder, part)))) {
     // It may name files as kept that are gone with the missing part.
-    await rm(path.join(folder, "index"), { force: true });
-    await git(["init", "--quiet", "--bare", "--template=", folder], { env: environment(keepIn) });
+    rmSync(path.join(folder, "index"), { force: true });
+    await git(ours(keepIn), ["init", "--quiet", "--bare", "--template=", folder]);
   }
-  await mkdir(path.join(folder, "info"), { recursive: true });
-  await writeFile(path.join(folder, "info", "exclude"), [...passedOver].map((name) => `${name}/\n`).join(""));
-}
-
-async function writeTree(git: Git, options: GitOptions): Promise<string> {
-  return (await git(["write-tree"], options)).stdout.trim();
+  mkdirSync(path.join(folder, "info"), { recursive: true });
+  writeFileSync(path.join(folder, "info", "exclude"), [...passedOver].map((name) => `${name}/\n`).join(""));
 }
 
 /**
- * What the index holds, and what beside it was left out, which after everything was added is what is ignored. `unseen` are
+ * What the index holds, what beside it was left out, which after everything was added is what is ignored, and the tree. `unseen` are
  * ignore files that ignore themselves beside work that is seen: without them what they hide would leave no trace. In a folder
  * of which nothing is seen, such as a cache that a tool made, they are passed over with the folder.
  */
-async function listIndex(
-  git: Git,
-  options: GitOptions,
-): Promise<{ readonly hasRepository: boolean; readonly unseen: readonly string[] }> {
-  const { stdout } = await git(
-    ["-c", "core.bare=false", "ls-files", "-t", "--stage", "--others", "--directory", "-z"],
-    options,
-  );
-  const entries = stdout.split("\0").filter((entry) => entry !== "");
+function readTold(told: string): {
+  readonly hasRepository: boolean;
+  readonly unseen: readonly string[];
+  readonly tree: string;
+} {
+  const entries = told.split("\0");
+  const tree = (entries.pop() ?? "").trim();
   const others = entries.filter((entry) => entry.startsWith(leftOut)).map((entry) => entry.slice(leftOut.length));
   const held = entries.filter((entry) => !entry.startsWith(leftOut));
   const seen = held.map((entry) => entry.slice(entry.indexOf("\t") + 1));
@@ -200,6 +194,7 @@ async function listIndex(
       .filter((name) => path.posix.basename(name) === ".gitignore" && !name.endsWith("/"))
       .filter((name) => seen.some((one) => one.startsWith(name.slice(0, -".gitignore".length))))
       .map((name) => `:(literal)${name}`),
+    tree,
   };
 }
 
@@ -226,10 +221,8 @@ async function hasInnerRepository(repo: string, below = ""): Promise<boolean> {
 const passedOver = new Set([".git", "node_modules"]);
 
 async function compareWithGit(git: Git, keepIn: string, before: string, after: string): Promise<readonly string[]> {
-  const { stdout } = await git(["diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after], {
-    env: environment(keepIn),
-  });
-  return stdout
+  const different = await git(ours(keepIn), ["diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after]);
+  return different
     .split("\0")
     .filter((name) => name !== "")
     .toSorted();
