@@ -7,7 +7,7 @@ import type { Settings } from "../schema/config.ts";
 import type { Role, RunEnd, Seat, Step, TaskState } from "../schema/documents.ts";
 import type { Effect, EffectOf } from "../schema/effects.ts";
 import type { TaskEvent, TaskEventOf } from "../schema/events.ts";
-import type { Stream } from "../store/store.ts";
+import { nameOfStream, type Stream } from "../store/store.ts";
 import { bounds } from "../schema/bounds.ts";
 import type { Within } from "./deadlines.ts";
 import type {
@@ -83,6 +83,9 @@ type Ended = Extract<RunObservation, { readonly kind: "ended" }>;
 type EndDetails = Pick<TaskEventOf<"RunEnded">, "why" | "unlaunched">;
 type Ending = { readonly stepId: string; readonly role: Role; readonly runId: string; readonly sessionKey: string };
 
+/** A launch of a run for a seat, which is a step and a role of a task. `isHere`: the host answered it after it was given up waiting for. */
+type LateLaunch = { readonly seat: string; readonly run: Ending; isHere: boolean };
+
 const beginWatch = (startedAt: number, lookedAt: number): Watch => ({
   startedAt,
   lookedAt,
@@ -95,6 +98,8 @@ const beginWatch = (startedAt: number, lookedAt: number): Watch => ({
 export function createExecutors(ports: ExecutorPorts, within: Within = (_what, work) => work): Executors {
   const { settings, recorder, reader, runner, checks, worktree, flows, briefs, slots, clock, log } = ports;
   const watched = new Map<string, Watch>();
+  /** Launches that the host has not answered, or only when nobody waited for them any more. */
+  const unanswered = new Set<LateLaunch>();
   /** Runs that are being closed, by id. */
   const closing = new Map<string, Promise<void>>();
   const at = () => new Date(clock.now()).toISOString();
@@ -117,14 +122,14 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
     return (await runner.isAlive(launcher)) ? "another" : "gone";
   }
 
-  async function seatStatus(stream: Stream, stepId: string, runId: string): Promise<Seat["status"] | undefined> {
-    const step = (await reader.read(stream))?.state.steps.find((one) => one.id === stepId);
+  const seatStatus = (state: TaskState | undefined, stepId: string, runId: string): Seat["status"] | undefined => {
+    const step = state?.steps.find((one) => one.id === stepId);
     return [step?.builder, step?.qa].find((one) => one?.runId === runId)?.status;
-  }
+  };
 
   /** True for a run that was stopped, closed by another driver, or replaced. */
   async function isFenced(stream: Stream, stepId: string, runId: string): Promise<boolean> {
-    const status = await seatStatus(stream, stepId, runId);
+    const status = seatStatus((await reader.read(stream))?.state, stepId, runId);
     return status === undefined || status === "stopped" || status === "lost";
   }
 
@@ -135,7 +140,7 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
     const deadline = clock.elapsed() + settings().roles[role].maxMs;
     while (!signal.aborted && clock.elapsed() < deadline && (await ownerOf(stream, runId)) === "another")
       await clock.wait(sliceMs, signal);
-    if (signal.aborted || (await seatStatus(stream, stepId, runId)) !== "launching") return;
+    if (signal.aborted || seatStatus((await reader.read(stream))?.state, stepId, runId) !== "launching") return;
     await closeRun(situation, effect, "gateway", { unlaunched: true });
   }
 
@@ -229,10 +234,11 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
   /** Closes a run that ended, as far as was seen without a report: it is lost, unless its gateway took it down with it. */
   async function closeUnreported(situation: Situation, effect: EffectOf<"AwaitRun">, ended: Ended): Promise<void> {
     const { stream, signal } = situation;
-    // Its report may have come just before its end, and nobody has looked since.
-    const hasReported = (await seatStatus(stream, effect.stepId, effect.runId)) === "reported";
+    // Its report may have come just before its end, and nobody has looked since. When it has, OpenClaw need not be asked about the journal.
+    const hasReported = (state: TaskState | undefined) => seatStatus(state, effect.stepId, effect.runId) === "reported";
+    const isKnown = hasReported(await reader.stateOf(stream)) || hasReported((await reader.read(stream))?.state);
     if (signal.aborted) return;
-    if (hasReported) return closeRun(situation, effect, "reported");
+    if (isKnown) return closeRun(situation, effect, "reported");
     // A gateway that goes down cuts its runs short before it stops this driver; the next driver then sees what it was.
     if (ended.by === "host") await clock.wait(graceMs, signal);
     if (signal.aborted) return;
@@ -251,6 +257,20 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
     // One that the host never had, or has forgotten, looks live to who waits for it, but not to who asks to stop it.
     if (await runner.stop(effect))
       throw new OrchestratorError("host-refused", `run ${effect.runId} was asked to stop and has not ended yet`);
+  }
+
+  /** A host that has not answered the launch of an earlier run of this seat may begin it at any time: until then none is launched beside it. */
+  async function settleEarlier(seat: string, runId: string, signal: AbortSignal): Promise<void> {
+    for (const late of unanswered) {
+      if (late.seat !== seat || late.run.runId === runId) continue;
+      if (!late.isHere)
+        throw new OrchestratorError(
+          "host-refused",
+          `OpenClaw has not answered the launch of run ${late.run.runId} yet`,
+        );
+      await stopAndWait(late.run, signal);
+      if (!signal.aborted) unanswered.delete(late);
+    }
   }
 
   /** Notes a look at a run, and how long the machine has slept since the one before. What it was before the first is read off the time of day. */
@@ -316,6 +336,8 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
       if (launcher?.bootId !== runner.launcher.bootId) return closeForeignLaunch(effect, situation);
       const step = state.steps.find((one) => one.id === stepId);
       if (step === undefined) return;
+      const seat = `${nameOfStream(stream)} ${stepId} ${role}`;
+      await settleEarlier(seat, runId, signal);
       const brief = await briefs.brief(role, stream, state, step);
       if (signal.aborted) return;
       // It may have been fenced while the host launched it; a stop that came before the launch found nothing to stop.
@@ -323,13 +345,19 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
         if (await isFenced(stream, stepId, runId)) await runner.stop(effect);
       };
       const label = `${stepId} ${role} attempt ${step.attempt}`;
+      const late: LateLaunch = { seat, run: { stepId, role, runId, sessionKey }, isHere: false };
       try {
         const launched = runner.launch({ runId, sessionKey, role, cwd: repo, brief, label });
-        await within("launch", launched, () =>
-          stopFenced().catch((error: unknown) =>
+        unanswered.add(late);
+        launched.catch(() => unanswered.delete(late));
+        await within("launch", launched, () => {
+          late.isHere = true;
+          return stopFenced().catch((error: unknown) =>
             log.warn(`run ${runId} was launched late and could not be looked at: ${String(error)}`),
-          ),
-        );
+          );
+        });
+        // To the host an earlier call for this run is the same run.
+        for (const one of unanswered) if (one.run.runId === runId) unanswered.delete(one);
       } catch (error) {
         if (error instanceof OrchestratorError && error.code === "host-refused") throw error;
         const why = `could not be launched: ${error instanceof Error ? error.message : String(error)}`;

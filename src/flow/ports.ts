@@ -29,6 +29,8 @@ export type TaskReader = {
   ): Promise<
     { readonly state: TaskState; readonly repo: string; readonly seq: number; readonly sum: string } | undefined
   >;
+  /** The state alone, as its journal has it. Costs less than `read`, which asks OpenClaw whether the journal was rolled back. */
+  stateOf(stream: Stream): Promise<TaskState | undefined>;
   /** The task's status, `unreadable` when it is there and cannot be read, undefined when there is none. */
   statusOf(projectId: string, taskId: string): Promise<string | undefined>;
   /** Tasks of the project that wait for this one. */

@@ -67,6 +67,10 @@ export function createTaskReader(desk: Pick<Desk, "store" | "readFlow">): TaskRe
   };
   return {
     read,
+    async stateOf(stream) {
+      const snapshot = await store.read(stream);
+      return snapshot === undefined ? undefined : stateOf(snapshot);
+    },
     async unfinished() {
       const found: Unfinished[] = [];
       for (const projectId of await store.projects()) {

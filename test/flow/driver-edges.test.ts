@@ -1162,6 +1162,40 @@ describe("a host that does not answer", { tags: ["s7.host-deadline"] }, () => {
     expect(world.runs.map((run) => [run.live, run.stops])).toStrictEqual([[false, 1]]);
   });
 
+  it(
+    "a launch keeps the next run of its step waiting, which the status says, and is stopped before that one begins",
+    { tags: ["s7.one-live-run"] },
+    async () => {
+      const world = await createWorld({ config: plain, cast: { builder: staysBusy } });
+      const release = world.hold("launch");
+      const taskId = await world.started();
+      await world.rest();
+      await world.done(setStepStatus, { taskId, stepId: "step-01", status: "queued", reason: "Otherwise." });
+      await world.pass(10 * minute);
+      expect(world.runs).toStrictEqual([]);
+      expect(world.driver().delayOf({ projectId: "shop", taskId })?.words).toMatch(
+        /^OpenClaw has not answered the launch of run .*step-01\/1\/builder\/1 yet$/,
+      );
+      release();
+      await world.until(() => world.live().length > 0);
+      expect(world.runs.map((run) => [run.place.attempt, run.live, run.stops > 0])).toStrictEqual([
+        [1, false, true],
+        [2, true, false],
+      ]);
+      await world.letPlay(world.live(), builds);
+      await becomes(world, taskId, "done");
+      await expectInvariants(world);
+    },
+  );
+
+  it("a launch twice, and never the first time, has a next run all the same", async () => {
+    const world = await createWorld({ config: plain, cast: { builder: forgets } });
+    world.hold("launch");
+    const taskId = await world.started();
+    await becomes(world, taskId, "blocked");
+    expect(world.runs.length).toBeGreaterThan(1);
+  });
+
   it.each<Part>(["read", "sync", "cancelRequested", "observe", "stop", "usage", "commit"])(
     "in %s once is asked again, and the task is done all the same",
     async (part) => {

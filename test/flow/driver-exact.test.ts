@@ -85,6 +85,10 @@ function setup(tasks: Readonly<Record<string, Read>>) {
               },
         );
       },
+      stateOf: ({ taskId = "" }) => {
+        const state = world.tasks[taskId];
+        return state instanceof Error ? Promise.reject(state) : Promise.resolve(state);
+      },
       statusOf: (_projectId, taskId) => {
         note(`status ${taskId}`);
         const status = world.statuses[taskId];

@@ -35,6 +35,8 @@ type Options = {
   readonly held?: boolean;
   readonly cancelAsked?: boolean;
   readonly launchesBefore?: number;
+  /** The task can be read as its journal has it; OpenClaw does not say whether that was rolled back. */
+  readonly hostIsBusy?: boolean;
   /** The signal is aborted when this is done for the first time. */
   readonly abortAt?: string;
 };
@@ -88,7 +90,11 @@ function setup(options: Options = {}) {
     },
     reader: {
       unfinished: () => Promise.resolve([]),
-      read: () => Promise.resolve({ state: options.stateNow ?? state, repo: "/repo", seq: 1, sum: "sum" }),
+      read: () =>
+        options.hostIsBusy === true
+          ? Promise.reject(hostRefuses())
+          : Promise.resolve({ state: options.stateNow ?? state, repo: "/repo", seq: 1, sum: "sum" }),
+      stateOf: () => Promise.resolve(options.stateNow ?? state),
       statusOf: (projectId, taskId) => doing(`status ${projectId}`, options.statuses?.[taskId]),
       waitingFor: () => Promise.resolve([]),
       launchesBefore: () => Promise.resolve(options.launchesBefore ?? 0),
@@ -388,6 +394,24 @@ describe("launching a run", () => {
 });
 
 describe("a run that is awaited", () => {
+  it("that ended is closed at once when it has reported, and else when OpenClaw tells of its journal", async () => {
+    const one = built();
+    const reported = built().and("BuilderReported", {
+      runId: one.runOf("step-01", "builder"),
+      outcome: "done",
+      summary: "Built.",
+    });
+    const busy = { state: one.state, hostIsBusy: true, seen: [{ kind: "ended", by: "itself" }] } as const;
+    const quick = setup({ ...busy, stateNow: reported.state });
+    await quick.executors.AwaitRun(awaiting(one), quick.situation);
+    expect(quick.recorded).toMatchObject([{ type: "RunEnded", end: "reported" }]);
+    const silent = setup(busy);
+    await expect(silent.executors.AwaitRun(awaiting(one), silent.situation)).rejects.toMatchObject({
+      code: "host-refused",
+    });
+    expect(silent.recorded).toStrictEqual([]);
+  });
+
   it("is lost when it ends by itself without a report, with what the host says went wrong", async () => {
     const one = built();
     const seen = [{ kind: "live" }, { kind: "ended", by: "itself" }] as const;

@@ -33,6 +33,14 @@ describe("a task", () => {
     expect(await reader.read({ projectId: "gone", taskId })).toBeUndefined();
   });
 
+  it("has a state that is known without OpenClaw, which may be busy", async () => {
+    const { bench, made, reader, streamOf } = await setup(() => Promise.reject(new Error("OpenClaw was asked")));
+    const taskId = await made("One");
+    expect(await reader.stateOf(streamOf(taskId))).toStrictEqual(await bench.state(taskId));
+    expect(await reader.stateOf(streamOf("gone"))).toBeUndefined();
+    await expect(reader.read(streamOf(taskId))).rejects.toThrow("OpenClaw was asked");
+  });
+
   it("of which an older copy was restored is not read, and says so", async () => {
     const { made, reader, streamOf } = await setup(() =>
       Promise.resolve({ flowId: "flow-1", ended: false, seq: 1, sum: "another" }),
