@@ -9,12 +9,13 @@ import { onExit } from "signal-exit";
 import writeFileAtomic from "write-file-atomic";
 import { codeOf } from "../errors.ts";
 
-/** What a path or a descriptor stands for; `identity` changes when the file is replaced by another one. */
+/** What a path or a descriptor stands for; `identity` changes when the file is replaced by another one. Nobody can set `changedMs` back. */
 export type FileFacts = {
   readonly kind: "file" | "directory" | "link" | "other";
   readonly identity: string;
   readonly size: number;
   readonly modifiedMs: number;
+  readonly changedMs: number;
 };
 
 export type Disk = {
@@ -162,7 +163,8 @@ export const nodeDisk: Disk = {
 
 function toFacts(facts: fs.BigIntStats): FileFacts {
   const kind = facts.isFile() ? "file" : facts.isDirectory() ? "directory" : facts.isSymbolicLink() ? "link" : "other";
-  return { kind, identity: `${facts.dev}:${facts.ino}`, size: Number(facts.size), modifiedMs: Number(facts.mtimeMs) };
+  const [size, modifiedMs, changedMs] = [Number(facts.size), Number(facts.mtimeMs), Number(facts.ctimeMs)];
+  return { kind, identity: `${facts.dev}:${facts.ino}`, size, modifiedMs, changedMs };
 }
 
 /** True when the error carries one of these codes of the operating system. Pure. */

@@ -329,5 +329,5 @@ export function createGlances(
 
 function proofOf(facts: FileFacts | "unreadable" | undefined): string {
   if (facts === undefined || facts === "unreadable") return facts ?? "";
-  return `${facts.identity} ${facts.size} ${facts.modifiedMs}`;
+  return `${facts.identity} ${facts.size} ${facts.modifiedMs} ${facts.changedMs}`;
 }

@@ -19,7 +19,7 @@ import {
   originOf,
   readProject,
   readStateAt,
-  rollbackOf,
+  rollbackAtGlance,
   tryAfter,
   withWarnings,
   type Answer,
@@ -184,9 +184,9 @@ async function refuseDependencies(
 
 /** A project of which a task was rolled back takes no new task either: somebody has to say which state counts. */
 async function refuseInRolledBack(desk: Desk, projectId: string): Promise<Refusal | undefined> {
-  for (const task of await desk.store.tasks(projectId)) {
-    if (task.outline === undefined || hasEnded(task.outline)) continue;
-    const rollback = await rollbackOf(desk, task, task.outline.flowId);
+  for (const glance of await desk.store.tasks(projectId)) {
+    if (glance.outline === undefined || hasEnded(glance.outline)) continue;
+    const rollback = await rollbackAtGlance(desk, glance, glance.outline.flowId);
     if (rollback !== undefined) return refuseRollback(rollback);
   }
   return undefined;

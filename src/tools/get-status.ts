@@ -33,6 +33,7 @@ import {
   isId,
   readProject,
   readTask,
+  rollbackAtGlance,
   rollbackOf,
   unknownProject,
   unknownTask,
@@ -353,20 +354,26 @@ const questionsIn = (glances: readonly TaskGlance[]) =>
 
 async function lookAtProject(desk: Desk, projectId: string): Promise<ProjectLook> {
   const tasks: ReadTask[] = [];
+  const open: { readonly task: ReadTask; readonly glance: TaskGlance }[] = [];
   const unreadable: UnreadableTask[] = [];
   const overview = overviewOf(await desk.store.tasks(projectId));
   for (const { stream, failure } of overview.unread) if (failure !== undefined) unreadable.push({ stream, ...failure });
-  for (const { stream } of overview.urgent) {
-    const found = await readTask(desk, stream);
-    if (found === undefined) continue;
-    if ("state" in found) tasks.push(found);
-    else unreadable.push(found);
+  for (const glance of overview.urgent) {
+    const task = await readTask(desk, glance.stream);
+    if (task === undefined) continue;
+    if (!("state" in task)) {
+      unreadable.push(task);
+      continue;
+    }
+    tasks.push(task);
+    if (isWritable(task) && !hasEnded(task.state.task)) open.push({ task, glance });
   }
   const rolledBack = new Map<ReadTask, Rollback>();
-  const open = tasks.filter((task) => isWritable(task) && !hasEnded(task.state.task));
-  // At the same time, for OpenClaw is asked of each, and there are twenty at most.
-  const rollbacks = await Promise.all(open.map(({ snapshot, state }) => rollbackOf(desk, snapshot, state.task.flowId)));
-  for (const [at, task] of open.entries()) {
+  // At the same time, for OpenClaw may have to be asked of each, and there are twenty at most.
+  const rollbacks = await Promise.all(
+    open.map(({ task, glance }) => rollbackAtGlance(desk, glance, task.state.task.flowId, task.snapshot)),
+  );
+  for (const [at, { task }] of open.entries()) {
     const rollback = rollbacks[at];
     if (rollback !== undefined) rolledBack.set(task, rollback);
   }

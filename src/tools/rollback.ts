@@ -16,12 +16,26 @@ export type Rollback = { readonly taskId: string; readonly seq: number; readonly
  */
 export async function findRollback(
   desk: Pick<Desk, "store" | "readFlow">,
-  { stream, seq, sum }: Pick<Snapshot, "stream" | "seq" | "sum">,
+  place: Pick<Snapshot, "stream" | "seq" | "sum">,
   flowId: string | null,
 ): Promise<Rollback | undefined> {
+  const found = await compareWithFlow(desk, place, flowId);
+  return typeof found === "string" ? undefined : found;
+}
+
+/**
+ * As `findRollback`, and `level` for a journal whose last record is the one that the flow record names: until that journal changes there is
+ * nothing to bring up to it. `open` is what else was not rolled back.
+ */
+export async function compareWithFlow(
+  desk: Pick<Desk, "store" | "readFlow">,
+  { stream, seq, sum }: Pick<Snapshot, "stream" | "seq" | "sum">,
+  flowId: string | null,
+): Promise<Rollback | "level" | "open"> {
   const mark = await desk.readFlow(stream, flowId);
-  if (mark === undefined || (mark.seq === seq && mark.sum === sum)) return undefined;
-  if (mark.seq < seq && (await desk.store.history(stream, mark.seq - 1))[0]?.sum === mark.sum) return undefined;
+  if (mark === undefined) return "open";
+  if (mark.seq === seq && mark.sum === sum) return "level";
+  if (mark.seq < seq && (await desk.store.history(stream, mark.seq - 1))[0]?.sum === mark.sum) return "open";
   const records = await desk.store.history(stream, 0);
   // What was appended since this snapshot was read counts too.
   const isKnown = records.some(
@@ -29,7 +43,7 @@ export async function findRollback(
       (at === mark.seq && ownSum === mark.sum) ||
       (event.type === "RollbackAccepted" && event.seq === mark.seq && event.sum === mark.sum),
   );
-  return isKnown ? undefined : { taskId: stream.taskId ?? "", seq, mark };
+  return isKnown ? "open" : { taskId: stream.taskId ?? "", seq, mark };
 }
 
 /** The refusal of every change to such a task. Pure. */

@@ -13,9 +13,9 @@ import type { Effect } from "../schema/effects.ts";
 import type { TaskEvent } from "../schema/events.ts";
 import { taskStateOf } from "../schema/outline.ts";
 import { parseParameters, type ParametersOf } from "../schema/parameters.ts";
-import type { Actor, Change, Snapshot, Stream } from "../store/store.ts";
+import type { Actor, Change, Snapshot, Stream, TaskGlance } from "../store/store.ts";
 import { sameCallMs, type Caller, type Desk } from "./desk.ts";
-import { findRollback, refuseRollback, type Rollback } from "./rollback.ts";
+import { compareWithFlow, refuseRollback, type Rollback } from "./rollback.ts";
 
 export type Audience = "orchestrator" | "builder" | "qa";
 
@@ -358,12 +358,37 @@ export async function rollbackOf(
   task: Pick<Snapshot, "stream" | "seq" | "sum">,
   flowId: string | null,
 ): Promise<Rollback | undefined> {
+  const found = await compareNow(desk, task, flowId);
+  return typeof found === "string" ? undefined : found;
+}
+
+async function compareNow(desk: Desk, task: Pick<Snapshot, "stream" | "seq" | "sum">, flowId: string | null) {
   try {
-    return await findRollback(desk, task, flowId);
+    return await compareWithFlow(desk, task, flowId);
   } catch (error) {
-    if (error instanceof OrchestratorError && error.code === "host-refused") return undefined;
+    if (error instanceof OrchestratorError && error.code === "host-refused") return "open";
     throw error;
   }
+}
+
+/** Glances of tasks whose flow records named their last record. A journal that has grown, or was replaced, has another glance. */
+const level = new WeakSet<TaskGlance>();
+
+/**
+ * As `rollbackOf`, for one of very many tasks: OpenClaw is not asked again of one that its flow record was level with and that is as it was.
+ * `task` is what was read after the glance, if it was.
+ */
+export async function rollbackAtGlance(
+  desk: Desk,
+  glance: TaskGlance,
+  flowId: string | null,
+  task: Pick<Snapshot, "stream" | "seq" | "sum"> = glance,
+): Promise<Rollback | undefined> {
+  const isAsSeen = task.seq === glance.seq && task.sum === glance.sum;
+  if (isAsSeen && level.has(glance)) return undefined;
+  const found = await compareNow(desk, task, flowId);
+  if (isAsSeen && found === "level") level.add(glance);
+  return typeof found === "string" ? undefined : found;
 }
 
 /** Does what follows a commit; the change stands whatever comes of it, so a failure is a warning. */

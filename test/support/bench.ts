@@ -93,7 +93,7 @@ export type BenchOptions = {
   /** OpenClaw cannot make flow records now. */
   readonly withoutFlows?: boolean;
   /** What the flow record with this id says; nothing when left out. */
-  readonly readFlow?: (flowId: string | null) => Promise<FlowMark | undefined>;
+  readonly readFlow?: (flowId: string | null, stream: Stream) => Promise<FlowMark | undefined>;
   /** Judge paths on real files below this root. */
   readonly root?: string;
   readonly live?: Partial<Desk["live"]>;
@@ -172,7 +172,7 @@ export function createBench(options: BenchOptions = {}): Bench {
       flowsMade.push(taskId);
       return Promise.resolve(options.withoutFlows === true ? null : `flow-${flowsMade.length}`);
     },
-    readFlow: (_stream, flowId) => options.readFlow?.(flowId) ?? Promise.resolve(undefined),
+    readFlow: (stream, flowId) => options.readFlow?.(flowId, stream) ?? Promise.resolve(undefined),
     committed: (stream) => void committed.push(nameOfStream(stream)),
     live: {
       waitsFor: () => [],

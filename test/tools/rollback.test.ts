@@ -1,5 +1,6 @@
 /** A journal that was rolled back, on real files: an older copy comes back under what the flow record knows. */
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -227,4 +228,108 @@ describe("a flow record that cannot be read now", () => {
       await bench.done("set_task_status", { taskId, status: "paused" });
     },
   );
+});
+
+describe("a project of several tasks", () => {
+  async function aProject() {
+    const root = mkdtempSync(path.join(tmpdir(), "po-rollback-"));
+    const store = await createFileStore({ root, renderPages, now: () => new Date(momentOf(0)), randomId: randomUUID });
+    onTestFinished(async () => {
+      await store.close();
+      rmSync(root, { recursive: true, force: true });
+    });
+    const marks = new Map<string, FlowMark>();
+    let asked: string[] = [];
+    const readFlow = (flowId: string | null) => {
+      asked.push(String(flowId));
+      return Promise.resolve(marks.get(flowId ?? ""));
+    };
+    const bench = createBench({ store, readFlow });
+    await bench.done("create_project", { name: "Shop", spec: "A shop." });
+    const create = (title: string) => bench.done("create_task", aTask({ title }));
+    return {
+      bench,
+      create,
+      status: () => bench.call("get_status", { projectId: "shop" }),
+      folderOf: (taskId: string) => path.join(root, "projects", "shop", "tasks", taskId),
+      askedFor: async (work: Promise<unknown>) => {
+        asked = [];
+        await work;
+        return asked;
+      },
+      /** The driver brings the flow record of a task up to its journal; what it answers is when OpenClaw has done it. */
+      sync: async (taskId: string, flowId: string) => {
+        const { seq = 0, sum = "" } = (await store.read({ projectId: "shop", taskId })) ?? {};
+        return () => void marks.set(flowId, { flowId, ended: false, seq, sum });
+      },
+    };
+  }
+
+  it("asks OpenClaw of those only that changed since, and finds at once that one was rolled back", async () => {
+    const { bench, create, status, askedFor, sync, folderOf } = await aProject();
+    const taskId = String((await create("One"))["taskId"]);
+    (await sync(taskId, "flow-1"))();
+    (await sync(String((await create("Two"))["taskId"]), "flow-2"))();
+    const [folder, older] = [folderOf(taskId), folderOf("../../../older")];
+    cpSync(folder, older, { recursive: true });
+
+    expect(await askedFor(create("Three"))).toStrictEqual(["flow-2"]);
+    // Its record does not name it yet, so it is asked of until it does.
+    for (let time = 0; time < 2; time += 1) expect(await askedFor(status())).toStrictEqual(["flow-3"]);
+    await bench.done("start_task", { taskId });
+    (await sync(taskId, "flow-1"))();
+    expect(await askedFor(status())).toStrictEqual(["flow-1", "flow-3"]);
+    expect(await askedFor(create("Four"))).toStrictEqual(["flow-3"]);
+
+    rmSync(folder, { recursive: true });
+    cpSync(older, folder, { recursive: true });
+    expect((await bench.refused("create_task", aTask({ title: "Five" }))).code).toBe("state-rolled-back");
+    expect(await status()).toMatchObject({ text: expect.stringContaining("read-only (state-rolled-back)") as string });
+  });
+
+  it("finds it also when the flow record was brought up to the newer journal only after that was gone", async () => {
+    const { bench, create, status, sync, folderOf } = await aProject();
+    const taskId = String((await create("One"))["taskId"]);
+    (await sync(taskId, "flow-1"))();
+    const [folder, older] = [folderOf(taskId), folderOf("../../../older")];
+    await bench.done("start_task", { taskId });
+    cpSync(folder, older, { recursive: true });
+    await bench.done("set_task_status", { taskId, status: "paused" });
+    const done = await sync(taskId, "flow-1");
+    rmSync(folder, { recursive: true });
+    cpSync(older, folder, { recursive: true });
+    await status();
+    done();
+    expect((await bench.refused("create_task", aTask({ title: "Two" }))).code).toBe("state-rolled-back");
+  });
+
+  it("finds it also when the older journal was written into the newer one and given its time", async () => {
+    const { bench, create, status, sync, folderOf } = await aProject();
+    const taskId = String((await create("One"))["taskId"]);
+    (await sync(taskId, "flow-1"))();
+    await status();
+    const names = ["journal.jsonl", "task.json", "steps/step-01.json"].map((name) => path.join(folderOf(taskId), name));
+    const older = names.map((name) => [name, readFileSync(name), statSync(name)] as const);
+    await bench.done("start_task", { taskId });
+    (await sync(taskId, "flow-1"))();
+    for (const [name, bytes, { atime, mtime }] of older) {
+      writeFileSync(name, bytes);
+      utimesSync(name, atime, mtime);
+    }
+    expect((await bench.refused("create_task", aTask({ title: "Two" }))).code).toBe("state-rolled-back");
+  });
+
+  it("asks again of what OpenClaw could not tell", async () => {
+    const { bench, taskId, sync, copy, restore, hostIsBusy } = await setup();
+    copy("older");
+    await bench.done("create_step", { taskId, title: "More", goal: "More.", passCriteria: ["More."] });
+    await sync();
+    restore("older");
+    hostIsBusy(true);
+    expect(await bench.call("get_status", { projectId: "shop" })).not.toMatchObject({
+      text: expect.stringContaining("rolled-back") as string,
+    });
+    hostIsBusy(false);
+    expect((await bench.refused("create_task", aTask({ title: "Another" }))).code).toBe("state-rolled-back");
+  });
 });
