@@ -4,7 +4,7 @@
  * gets our refusal on every path and not the host's.
  */
 import { Type, type SchemaOptions, type Static, type TProperties, type TSchema } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
+import { Value, ValueErrorType, type ValueError } from "@sinclair/typebox/value";
 import { refuse, type Refusal } from "../errors.ts";
 import { bounds, byteLength } from "./bounds.ts";
 import type { Immutable } from "./documents.ts";
@@ -168,14 +168,15 @@ export function parseParameters<T extends TSchema>(
   raw: unknown,
 ): { readonly ok: true; readonly value: ParametersOf<T> } | Refusal {
   const value: unknown = raw ?? {};
-  const wrong = [...Value.Errors(schema, value)].map(
-    (error) => `${fieldName(error.path)}: ${error.message.toLowerCase()}`,
-  );
+  // Of a field that is missing the library says so first, and then that it is of no type.
+  const firstOf = new Map<string, ValueError>();
+  for (const error of Value.Errors(schema, value)) if (!firstOf.has(error.path)) firstOf.set(error.path, error);
+  const wrong = [...firstOf.values()].map(wordsOf);
   const enums = wrong.length > 0 ? [] : outOfBounds(schema, value, "", "enum");
   if (wrong.length + enums.length > 0)
     return refuse(
       "invalid-parameters",
-      [...new Set([...wrong, ...enums.map((one) => one.words)])].slice(0, 10).join("; "),
+      [...wrong, ...enums.map((one) => one.words)].slice(0, 10).join("; "),
       acceptedFields(schema),
     );
   const over = outOfBounds(schema, value, "", "bound");
@@ -275,4 +276,8 @@ function acceptedFields(schema: TSchema): readonly string[] {
 }
 
 const fieldName = (path: string) => (path === "" ? "parameters" : path.slice(1).replaceAll("/", "."));
+const wordsOf = ({ type, path, message }: ValueError) =>
+  type === ValueErrorType.ObjectRequiredProperty
+    ? `${fieldName(path)} is missing`
+    : `${fieldName(path)}: ${message.toLowerCase()}`;
 const show = (value: unknown) => JSON.stringify(value)?.slice(0, 80) ?? "nothing";

@@ -44,7 +44,9 @@ export function nextOf(
       return [
         ...asked,
         ...holds.map((hold) => heldUpBy(id, hold, others.get(hold.id))),
-        rest(`Nothing for task ${id}: runs follow by themselves, and the chat that started it is told of each result`),
+        rest(
+          `Nothing ${asked.length === 0 ? "" : "else "}for task ${id}: runs follow by themselves, and the chat that started it is told of each result`,
+        ),
       ];
     case "done":
       return [tell(`Tell the owner that task ${id} is done and that its page is ${pagePath}`)];

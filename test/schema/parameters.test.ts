@@ -54,7 +54,7 @@ describe("parameters of the wrong shape", () => {
   it.each([undefined, null])("that are %s are none", (raw) => {
     expect(said(parseParameters(SetTaskStatusParameters, raw))).toStrictEqual([
       "invalid-parameters",
-      "taskId: expected required property; status: expected required property; taskId: expected string; status: expected string",
+      "taskId is missing; status is missing",
       ["taskId: string", "status: running | paused | cancelled", "reason?: string"],
     ]);
   });

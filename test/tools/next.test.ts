@@ -10,7 +10,7 @@ import {
 } from "../../src/tools/next.ts";
 import type { QuestionKind } from "../../src/schema/documents.ts";
 import { aQuestion, aStep, aTaskWith } from "../support/builders.ts";
-import { history } from "../support/histories.ts";
+import { aWantedStep, history } from "../support/histories.ts";
 
 const wordsOf = (
   state: Parameters<typeof nextOf>[0],
@@ -97,6 +97,13 @@ describe("a task", () => {
       ["0 Tell the owner that task task-1 is done and that its page is /pages/task.md"],
       ["1 create_task with projectId project-1, when the work of task task-1 is wanted after all"],
     ]);
+  });
+
+  it("says of one that goes on beside a question that there is nothing else to do", () => {
+    const beside = history({ steps: [aWantedStep(), aWantedStep({ dependsOn: [] })] }).start();
+    const words = wordsOf(beside.and("StepDecided", { status: "blocked" }).state);
+    expect(words[0]).toMatch(/^0 Ask the owner about step step-01 /);
+    expect(words[1]).toMatch(/^2 Nothing else for task task-1: runs follow by themselves/);
   });
 
   it.each<[DependencyStatus | undefined, string]>([

@@ -220,7 +220,7 @@ describe("parameters", () => {
       const { [key]: _left, ...rest } = valid[name];
       const refusal = await refused(name, rest);
       expect(refusal.code).toBe("invalid-parameters");
-      expect(refusal.reason).toMatch(new RegExp(`(^|; )${key}: expected required property`));
+      expect(refusal.reason).toMatch(new RegExp(`(^|; )${key} is missing`));
       expect(refusal.accepts.some((one) => one.startsWith(`${key}:`))).toBe(true);
     },
   );
