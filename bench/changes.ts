@@ -1,4 +1,7 @@
 /** What a change costs: a builder's report, which changes its step and nothing else, with everything on disk before the answer. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { nodeDisk, type Disk } from "../src/store/disk.ts";
 import { aBuilderReport, aTask } from "../test/support/bench.ts";
 import { owner } from "../test/support/callers.ts";
 import type { Caller } from "../src/tools/desk.ts";
@@ -42,6 +45,50 @@ async function scattered(place: Place, taskIds: readonly string[]): Promise<read
   for (const caller of callers) times.push(await report(place, caller));
   for (const taskId of taskIds) await free(place, taskId, "step-01");
   return times;
+}
+
+/** How many times a report makes something durable. */
+async function syncsOfReports(folder: string): Promise<readonly number[]> {
+  let syncs = 0;
+  const counting: Disk = {
+    ...nodeDisk,
+    sync: (descriptor) => {
+      syncs += 1;
+      return nodeDisk.sync(descriptor);
+    },
+    syncDirectory: (directory) => {
+      syncs += 1;
+      nodeDisk.syncDirectory(directory);
+    },
+  };
+  const place = await aPlace(folder, "syncs", { disk: counting });
+  const taskId = await aStartedTask(place, 5);
+  const counts: number[] = [];
+  for (let number = 0; number < reportsPerBlock; number += 1) {
+    const stepId = stepOf(number % 5);
+    const caller = await aRun(place, taskId, stepId);
+    syncs = 0;
+    await report(place, caller);
+    counts.push(syncs);
+    await free(place, taskId, stepId);
+  }
+  await place.store.close();
+  return counts;
+}
+
+/** What it costs to create one empty file in a new folder: many times as much as usual where very many files were removed lately. */
+export async function freshFigure(folder: string): Promise<Figure> {
+  const times = await inFloors(folder, async () => {
+    const each: number[] = [];
+    for (let number = 0; number < 20; number += 1) {
+      const fresh = path.join(folder, `fresh-${number}`);
+      mkdirSync(fresh);
+      for (let file = 0; file < 5; file += 1)
+        each.push(await timed(() => writeFileSync(path.join(fresh, String(file)), "", { flag: "wx" })));
+    }
+    return each;
+  });
+  return { measure: "creating an empty file in a new folder, with nothing but node:fs", unit: "F", values: times };
 }
 
 /** Medians of blocks, in F. */
@@ -116,6 +163,12 @@ export async function changeFigures(
       unit: "×",
       values: against(hundred, one),
       goal: { atMost: 1.3 },
+    },
+    {
+      measure: "syncs of a builder's report",
+      unit: "syncs",
+      values: await syncsOfReports(folder),
+      goal: { atMost: 1 },
     },
     { measure: "create_task with 5 steps", unit: "F", values: createFive, goal: { atMost: 5 } },
     { measure: "create_task with 100 steps", unit: "F", values: createHundred, goal: { atMost: 40 } },

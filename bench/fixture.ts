@@ -2,6 +2,8 @@
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { renderPages } from "../src/render/pages.ts";
+import { confinedDisk } from "../src/store/confined-disk.ts";
+import type { Disk } from "../src/store/disk.ts";
 import { createFileStore } from "../src/store/file-store.ts";
 import { formatRecord } from "../src/store/journal.ts";
 import { fileOf, placeOf } from "../src/store/layout.ts";
@@ -21,27 +23,38 @@ export const stepOf = (number: number) => `step-${String(number + 1).padStart(2,
 
 export type Place = { readonly root: string; readonly store: Store; readonly bench: Bench };
 
+/** What a figure listens at. */
+type Parts = { readonly disk?: Disk; readonly onFlowRead?: () => void };
+
 let ids = 0;
 
 /** A root below the folder with an empty project, open. Whoever asks for it closes its store. */
-export async function aPlace(folder: string, name: string): Promise<Place> {
+export async function aPlace(folder: string, name: string, parts?: Parts): Promise<Place> {
   const root = path.join(folder, name);
   mkdirSync(path.join(root, "projects"), { recursive: true });
-  return openPlace(root, async ({ bench }) => void (await bench.done("create_project", aProject())));
+  const place = await openPlace(root, parts);
+  await place.bench.done("create_project", aProject());
+  return place;
 }
 
 /** Opens a root that is there. */
-export async function openPlace(root: string, first?: (place: Place) => Promise<void>): Promise<Place> {
+export async function openPlace(root: string, { disk, onFlowRead }: Parts = {}): Promise<Place> {
   const store = await createFileStore({
     root,
     renderPages,
     now: () => new Date(),
     randomId: () => `${process.pid.toString(36)}-${Date.now().toString(36)}-${(ids += 1).toString(36)}`,
+    ...(disk === undefined ? {} : { disk: confinedDisk(root, disk) }),
   });
   const config = { parallelSteps: 8, acceptanceReview: false } as const;
-  const place = { root, store, bench: createBench({ store, root, config }) };
-  await first?.(place);
-  return place;
+  // The driver has brought each flow record up to its journal.
+  const readFlow = async (flowId: string | null, stream: Stream) => {
+    onFlowRead?.();
+    const { seq = 0, sum = "" } = (await store.read(stream)) ?? {};
+    return { flowId: flowId ?? "", ended: false, seq, sum };
+  };
+  const flows = onFlowRead === undefined ? {} : { readFlow };
+  return { root, store, bench: createBench({ store, root, config, ...flows }) };
 }
 
 /**

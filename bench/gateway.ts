@@ -2,7 +2,7 @@
  * What the packed plugin costs in a real gateway: beside OpenClaw's own Workboard plugin, in memory, in the start, and between two
  * runs. Loopback only; each gateway has a home and a port of its own.
  */
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { newHome, startGateway, type Gateway } from "../harness/gateway.ts";
@@ -103,6 +103,14 @@ async function peerFigures(stage: Stage): Promise<readonly Figure[]> {
     () => invoke("workboard_list", { limit: 100 }),
     () => invoke("get_status", { projectId: "shop" }),
   );
+  const door = await compare(
+    6,
+    () => invoke("workboard_list", { limit: 100 }),
+    async () => {
+      const { details } = await client.invokeTool("get_status", { projectId: "" });
+      if (!("refused" in details)) throw new Error("a status of nothing was not refused");
+    },
+  );
   const goal = { atMost: 0.7 };
   return [
     { measure: "create_task with 1 step against workboard_create", unit: "×", values: creates, goal },
@@ -117,6 +125,11 @@ async function peerFigures(stage: Stage): Promise<readonly Figure[]> {
       unit: "×",
       values: lists,
       goal,
+    },
+    {
+      measure: "the door alone: a call of get_status that is refused, against workboard_list",
+      unit: "×",
+      values: door,
     },
   ];
 }
@@ -225,7 +238,35 @@ async function idleFigures(template: string): Promise<readonly Figure[]> {
       goal: { atMost: 60 },
     },
     { measure: "of it the first load and register", unit: "ms", values: [withPlugin.start.load] },
+    {
+      measure: "the whole of it for a plugin of one line, which registers nothing",
+      unit: "ms",
+      values: [await startOfOneLine(template), await startOfOneLine(template)].map(
+        (start) => share(start) - share(without.start),
+      ),
+    },
   ];
+}
+
+/** What the host takes for any plugin that is installed like ours. */
+async function startOfOneLine(template: string): Promise<Start> {
+  const home = await newHome(template);
+  const [installed] = globSync(`**/node_modules/${pluginId}/dist/index.js`, { cwd: home });
+  if (installed === undefined) throw new Error("the plugin is not installed where it is looked for");
+  const entry = { id: pluginId, name: "One line", description: "Registers nothing." };
+  writeFileSync(
+    path.join(home, installed),
+    `import { definePluginEntry } from "openclaw/plugin-sdk/plugin-entry";
+export default definePluginEntry({ ...${JSON.stringify(entry)}, register() {} });\n`,
+  );
+  const gateway = await startGateway({ home, env: tracing });
+  try {
+    const built = async () => startOf(await gateway.logs());
+    return await until("its start to be over", async () => ((await built()).again > 0 ? built() : undefined));
+  } finally {
+    await gateway.dispose();
+    removeFolderOf(home);
+  }
 }
 
 type Idle = { readonly look: QuietLook; readonly start: Start };

@@ -1,32 +1,29 @@
 /**
  * `npm run bench`: measures beside the floor, prints one table and writes it to bench/results.json. `--only size` measures what
- * one group says: changes, size, open, stalls, page, together, gateway.
+ * one group says: changes, size, open, stalls, page, together, gateway. `--figures` prints the figures themselves and writes nothing.
  */
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { changeFigures } from "./changes.ts";
+import { changeFigures, freshFigure } from "./changes.ts";
 import { addTasks, aPlace, openPlace } from "./fixture.ts";
 import { gatewayFigures } from "./gateway.ts";
 import { isMet, quantile, type Figure } from "./measure.ts";
 import { openFigures, pageFigures, sizeFigures, stallFigures } from "./size.ts";
 import { togetherFigures } from "./together.ts";
 
-const { values } = parseArgs({ options: { only: { type: "string", multiple: true } } });
+const { values } = parseArgs({
+  options: { only: { type: "string", multiple: true }, figures: { type: "boolean", default: false } },
+});
 const isWanted = (group: string) => values.only?.includes(group) ?? true;
 
 const folder = mkdtempSync(path.join(tmpdir(), "bench-"));
 const figures: Figure[] = [];
 try {
-  // First, for a full heap is collected in longer pauses.
-  const stalls = isWanted("stalls") ? await stallFigures(folder) : [];
-  if (isWanted("page")) figures.push(...(await pageFigures(folder)));
-  if (isWanted("open")) figures.push(...(await openFigures(folder)));
-  figures.push(...stalls);
-  if (isWanted("together")) figures.push(...(await togetherFigures(folder)));
-  if (isWanted("gateway")) figures.push(...(await gatewayFigures()));
   if (isWanted("changes") || isWanted("size")) {
+    figures.push(await freshFigure(folder));
     const many = await aPlace(folder, "many");
     const taskIds = await addTasks(many, 1_000);
     await addTasks(many, 9_000, { cancelled: true });
@@ -42,8 +39,28 @@ try {
       figures.push(...(await sizeFigures(folder, many.root, unfinished)));
     }
   }
+  if (isWanted("page")) figures.push(...(await pageFigures(folder)));
+  if (isWanted("open")) figures.push(...(await openFigures(folder)));
+  if (isWanted("together")) figures.push(...(await togetherFigures(folder)));
+  if (isWanted("gateway")) figures.push(...(await gatewayFigures()));
+  if (isWanted("stalls")) figures.push(...(values.figures ? await stallFigures(folder) : stallsElsewhere()));
 } finally {
   rmSync(folder, { recursive: true, force: true });
+}
+
+/**
+ * In a process of its own, for a full heap is collected in longer pauses; and last, for ten thousand replaced files make it slow to
+ * create one.
+ */
+function stallsElsewhere(): readonly Figure[] {
+  const words = [import.meta.filename, "--only", "stalls", "--figures"];
+  const told = execFileSync(process.execPath, words, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  return JSON.parse(told) as Figure[]; // It is this file that wrote them.
+}
+
+if (values.figures) {
+  process.stdout.write(JSON.stringify(figures));
+  process.exit();
 }
 
 const round = (value: number) => (value < 10 ? value.toFixed(2) : value.toFixed(0));

@@ -5,7 +5,7 @@ import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
 import { checkpointFile, placeOf } from "../src/store/layout.ts";
 import { createTaskReader } from "../src/tools/task-reader.ts";
 import { renderPages } from "../src/render/pages.ts";
-import { aBuilderReport, aJudgement } from "../test/support/bench.ts";
+import { aBuilderReport, aJudgement, aTask } from "../test/support/bench.ts";
 import { owner } from "../test/support/callers.ts";
 import { addTasks, aPlace, aStartedTask, lengthen, openPlace, projectId, stepOf, type Place } from "./fixture.ts";
 import { inFloors, timed, type Figure } from "./measure.ts";
@@ -39,6 +39,8 @@ export async function sizeFigures(folder: string, root: string, unfinished: numb
   const later: number[] = [];
   const resumed: number[] = [];
   let asked = 0;
+  let askedToCreate = 0;
+  const creates = 10;
   for (let round = 0; round < 5; round += 1) {
     const place = await openPlace(root);
     first.push(...(await inFloors(folder, async () => [await status(place)])));
@@ -66,6 +68,13 @@ export async function sizeFigures(folder: string, root: string, unfinished: numb
     );
     await next.store.close();
   }
+  const { bench, store } = await openPlace(root, { onFlowRead: () => (askedToCreate += 1) });
+  for (let number = 0; number <= creates; number += 1) {
+    await bench.done("create_task", aTask());
+    // The first one of a process asks of each unfinished task.
+    if (number === 0) askedToCreate = 0;
+  }
+  await store.close();
   return [
     {
       measure: "get_status of a project with 10,000 tasks, first call of a process",
@@ -85,6 +94,11 @@ export async function sizeFigures(folder: string, root: string, unfinished: numb
       unit: "calls",
       values: [asked / 5 / unfinished],
       goal: { atMost: 1 },
+    },
+    {
+      measure: "the host's flow records asked for by a create_task there, after the first one",
+      unit: "calls",
+      values: [askedToCreate / creates],
     },
   ];
 }

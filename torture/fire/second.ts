@@ -5,11 +5,13 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gate } from "../../harness/model.ts";
 import { environmentOf, openclawProgram } from "../../harness/openclaw.ts";
 import { until } from "../../harness/wait.ts";
+import { isLitter } from "../../src/store/layout.ts";
 import { judgesWell, type Act } from "../../test/gateway/cast.ts";
 import { call, type Play } from "../../test/gateway/stage.ts";
 import { buildsSlowly, differences, finish, manySteps, openBeside, readTask, snapshotOf, type Lives } from "./lives.ts";
@@ -22,6 +24,8 @@ const leaseMs = 5_000;
 export async function startBeside(lives: Lives, template: string, word: string, turn: number): Promise<void> {
   const { stage, root } = lives;
   const { play, open } = await beginHeldAt(lives, word, turn);
+  await untilStill(root);
+  removeLitter(root);
   const before = await untilStill(root);
   const other = await openBeside(template, root);
   try {
@@ -92,6 +96,11 @@ async function beginHeldAt({ stage }: Lives, word: string, turn: number): Promis
   const play = await stage.begin(word, { steps: manySteps(4) }, `agent:main:${word.toLowerCase()}`);
   await held.reached;
   return { play, open: () => held.open() };
+}
+
+/** What earlier kills left of files that were never published; whoever opens its task takes it away, and so would the second gateway. */
+function removeLitter(root: string): void {
+  for (const name of snapshotOf(root).keys()) if (isLitter(path.basename(name))) rmSync(path.join(root, name));
 }
 
 /** The root once nothing has changed in it for longer than anything of ours is put off. */
