@@ -268,8 +268,9 @@ const probes: Readonly<Record<string, Readonly<Record<string, Probe>>>> = {
       problem: prints("total 10.00", "Ann 3.34", "Ben 3.33", "Cleo 3.33", "Ben pays Ann 3.33", "Cleo pays Ann 3.33"),
     },
     a2: {
+      // Into one stream: of two, what was printed first need not be read first.
       command: ["total", "shares", "settle"]
-        .map((command) => `{ ${fed(command, "Ann much")}; echo "exit code $?"; }`)
+        .map((command) => `{ ${fed(command, "Ann much")} 2>&1; echo "exit code $?"; }`)
         .join("; "),
       problem: ({ output }) =>
         /^(?:fairshare: line 1: [^\n]*\nexit code 1\n?){3}$/.test(output)
