@@ -1,5 +1,6 @@
 // The `openclaw` program of this repository's node_modules, run in a home of its own. Nothing of the real user's
-// configuration, state or environment reaches it, apart from PATH, the language and the npm download cache.
+// configuration, state or environment reaches it, apart from PATH, the language, the npm download cache and, where
+// something is downloaded, how this person downloads.
 
 import { execFile } from "node:child_process";
 import { homedir } from "node:os";
@@ -49,6 +50,24 @@ export function environmentOf(home: string, extra: Readonly<Record<string, strin
     npm_config_update_notifier: "false",
     ...extra,
   };
+}
+
+/** Where npm reads what a person has set for it: the registry, a proxy, the certificates of a company. */
+const npmSettings = ["npm_config_userconfig", "npm_config_globalconfig"];
+/** What programs of a person whose way to the network leads through a company are told of it. */
+const networkSettings = ["NODE_EXTRA_CA_CERTS", "NODE_USE_SYSTEM_CA", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+const proxySettings = ["http_proxy", "https_proxy", "no_proxy"].flatMap((name) => [name, name.toUpperCase()]);
+
+/**
+ * For a command that downloads: this person's registry, proxy and certificates, which the home of the command hides.
+ * Not for a gateway, whose models are on loopback.
+ */
+export function downloadEnvironment(): Record<string, string> {
+  const told = [...npmSettings, ...networkSettings, ...proxySettings].flatMap((name): readonly [string, string][] => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value]];
+  });
+  return { npm_config_userconfig: join(homedir(), ".npmrc"), ...Object.fromEntries(told) };
 }
 
 export interface CommandResult {

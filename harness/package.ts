@@ -10,7 +10,7 @@ import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { promisify } from "node:util";
 
 import { fieldsOf, listOf, textOf, type Fields } from "./json.ts";
-import { environmentOf, pathsOf, repoRoot, runOpenclaw } from "./openclaw.ts";
+import { downloadEnvironment, environmentOf, pathsOf, repoRoot, runOpenclaw } from "./openclaw.ts";
 
 const runFile = promisify(execFile);
 
@@ -71,13 +71,11 @@ async function stagePackage(
 /** Runs the real `openclaw plugins install` of the tarball in `home`, which may be new. */
 export async function installPlugin(home: string, tarball: string): Promise<void> {
   await mkdir(home, { recursive: true });
-  const done = await runOpenclaw(home, [
-    "plugins",
-    "install",
-    `npm-pack:${tarball}`,
-    "--force",
-    "--accept-capabilities",
-  ]);
+  const done = await runOpenclaw(
+    home,
+    ["plugins", "install", `npm-pack:${tarball}`, "--force", "--accept-capabilities"],
+    { env: downloadEnvironment() },
+  );
   if (done.code !== 0)
     throw new Error(`plugins install ended with ${String(done.code)}:\n${done.stdout}\n${done.stderr}`);
 }
