@@ -331,7 +331,7 @@ export function parseStep(text: string, name = "a step"): Step {
 }
 
 /** So many characters of text are remembered with what they were parsed to, twice at most. */
-const rememberedChars = 4 * 1024 * 1024;
+const rememberedChars = 1024 * 1024;
 
 /**
  * Parses as `parse` does, and remembers: a change of one step is followed by readings of all its task's documents, of which
