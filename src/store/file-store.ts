@@ -73,10 +73,13 @@ const mostLooks = 8;
 const notesKept = 20;
 /** How many earlier states a page that seems edited is compared with. */
 const earlierStates = 50;
+/** For so long another writer's documents are left to it. It needs milliseconds; one that died in them never writes them. */
+const leftToWriterMs = 2_000;
 
 /**
  * One stream in memory. Modes: unprojected (`due` is "all": nothing on the disk was compared yet), behind (some names are
- * due) and quiet. `catchUp` makes it behind, `settle` makes it quiet; closing throws it away.
+ * due) and quiet. `catchUp` makes it behind, `settle` makes it quiet; closing throws it away. What other writers have
+ * just changed is not due but left to them for a while.
  */
 type OpenStream = {
   readonly stream: Stream;
@@ -85,6 +88,12 @@ type OpenStream = {
   readonly projection: Projection;
   /** Documents whose files have not been compared since they changed. */
   due: "all" | Set<DocumentName>;
+  /** Documents that other writers changed, and when that was seen (milliseconds): they are writing the files. */
+  readonly left: Map<DocumentName, number>;
+  /** Ids of the records of the commit that goes on. */
+  readonly own: Set<string>;
+  /** Documents whose files or pages this settling may have written, so that what others changed of them since is due, too. */
+  readonly touched: Set<DocumentName>;
   pagesDue: boolean;
   /** True after a rendering failed; it is tried again with the next settling. */
   unrendered: boolean;
@@ -358,6 +367,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     const { name } = opened.place;
     if (!doubtful.has(name)) return;
     opened.journal.close();
+    opened.due = "all";
     catchUp(opened);
     if (opened.journal.seen !== undefined) await opened.journal.makeDurable();
     doubtful.delete(name);
@@ -368,6 +378,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     const { stream, journal } = opened;
     await trustAgain(opened);
     beforeCommit(opened, () => catchUp(opened));
+    opened.own.clear();
     const appended = await append(opened, group);
     const [first] = appended;
     if (first === undefined) return;
@@ -457,6 +468,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
         }
         for (const name of Object.keys(change.documents)) requireDocumentName(opened.stream, name);
         const { record, line } = formatRecord(change, randomId(), seq + 1, sum);
+        opened.own.add(record.id);
         ({ seq, sum } = record);
         if (waiter !== group.at(-1)) documents = withChanges(documents, change);
         drafts.push({ waiter, record, line });
@@ -530,13 +542,16 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   }
 
   /**
-   * Writes what is due until no other writer added anything: a slow writer would otherwise leave its older document over
+   * Writes what is due until no other writer changed any of it: a slow writer would otherwise leave its older document over
    * a newer one. Resolves with what was found different; throws only when the journal itself cannot be read.
    * The tasks of a project are looked at only when its page may be due, and once more after it was written: there may be thousands.
    */
   async function settle(opened: OpenStream, project: ReadOnly | undefined): Promise<readonly Mending[]> {
     const mendings: Mending[] = [];
     const isOpening = opened.due === "all";
+    endLeaving(opened);
+    /** The last record that the pages show which this settling wrote. */
+    let shown: string | undefined;
     let retry: readonly DocumentName[] = [...opened.projection.staleDocuments];
     opened.pagesDue ||= opened.unrendered || opened.projection.stalePages();
     opened.unrendered = false;
@@ -551,7 +566,9 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
           ? await tasksNow(opened.stream.projectId)
           : undefined;
         const pages = all || opened.pagesDue || (tasks !== undefined && tasks.signature !== opened.tasksShown);
-        if (names.size === 0 && !pages) break;
+        const isOutdated = shown !== undefined && shown !== opened.journal.reading.sum;
+        if (names.size === 0 && !pages && !isOutdated) break;
+        for (const name of pages ? [...documents.keys(), ...names] : names) opened.touched.add(name);
         opened.due = new Set();
         opened.pagesDue = false;
         retry = [];
@@ -560,13 +577,15 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
         };
         const isNew = opened.journal.reading.seq === 1;
         await (names.size > 1 && (isNew || !all) ? writingMany(settleDocuments) : settleDocuments());
-        mendings.push(...(await settlePages(opened, pages ? undefined : [...names], tasks?.tasks, all)));
+        shown = opened.journal.reading.sum;
+        mendings.push(...(await settlePages(opened, pages ? undefined : [...opened.touched], tasks?.tasks, all)));
         opened.tasksShown = tasks?.signature ?? "";
         catchUp(opened);
         if (readOnlyNow(opened, project) !== undefined) break;
       }
     } finally {
       opened.versions = undefined;
+      opened.touched.clear();
     }
     noteAll(opened, mendings);
     return mendings;
@@ -678,6 +697,9 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
         },
       }),
       due: "all",
+      left: new Map(),
+      own: new Set(),
+      touched: new Set(),
       pagesDue: false,
       unrendered: false,
       isMade: false,
@@ -719,9 +741,29 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     const news = catchUpUnlessLost(opened);
     if (news.replaced) opened.due = "all";
     if (isNews(news)) opened.versions = undefined;
-    if (opened.due !== "all")
-      for (const { docs } of news.records) for (const name of Object.keys(docs)) opened.due.add(name);
+    for (const { id, docs } of news.records) takeIn(opened, Object.keys(docs), opened.own.has(id));
     return news;
+  }
+
+  /** What a record changed is due, or left to its writer when it is another one. */
+  function takeIn({ due, left, touched }: OpenStream, names: readonly DocumentName[], isOwn: boolean): void {
+    if (due === "all") return;
+    for (const name of names) {
+      if (isOwn || touched.has(name)) due.add(name);
+      if (due.has(name)) left.delete(name);
+      else left.set(name, now().getTime());
+    }
+  }
+
+  /** What was left to a writer for long enough is due: it may have died. */
+  function endLeaving({ due, left }: OpenStream): void {
+    if (due === "all") return left.clear();
+    for (const [name, since] of left) {
+      // A clock that was set back ends it, too.
+      if (Math.abs(now().getTime() - since) < leftToWriterMs) continue;
+      left.delete(name);
+      due.add(name);
+    }
   }
 
   /** Documents are written after their record only: a journal that holds none while they are there was lost, and is not begun anew. */

@@ -44,6 +44,8 @@ export const keeping = {
   "s6.document-late":
     "A document or page that cannot be written after its record is durable is a warning on a committed change, and is written with the next reading or change.",
   "s6.redone": "Whatever a crash left of documents and pages, opening the stream makes them what the journal says.",
+  "s6.left-to-writer":
+    "Documents that another writer has just changed are left to it; who reads or commits two seconds later makes them what the journal says.",
   "s6.page-in-place": "A page is written in place, not renamed.",
   "s6.edited-document":
     "A document that no version of the journal explains is copied aside as `.edited-<time>`, written again, and named in the status.",

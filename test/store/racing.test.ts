@@ -11,6 +11,7 @@ import {
   differences,
   pathOf,
   readText,
+  stepText,
   systemError,
   task,
   taskText,
@@ -22,18 +23,21 @@ const mine = taskText({ rev: 3, title: "M", status: "done" });
 const theirs = taskText({ rev: 3, title: "Theirs, which is longer", status: "paused" });
 const journalOf = (root: string) => pathOf(root, task, "journal.jsonl");
 
+/** For longer than another writer's documents are left to it. */
+const aWhile = 2_000;
+
 /** What another process does in one go: a record behind the last one, and then its document, or not yet. */
-function commitOfAnother(root: string, document: string, writesDocument: boolean): void {
+function commitOfAnother(root: string, document: string, writesDocument: boolean, name = "task"): void {
   const reading = createReading(task);
   advance(reading, readFileSync(journalOf(root)));
   const { line } = formatRecord(
-    aChange({ task: document }, "theirs"),
+    aChange({ [name]: document }, "theirs"),
     `their-${reading.seq}`,
     reading.seq + 1,
     reading.sum,
   );
   writeFileSync(journalOf(root), `${line}\n`, { flag: "a" });
-  if (writesDocument) writeFileSync(pathOf(root, task, "task.json"), document);
+  if (writesDocument) writeFileSync(pathOf(root, task, `${name}.json`), document);
 }
 
 /** A store in which something happens once, right before the first call of that name after `callId` was appended. */
@@ -103,9 +107,49 @@ describe("another writer's record", () => {
     expect(readText(root, task, "task.json")).toBe(mine);
   });
 
+  it("that comes while pages are written is on the task's page at the end, though its own files are left to it", async () => {
+    const theirStep = stepText("step-01", { status: "passed" });
+    const { root, store } = await setup("writeAt", '"mine"', (where) =>
+      commitOfAnother(where, theirStep, false, "steps/step-01"),
+    );
+    await store.read(task);
+    await store.commit(task, 2, aChange({ task: mine }, "mine"));
+    expect(readText(root, task, "task.md")).toContain("step-01 is passed");
+    expect(differences(root, task), "document and page").toEqual(["steps/step-01", "steps/step-01"]);
+  });
+
+  it.each([
+    ["a while", aWhile],
+    ["a moment before which the clock was set back", -aWhile],
+  ])(
+    "that it does not follow up is followed up by the next one who reads or commits after %s",
+    { tags: ["s6.left-to-writer"] },
+    async (_name, byMs) => {
+      for (const next of ["reads", "commits"]) {
+        const root = await aRootWithTask();
+        let time = Date.UTC(2026, 0, 1);
+        const store = await aFileStore(root, { now: () => new Date(time) });
+        await store.read(task);
+        commitOfAnother(root, stepText("step-01", { title: "Theirs" }), false, "steps/step-01");
+        const before = await store.read(task);
+        expect(before).toMatchObject({ seq: 3, warnings: [] });
+        expect(before?.documents["steps/step-01"]).toContain("Theirs");
+        time += byMs > 0 ? byMs - 1 : byMs + 1;
+        await store.commit(task, 3, aChange({ task: mine }));
+        expect(readText(root, task, "task.json"), "its own is written at once").toBe(mine);
+        expect(differences(root, task), "that of the other writer is left to it").toContain("steps/step-01");
+        time += Math.sign(byMs);
+        if (next === "reads") await store.read(task);
+        else await store.commit(task, 4, aChange({ task: taskText({ rev: 5 }) }));
+        expect([differences(root, task), asides(root, task)]).toEqual([[], []]);
+      }
+    },
+  );
+
   it("that has no newline yet is neither read nor closed over a second time", async () => {
     const root = await aRootWithTask();
-    const store = await aFileStore(root);
+    let time = Date.UTC(2026, 0, 1);
+    const store = await aFileStore(root, { now: () => new Date(time) });
     const before = readFileSync(journalOf(root));
     commitOfAnother(root, theirs, false);
     const after = readFileSync(journalOf(root));
@@ -113,6 +157,8 @@ describe("another writer's record", () => {
     expect((await store.read(task))?.seq).toBe(2);
     writeFileSync(journalOf(root), after);
     expect((await store.read(task))?.seq).toBe(3);
+    time += aWhile;
+    await store.read(task);
     expect(after.subarray(0, before.length)).toEqual(before);
     expect(differences(root, task)).toEqual([]);
   });
@@ -153,9 +199,12 @@ describe("another writer's record", () => {
         order.push("sync");
         return fails ? Promise.reject(systemError("EIO")) : proceed();
       });
-      const store = await aFileStore(root, { disk });
+      let time = Date.UTC(2026, 0, 1);
+      const store = await aFileStore(root, { disk, now: () => new Date(time) });
       await store.commit(task, 2, aChange({ task: mine }));
       commitOfAnother(root, theirs, false);
+      await store.read(task);
+      time += aWhile;
       [fails, order.length] = [true, 0];
       // The document, its page and those of its steps each want the journal durable.
       await store.read(task);
