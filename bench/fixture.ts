@@ -82,7 +82,7 @@ export async function addTasks(
 }
 
 /** A started task of so many steps that wait for nothing. */
-export async function aStartedTask({ bench }: Place, steps: number): Promise<string> {
+export async function aStartedTask({ bench }: Pick<Place, "bench">, steps: number): Promise<string> {
   const taskId = String((await bench.done("create_task", aTask({ steps: freeSteps(steps) })))["taskId"]);
   await bench.done("start_task", { taskId });
   return taskId;

@@ -5,7 +5,7 @@ import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
 import { checkpointFile, placeOf } from "../src/store/layout.ts";
 import { createTaskReader } from "../src/tools/task-reader.ts";
 import { renderPages } from "../src/render/pages.ts";
-import { aBuilderReport, aJudgement, aTask } from "../test/support/bench.ts";
+import { aBuilderReport, aJudgement, aProject, aTask, createBench } from "../test/support/bench.ts";
 import { owner } from "../test/support/callers.ts";
 import { addTasks, aPlace, aStartedTask, lengthen, openPlace, projectId, stepOf, type Place } from "./fixture.ts";
 import { inFloors, timed, type Figure } from "./measure.ts";
@@ -16,7 +16,7 @@ const laterCalls = 20;
 const status = ({ bench }: Place) => timed(() => bench.done("get_status", { projectId }));
 
 /** Builds a step and judges it, each to the end of its run. */
-async function buildAndJudge({ bench }: Place, taskId: string, stepId: string): Promise<void> {
+async function buildAndJudge({ bench }: Pick<Place, "bench">, taskId: string, stepId: string): Promise<void> {
   const builder = await bench.launched(taskId, stepId, "builder");
   await bench.done("record_builder_result", aBuilderReport(), builder.caller());
   await bench.ended(taskId, stepId, "builder");
@@ -176,22 +176,30 @@ export async function stallFigures(folder: string): Promise<readonly Figure[]> {
   ];
 }
 
-/** The page of a task with 100 steps and three attempts each. */
+/**
+ * The pages that follow from a change of one step, in a task with 100 steps and three attempts each. Only documents are needed, so
+ * they are made in memory.
+ */
 export async function pageFigures(folder: string): Promise<readonly Figure[]> {
-  const place = await aPlace(folder, "page");
-  const taskId = await aStartedTask(place, 100);
+  const bench = createBench({ config: { parallelSteps: 100, acceptanceReview: false } });
+  await bench.done("create_project", aProject());
+  const taskId = await aStartedTask({ bench }, 100);
   for (let number = 0; number < 100; number += 1)
-    for (let attempt = 0; attempt < 3; attempt += 1) await buildAndJudge(place, taskId, stepOf(number));
+    for (let attempt = 0; attempt < 3; attempt += 1) await buildAndJudge({ bench }, taskId, stepOf(number));
   const stream = { projectId, taskId };
-  const { documents } = (await place.store.read(stream)) ?? { documents: {} };
-  const changed = ["steps/step-50"];
+  const { documents = {} } = (await bench.store.read(stream)) ?? {};
+  const name = "steps/step-50";
+  const pages = (round: number) => {
+    // Only this step changed since the pages were rendered before.
+    const text = (documents[name] ?? "").replace(/"rev": \d+/, `"rev": ${1_000 + round}`);
+    return renderPages({ stream, documents: { ...documents, [name]: text }, changed: [name] });
+  };
+  for (let round = 0; round < 20; round += 1) pages(round);
   const times = await inFloors(folder, async () => {
     const each: number[] = [];
-    for (let round = 0; round < 20; round += 1)
-      each.push(await timed(() => renderPages({ stream, documents, changed })));
+    for (let round = 20; round < 60; round += 1) each.push(await timed(() => pages(round)));
     return each;
   });
-  await place.store.close();
   return [
     {
       measure: "the page of a task with 100 steps and 3 attempts each, and that of one step, rendered",
