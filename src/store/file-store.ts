@@ -88,7 +88,7 @@ type OpenStream = {
   readonly projection: Projection;
   /** Documents whose files have not been compared since they changed. */
   due: "all" | Set<DocumentName>;
-  /** Documents that other writers changed, and when that was seen (milliseconds): they are writing the files. */
+  /** Documents that other writers changed, and when that was seen first (milliseconds): they are writing the files. */
   readonly left: Map<DocumentName, number>;
   /** Ids of the records of the commit that goes on. */
   readonly own: Set<string>;
@@ -207,6 +207,9 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       await regainTrust(opened).catch(() => undefined);
       catchUp(opened);
       if (opened.journal.reading.seq === 0) return undefined;
+      // What another writer appended may not be durable yet, and is told of only when it is.
+      if (opened.left.size > 0 && !opened.journal.isDurable())
+        await opened.journal.makeDurable().catch(() => doubtful.add(opened.place.name));
       if (readOnlyNow(opened, project) === undefined) await settle(opened, project);
       return snapshotOf(opened, readOnlyNow(opened, project));
     });
@@ -254,6 +257,9 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
   async function changed(cursor?: Cursor): ReturnType<Store["changed"]> {
     requireOpen();
+    for (const opened of [...open.values()])
+      // A journal that cannot be read says so to whoever asks for it.
+      if (isLeftTooLong(opened)) await read(opened.stream).catch(() => undefined);
     return glances.changed(cursor);
   }
 
@@ -367,7 +373,6 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     const { name } = opened.place;
     if (!doubtful.has(name)) return;
     opened.journal.close();
-    opened.due = "all";
     catchUp(opened);
     if (opened.journal.seen !== undefined) await opened.journal.makeDurable();
     doubtful.delete(name);
@@ -568,7 +573,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
         const pages = all || opened.pagesDue || (tasks !== undefined && tasks.signature !== opened.tasksShown);
         const isOutdated = shown !== undefined && shown !== opened.journal.reading.sum;
         if (names.size === 0 && !pages && !isOutdated) break;
-        for (const name of pages ? [...documents.keys(), ...names] : names) opened.touched.add(name);
+        for (const name of names) opened.touched.add(name);
         opened.due = new Set();
         opened.pagesDue = false;
         retry = [];
@@ -577,18 +582,29 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
         };
         const isNew = opened.journal.reading.seq === 1;
         await (names.size > 1 && (isNew || !all) ? writingMany(settleDocuments) : settleDocuments());
+        if (pages) touchAll(opened);
         shown = opened.journal.reading.sum;
         mendings.push(...(await settlePages(opened, pages ? undefined : [...opened.touched], tasks?.tasks, all)));
         opened.tasksShown = tasks?.signature ?? "";
         catchUp(opened);
         if (readOnlyNow(opened, project) !== undefined) break;
       }
+      opened.pagesDue ||= shown !== undefined && shown !== opened.journal.reading.sum;
+    } catch (error) {
+      opened.due = "all";
+      throw error;
     } finally {
       opened.versions = undefined;
       opened.touched.clear();
     }
     noteAll(opened, mendings);
     return mendings;
+  }
+
+  /** All pages are rendered, also of what came while documents were compared, and of what is gone. */
+  function touchAll({ journal, touched }: OpenStream): void {
+    for (const name of journal.reading.documents.keys()) touched.add(name);
+    for (const name of journal.reading.removed) touched.add(name);
   }
 
   /** True when a project's page has to be compared with its tasks: it is due, or they were looked at since and had changed. */
@@ -738,20 +754,26 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   }
 
   function catchUp(opened: OpenStream): News {
+    const wasEmpty = opened.journal.reading.seq === 0;
     const news = catchUpUnlessLost(opened);
-    if (news.replaced) opened.due = "all";
+    // Also after a reading that was thrown away, which a later one does not call replaced.
+    if (news.replaced || (wasEmpty && opened.journal.reading.seq > 0)) {
+      opened.due = "all";
+      opened.left.clear();
+    }
     if (isNews(news)) opened.versions = undefined;
-    for (const { id, docs } of news.records) takeIn(opened, Object.keys(docs), opened.own.has(id));
+    for (const { id, docs } of news.records) takeIn(opened, docs, opened.own.has(id));
     return news;
   }
 
   /** What a record changed is due, or left to its writer when it is another one. */
-  function takeIn({ due, left, touched }: OpenStream, names: readonly DocumentName[], isOwn: boolean): void {
+  function takeIn({ due, left, projection, touched }: OpenStream, docs: JournalRecord["docs"], isOwn: boolean): void {
     if (due === "all") return;
-    for (const name of names) {
+    for (const [name, text] of Object.entries(docs)) {
+      if (!isOwn) projection.expect(name, text);
       if (isOwn || touched.has(name)) due.add(name);
       if (due.has(name)) left.delete(name);
-      else left.set(name, now().getTime());
+      else if (!left.has(name)) left.set(name, now().getTime());
     }
   }
 
@@ -759,12 +781,15 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   function endLeaving({ due, left }: OpenStream): void {
     if (due === "all") return left.clear();
     for (const [name, since] of left) {
-      // A clock that was set back ends it, too.
-      if (Math.abs(now().getTime() - since) < leftToWriterMs) continue;
+      if (!isLongAgo(since)) continue;
       left.delete(name);
       due.add(name);
     }
   }
+
+  const isLeftTooLong = ({ left }: OpenStream) => left.values().some(isLongAgo);
+  /** A clock that was set back ends the waiting, too. */
+  const isLongAgo = (since: number) => Math.abs(now().getTime() - since) >= leftToWriterMs;
 
   /** Documents are written after their record only: a journal that holds none while they are there was lost, and is not begun anew. */
   function catchUpUnlessLost({ journal, stream, place }: OpenStream): News {

@@ -50,6 +50,8 @@ export type Projection = {
    */
   stage(name: DocumentName): void;
   unstage(): void;
+  /** Another writer makes the document this: found so, it is nobody's edit. */
+  expect(name: DocumentName, text: string | null): void;
   /** Makes a document's file what the journal says. `unexpected`: a missing file is worth a word. Never throws. */
   settleDocument(name: DocumentName, unexpected: boolean): Promise<readonly Mending[]>;
   /** Makes a page what was rendered (undefined: no page). Leaves one with that body that names a change since. Never throws. */
@@ -74,6 +76,8 @@ export function createProjection(
 ): Projection {
   /** Hash of what was last seen right on the disk. */
   const right = new Map<DocumentName, string>();
+  /** Hash of what another writer made of it last, until it was compared. */
+  const theirs = new Map<DocumentName, string>();
   const staleDocuments = new Set<DocumentName>();
   const stalePages = new Set<DocumentName>();
   const staged = new Map<DocumentName, { readonly text: string; readonly path: string }>();
@@ -128,7 +132,7 @@ export function createProjection(
         remember(name, wanted);
         return undefined;
       }
-      const expected = found.kind === "file" && right.get(name) === hashOf(found.bytes);
+      const expected = found.kind === "file" && [right.get(name), theirs.get(name)].includes(hashOf(found.bytes));
       // Another process may have written it after a commit of its own, which then stands in the journal by now.
       if (!expected && found.kind !== "missing" && truth.catchUp()) continue;
       await truth.makeDurable();
@@ -147,8 +151,14 @@ export function createProjection(
   }
 
   function remember(name: DocumentName, text: string | undefined): void {
+    theirs.delete(name);
     if (text === undefined) right.delete(name);
     else right.set(name, hashOf(text));
+  }
+
+  function expect(name: DocumentName, text: string | null): void {
+    if (text === null) theirs.delete(name);
+    else theirs.set(name, hashOf(text));
   }
 
   async function settlePage(name: DocumentName, page: PageWanted, unexpected: boolean): Promise<readonly Mending[]> {
@@ -277,7 +287,7 @@ export function createProjection(
     }
   }
 
-  return { stage, unstage, settleDocument, settlePage, staleDocuments, stalePages: () => stalePages.size > 0 };
+  return { stage, unstage, expect, settleDocument, settlePage, staleDocuments, stalePages: () => stalePages.size > 0 };
 }
 
 type PageFound = {

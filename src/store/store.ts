@@ -114,7 +114,11 @@ export type Store = {
   projects(): Promise<readonly string[]>;
   /** The streams of tasks with this id, as `list` has them: one per project that holds such a folder. Looks at no other task. */
   find(taskId: string): Promise<readonly Stream[]>;
-  /** The stream as it is now, or undefined when it does not exist. Redoes documents and pages that a crash left behind. Throws `journal-damaged`, `journal-unreadable`, `unsupported-file-system`. */
+  /**
+   * The stream as it is now and as it is durable (or with a `doubt`), or undefined when it does not exist. Redoes documents and pages
+   * that a crash left behind; what another writer has changed is left to it for two seconds. Throws `journal-damaged`,
+   * `journal-unreadable`, `unsupported-file-system`.
+   */
   read(stream: Stream): Promise<Snapshot | undefined>;
   /**
    * Appends one record when the stream's last `seq` is `expectedSeq` (0: the stream must not exist yet). Resolves after
@@ -134,7 +138,10 @@ export type Store = {
    * for a task that did not change. A project that does not exist has none.
    */
   tasks(projectId: string): Promise<readonly TaskGlance[]>;
-  /** The streams whose journals changed since the cursor, and the next cursor; without a cursor none, and where to begin. */
+  /**
+   * The streams whose journals changed since the cursor, and the next cursor; without a cursor none, and where to begin. Whoever
+   * follows all streams by it also redoes what a writer left behind that died, in streams that were read since.
+   */
   changed(cursor?: Cursor): Promise<{ readonly streams: readonly Stream[]; readonly cursor: Cursor }>;
   /** Writes the stream's pages anew where they differ (a project's page counts its tasks and follows their status). */
   refreshPages(stream: Stream): Promise<void>;

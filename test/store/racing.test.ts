@@ -203,10 +203,10 @@ describe("another writer's record", () => {
       const store = await aFileStore(root, { disk, now: () => new Date(time) });
       await store.commit(task, 2, aChange({ task: mine }));
       commitOfAnother(root, theirs, false);
+      [fails, order.length] = [true, 0];
+      // The reading, and then the document, its page and those of its steps each want the journal durable.
       await store.read(task);
       time += aWhile;
-      [fails, order.length] = [true, 0];
-      // The document, its page and those of its steps each want the journal durable.
       await store.read(task);
       expect(order.length).toBeGreaterThan(4);
       expect(order[0]).toBe("sync");
