@@ -24,8 +24,8 @@ const samples = 8;
 const unfinished = 1_000;
 const tasks = 10_000;
 /** So much CPU between two looks is the host's own housekeeping. */
-const quietCpuMs = 50;
-const quietLimitMs = 60_000;
+const quietCpuMs = 100;
+const quietLimitMs = 30_000;
 /** An event loop that stands still looks at nothing meanwhile. */
 const lookLimitMs = 180_000;
 const tracing = { OPENCLAW_GATEWAY_STARTUP_TRACE: "1" };

@@ -2,7 +2,7 @@
  * Where a stream's files are and which names are allowed. Every name is checked here before it becomes part of a path,
  * so that no id or document name, wherever it came from, can point outside its stream's folder.
  */
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import { OrchestratorError } from "../errors.ts";
 import { nameOfStream, type DocumentName, type Stream } from "./store.ts";
 
@@ -59,8 +59,9 @@ function invalidName(what: string, value: string, accepted: string): Orchestrato
 /** Paths of a stream. Pure; the ids must have been checked. */
 export function placeOf(root: string, stream: Stream): Place {
   const project = join(root, "projects", stream.projectId);
-  const directory = stream.taskId === undefined ? project : join(project, "tasks", stream.taskId);
-  return { name: nameOfStream(stream), directory, journal: join(directory, "journal.jsonl") };
+  // Not joined anew: a status names the places of very many tasks.
+  const directory = stream.taskId === undefined ? project : `${project}${sep}tasks${sep}${stream.taskId}`;
+  return { name: nameOfStream(stream), directory, journal: `${directory}${sep}journal.jsonl` };
 }
 
 /** File of a document or page, relative to the stream's folder and with `/`. Pure. */

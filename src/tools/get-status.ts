@@ -261,9 +261,8 @@ type Overview = {
   readonly listed: readonly ListedTask[];
   /** Who is read: all of few; of many what is read-only, then those with a question, then what goes on. */
   readonly urgent: readonly TaskGlance[];
-  /** The others: there are too many. */
-  readonly unread: readonly TaskGlance[];
-  /** Those of them that are read-only, and those that ask something. */
+  /** Of the others, of which there are too many: who cannot be read, who is read-only, and who asks something. */
+  readonly unreadable: readonly UnreadableTask[];
   readonly readOnly: readonly ReadOnlyTask[];
   readonly asking: readonly TaskGlance[];
   readonly statuses: ReadonlyMap<string, DependencyStatus>;
@@ -317,7 +316,7 @@ function overviewOf(glances: readonly TaskGlance[]): Overview {
     glances,
     listed,
     urgent,
-    unread,
+    unreadable: unread.flatMap(({ stream, failure }) => (failure === undefined ? [] : [{ stream, ...failure }])),
     statuses,
     counts,
     usage: { ...usage, costUsd: Math.round(usage.costUsd * 1e6) / 1e6 },
@@ -357,7 +356,7 @@ async function lookAtProject(desk: Desk, projectId: string): Promise<ProjectLook
   const open: { readonly task: ReadTask; readonly glance: TaskGlance }[] = [];
   const unreadable: UnreadableTask[] = [];
   const overview = overviewOf(await desk.store.tasks(projectId));
-  for (const { stream, failure } of overview.unread) if (failure !== undefined) unreadable.push({ stream, ...failure });
+  unreadable.push(...overview.unreadable);
   for (const glance of overview.urgent) {
     const task = await readTask(desk, glance.stream);
     if (task === undefined) continue;
