@@ -2,12 +2,13 @@
  * What the packed plugin costs in a real gateway: beside OpenClaw's own Workboard plugin, in memory, in the start, and between two
  * runs. Loopback only; each gateway has a home and a port of its own.
  */
+import { execFileSync } from "node:child_process";
 import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { newHome, startGateway, type Gateway } from "../harness/gateway.ts";
 import { fieldsOf, listOf, textOf, type Fields, type JsonObject } from "../harness/json.ts";
-import { pathsOf } from "../harness/openclaw.ts";
+import { pathsOf, repoRoot } from "../harness/openclaw.ts";
 import { makeTemplate } from "../harness/template.ts";
 import { until } from "../harness/wait.ts";
 import { aStep, aTask } from "../test/support/bench.ts";
@@ -20,6 +21,7 @@ import { median, timed, type Figure } from "./measure.ts";
 const pluginId = "project-orchestrator";
 const blocks = 10;
 const samples = 8;
+const loads = 9;
 /** Drafts among ten thousand tasks; the others are over. */
 const unfinished = 1_000;
 const tasks = 10_000;
@@ -243,7 +245,18 @@ async function idleFigures(template: string): Promise<readonly Figure[]> {
       unit: "ms",
       values: [share(await startOfOneLine(template)) - share(without.start)],
     },
+    {
+      measure: "loading the rest of the plugin, when the gateway has started, in a process of its own",
+      unit: "ms of CPU",
+      values: Array.from({ length: loads }, loadOfRest),
+    },
   ];
+}
+
+function loadOfRest(): number {
+  const code = `const before = process.cpuUsage(); require(process.argv[1]); const { user, system } = process.cpuUsage(before); console.log((user + system) / 1000)`;
+  const file = path.join(repoRoot, "dist", "parts.js");
+  return Number(execFileSync(process.execPath, ["--eval", code, file], { encoding: "utf8" }));
 }
 
 /** What the host takes for any plugin that is installed like ours. */

@@ -1,6 +1,6 @@
 /**
- * Builds dist/: the plugin as one module with the packages that it uses inside of it (ADR 19), the templates that it
- * reads, and the licenses of those packages.
+ * Builds dist/: the plugin's entry and, as one module, all the rest with the packages that it uses inside of it (ADR 19), the
+ * templates that it reads, and the licenses of those packages.
  */
 import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -13,13 +13,13 @@ const dist = path.join(root, "dist");
 export async function build(): Promise<void> {
   rmSync(dist, { recursive: true, force: true });
   const bundle = await rolldown({
-    input: path.join(root, "src", "index.ts"),
+    input: { index: path.join(root, "src", "index.ts"), parts: path.join(root, "src", "host", "parts.ts") },
     platform: "node",
     external: /^(node|openclaw)[:/]/,
     // The one thing of CommonJS that a package asks for and a module has under another name.
     transform: { define: { __filename: "import.meta.filename" } },
   });
-  const { output } = await bundle.write({ dir: dist, format: "esm", entryFileNames: "index.js", codeSplitting: false });
+  const { output } = await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].js" });
   cpSync(path.join(root, "src", "render", "templates"), path.join(dist, "templates"), { recursive: true });
   const modules = output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : []));
   writeFileSync(path.join(dist, "licenses.txt"), licensesOf(modules));

@@ -8,7 +8,8 @@ import { seatOf } from "../flow/ready.ts";
 import { findTask, stateOf } from "../tools/tool.ts";
 import { agentOf, toolOfRole } from "./agent-runner.ts";
 import { findStatePath, isWritingTool, pathsOf } from "./guard.ts";
-import type { Api, Host } from "./openclaw.ts";
+import { contributionTo, noteModelCall } from "./notifier.ts";
+import type { Host, HookHandler } from "./openclaw.ts";
 import { knownRoots, openRoots } from "./roots.ts";
 import { keyOfToolCall, noteRefusal, noteSign, remember, runVariable, shared } from "./shared.ts";
 
@@ -34,51 +35,69 @@ type ToolEvent = {
   readonly derivedPaths?: readonly string[];
 };
 
-/** Registers the hooks; called in every evaluation of the plugin. */
-export function registerHooks(api: Api, host: Host): void {
-  api.on("before_tool_call", async (event, ctx) => {
-    const { sessionKey } = ctx;
-    const runId = event.runId ?? ctx.runId;
-    const callId = event.toolCallId ?? ctx.toolCallId;
-    if (callId !== undefined && ownTools.has(event.toolName)) {
-      // A call outside of any turn must not inherit the run of an earlier call with its id.
-      if (runId === undefined) shared().runOfToolCall.delete(keyOfToolCall(sessionKey, callId));
-      else remember(shared().runOfToolCall, keyOfToolCall(sessionKey, callId), runId);
-    }
-    const toolCall = callId ?? event.toolName;
-    noteSign(runId, sessionKey, Date.now(), "tool call", { callId: toolCall, begins: event.toolName });
-    const reason =
-      (await refuseInRun(event, sessionKey, runId)) ?? (await refuseStatePath(host, event, sessionKey, ctx.agentId));
-    if (reason === undefined) return undefined;
-    noteSign(runId, sessionKey, Date.now(), "refused tool call", { callId: toolCall });
-    if (sessionKey !== undefined && placeOfSession(sessionKey) !== undefined) noteRefusal(runId);
-    return { block: true, blockReason: reason };
-  });
+/** The host's hooks that the plugin handles. */
+export type HandledHook =
+  | "before_tool_call"
+  | "after_tool_call"
+  | "model_call_started"
+  | "model_call_ended"
+  | "resolve_exec_env"
+  | "heartbeat_prompt_contribution";
+export type Hooks = { readonly [Name in HandledHook]: HookHandler<Name> };
 
-  api.on("after_tool_call", (event, ctx) => {
-    const callId = event.toolCallId ?? ctx.toolCallId ?? event.toolName;
-    noteSign(event.runId ?? ctx.runId, ctx.sessionKey, Date.now(), "tool result", { callId });
-    const pid = backgroundPid(event.toolName, event.result);
-    if (pid === undefined || ctx.sessionKey === undefined || placeOfSession(ctx.sessionKey) === undefined) return;
-    const { leftovers } = shared();
-    remember(leftovers, ctx.sessionKey, (leftovers.get(ctx.sessionKey) ?? new Map()).set(pid, startOf(pid)));
-  });
+/** What handles the hooks, in whichever evaluation of the plugin. */
+export function createHooks(host: Host): Hooks {
+  return {
+    async before_tool_call(event, ctx) {
+      const { sessionKey } = ctx;
+      const runId = event.runId ?? ctx.runId;
+      const callId = event.toolCallId ?? ctx.toolCallId;
+      if (callId !== undefined && ownTools.has(event.toolName)) {
+        // A call outside of any turn must not inherit the run of an earlier call with its id.
+        if (runId === undefined) shared().runOfToolCall.delete(keyOfToolCall(sessionKey, callId));
+        else remember(shared().runOfToolCall, keyOfToolCall(sessionKey, callId), runId);
+      }
+      const toolCall = callId ?? event.toolName;
+      noteSign(runId, sessionKey, Date.now(), "tool call", { callId: toolCall, begins: event.toolName });
+      const reason =
+        (await refuseInRun(event, sessionKey, runId)) ?? (await refuseStatePath(host, event, sessionKey, ctx.agentId));
+      if (reason === undefined) return undefined;
+      noteSign(runId, sessionKey, Date.now(), "refused tool call", { callId: toolCall });
+      if (sessionKey !== undefined && placeOfSession(sessionKey) !== undefined) noteRefusal(runId);
+      return { block: true, blockReason: reason };
+    },
 
-  api.on("model_call_started", (event, ctx) =>
-    noteSign(event.runId, event.sessionKey ?? ctx.sessionKey, Date.now(), "model call"),
-  );
-  api.on("model_call_ended", (event, ctx) =>
-    noteSign(event.runId, event.sessionKey ?? ctx.sessionKey, Date.now(), "model answer"),
-  );
+    after_tool_call(event, ctx) {
+      const callId = event.toolCallId ?? ctx.toolCallId ?? event.toolName;
+      noteSign(event.runId ?? ctx.runId, ctx.sessionKey, Date.now(), "tool result", { callId });
+      const pid = backgroundPid(event.toolName, event.result);
+      if (pid === undefined || ctx.sessionKey === undefined || placeOfSession(ctx.sessionKey) === undefined) return;
+      const { leftovers } = shared();
+      remember(leftovers, ctx.sessionKey, (leftovers.get(ctx.sessionKey) ?? new Map()).set(pid, startOf(pid)));
+    },
 
-  api.on("resolve_exec_env", (event, ctx) => {
-    const sessionKey = event.sessionKey ?? ctx.sessionKey;
-    if (sessionKey === undefined || placeOfSession(sessionKey) === undefined) return undefined;
-    const blanked = Object.entries(process.env)
-      .filter(([name, value = ""]) => isSecretName(name) || addressWithPassword.test(value))
-      .map(([name]) => [name, ""]);
-    return { ...Object.fromEntries(blanked), [runVariable]: sessionKey };
-  });
+    model_call_started(event, ctx) {
+      noteSign(event.runId, event.sessionKey ?? ctx.sessionKey, Date.now(), "model call");
+      noteModelCall(event.runId, "open");
+    },
+    model_call_ended(event, ctx) {
+      noteSign(event.runId, event.sessionKey ?? ctx.sessionKey, Date.now(), "model answer");
+      noteModelCall(event.runId, event.outcome === "completed" ? "answered" : "failed");
+    },
+
+    resolve_exec_env(event, ctx) {
+      const sessionKey = event.sessionKey ?? ctx.sessionKey;
+      if (sessionKey === undefined || placeOfSession(sessionKey) === undefined) return undefined;
+      const blanked = Object.entries(process.env)
+        .filter(([name, value = ""]) => isSecretName(name) || addressWithPassword.test(value))
+        .map(([name]) => [name, ""]);
+      return { ...Object.fromEntries(blanked), [runVariable]: sessionKey };
+    },
+
+    heartbeat_prompt_contribution(event, ctx) {
+      return contributionTo(event.sessionKey ?? ctx.sessionKey, ctx.runId);
+    },
+  };
 }
 
 /** Why a run's session may not use this tool now; undefined for sessions that are no runs of ours. */

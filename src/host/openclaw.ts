@@ -5,6 +5,11 @@ import type { Log } from "../flow/ports.ts";
 
 export type Api = OpenClawPluginApi;
 
+declare const on: Api["on"];
+type HookName = Parameters<Api["on"]>[0];
+/** What handles one of the host's hooks. */
+export type HookHandler<Name extends HookName> = Parameters<typeof on<Name>>[1];
+
 export type Host = {
   readonly api: Api;
   readonly log: Log;

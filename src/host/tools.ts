@@ -15,7 +15,7 @@ import { setTaskStatus } from "../tools/set-task-status.ts";
 import { startTask } from "../tools/start-task.ts";
 import { asAnswer, callTool, findTask, mayUse, type Answer, type Tool } from "../tools/tool.ts";
 import { createDesk } from "./desk.ts";
-import type { Api, Host } from "./openclaw.ts";
+import type { Host } from "./openclaw.ts";
 import { openRoot, openRoots, remarksElsewhere, rootFor } from "./roots.ts";
 import { keyOfToolCall, noteRefusal, shared, type OpenRoot } from "./shared.ts";
 
@@ -32,14 +32,11 @@ export const tools = [
   recordQaResult,
 ] as const satisfies readonly { readonly name: string }[];
 
-/** Registers every tool; called in every evaluation of the plugin. */
-export function registerTools(api: Api, host: Host): void {
+/** The tool of that name for an agent's turn; null when this agent is not offered it, or there is none of the name. */
+export function offer(host: Host, name: string, context: OpenClawPluginToolContext) {
   // Each element keeps its own parameter type; here only the common shape counts.
-  for (const tool of tools as readonly unknown[] as readonly Tool[]) {
-    api.registerTool((context) => (isOffered(host, tool, context) ? describe(host, tool, context) : null), {
-      name: tool.name,
-    });
-  }
+  const tool = (tools as readonly unknown[] as readonly Tool[]).find((one) => one.name === name);
+  return tool !== undefined && isOffered(host, tool, context) ? describe(host, tool, context) : null;
 }
 
 function describe(host: Host, tool: Tool, context: OpenClawPluginToolContext) {

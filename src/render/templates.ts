@@ -1,7 +1,7 @@
 /**
  * The one Handlebars instance and the templates: strict (a missing name is an error), no HTML escaping (pages are
  * Markdown; each place escapes for itself), helpers that only turn text into text. Templates are read once, when this
- * module is loaded; the build puts them beside the plugin's one module.
+ * module is loaded; the build puts them beside it.
  */
 import { readFileSync } from "node:fs";
 import Handlebars from "handlebars";

@@ -2,8 +2,8 @@
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { isSecretName, registerHooks } from "../../src/host/hooks.ts";
-import type { Api, Host } from "../../src/host/openclaw.ts";
+import { createHooks, isSecretName } from "../../src/host/hooks.ts";
+import type { Host } from "../../src/host/openclaw.ts";
 import { createRememberedRoots } from "../../src/host/roots.ts";
 import { runVariable, shared } from "../../src/host/shared.ts";
 import { readSettings } from "../../src/schema/config.ts";
@@ -33,8 +33,6 @@ async function setup(role: "builder" | "qa" = "builder") {
     shared().cwdOfSession.delete(sessionKey);
     shared().signs.delete(run.runId);
   });
-  const hooks = new Map<string, Hook>();
-  const api = { on: (name: string, hook: Hook) => void hooks.set(name, hook) };
   const cwds = new Map<string, string>();
   const stateDir = path.join(root, "..", "state");
   let workspace = root;
@@ -46,9 +44,10 @@ async function setup(role: "builder" | "qa" = "builder") {
     workspaceOf: () => workspace,
     cwdOf: (_agentId: string, key: string | undefined) => cwds.get(key ?? ""),
   } as unknown as Host;
-  registerHooks(api as unknown as Api, host);
+  // Called with what the host gives that is read, which is less than its types name.
+  const hooks = createHooks(host) as unknown as Readonly<Record<string, Hook>>;
   const call = async ({ toolName, params = {}, runId = run.runId }: Call, context: Context) =>
-    (await hooks.get("before_tool_call")?.({ toolName, params, runId, toolCallId: "call-1" }, context)) as
+    (await hooks["before_tool_call"]?.({ toolName, params, runId, toolCallId: "call-1" }, context)) as
       | { readonly block: boolean; readonly blockReason: string }
       | undefined;
   return {
@@ -71,7 +70,7 @@ async function setup(role: "builder" | "qa" = "builder") {
     in: async (key: string, toolName: string, params: object) =>
       (await call({ toolName, params, runId: "a-turn" }, { sessionKey: key, agentId: "main" }))?.blockReason,
     environment: (key: string) =>
-      hooks.get("resolve_exec_env")?.({ sessionKey: key, toolName: "exec", host: "gateway" }, {}) as
+      hooks["resolve_exec_env"]?.({ sessionKey: key, toolName: "exec", host: "gateway" }, {}) as
         | Readonly<Record<string, string>>
         | undefined,
   };

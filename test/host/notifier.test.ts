@@ -4,8 +4,9 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { createNotifier, noteTurnEnd, registerNoticeHooks } from "../../src/host/notifier.ts";
-import type { Api, Host } from "../../src/host/openclaw.ts";
+import { createHooks } from "../../src/host/hooks.ts";
+import { createNotifier, noteTurnEnd } from "../../src/host/notifier.ts";
+import type { Host } from "../../src/host/openclaw.ts";
 import { readSettings, type Config } from "../../src/schema/config.ts";
 import { OrchestratorError, type ErrorCode } from "../../src/errors.ts";
 import type { Clock } from "../../src/flow/ports.ts";
@@ -41,10 +42,8 @@ async function setup(config: Config = {}, { clock = systemClock, copied, ...opti
   const bench = copied?.bench ?? createBench(options);
   const taskId = copied?.taskId ?? (await bench.started());
   const stream = { projectId: "shop", taskId };
-  const hooks = new Map<string, Hook>();
   const wakes: string[] = [];
   const api = {
-    on: (name: string, hook: Hook) => void hooks.set(name, hook),
     runtime: {
       system: { requestHeartbeat: (request: { readonly sessionKey: string }) => void wakes.push(request.sessionKey) },
     },
@@ -54,7 +53,8 @@ async function setup(config: Config = {}, { clock = systemClock, copied, ...opti
   const settings = () => readSettings(config).settings;
   // The notifier asks the host for nothing else.
   const host = { api, log, settings, agentIds: () => ["main", "second"] } as unknown as Host;
-  registerNoticeHooks(api as unknown as Api);
+  // Called with what the host gives that is read, which is less than its types name.
+  const hooks = createHooks(host) as unknown as Readonly<Record<string, Hook>>;
   /** A gateway's notifier, until that gateway dies. */
   const begin = () => {
     const ending = new AbortController();
@@ -63,7 +63,7 @@ async function setup(config: Config = {}, { clock = systemClock, copied, ...opti
   };
   let gateway = begin();
   const fire = (name: string, runId: string, fields: object = {}) =>
-    hooks.get(name)?.({ runId, sessionKey, ...fields }, { runId, sessionKey, ...fields });
+    hooks[name]?.({ runId, sessionKey, ...fields }, { runId, sessionKey, ...fields });
   const changed = () => gateway.notifier.changed(stream);
   const aStep = async () => {
     await bench.done("create_step", { taskId, title: "More", goal: "More.", passCriteria: ["More."], dependsOn: [] });
