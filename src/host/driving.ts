@@ -52,7 +52,7 @@ const systemClock: Clock = {
   wait: (ms, signal) => pause(ms, undefined, { signal, ref: false }).catch(() => undefined),
 };
 
-/** To be made in the async context of the service's start: everything is done in the one in which it is made. */
+/** To be made in the async context of the service's start, in which everything is done then. */
 export function createDriving(host: Host, clock = systemClock): Driving {
   const inService = AsyncLocalStorage.snapshot();
   const remembered = createRememberedRoots(host.stateDir());
@@ -210,12 +210,7 @@ export function createDriving(host: Host, clock = systemClock): Driving {
       if (begun) return;
       begun = true;
       insist("finding the projects", ending.signal, async () => {
-        const used = (await openRoots()).map(({ root }) => root);
-        for (const root of await rootsWithProjects()) {
-          attend(root);
-          // A tool may have committed there before anyone listened.
-          if (used.includes(root)) await remembered.add(root);
-        }
+        for (const root of await rootsWithProjects()) attend(root);
       });
     },
     cease() {

@@ -5,7 +5,7 @@ import path from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createDriving } from "../../src/host/driving.ts";
 import { createDesk } from "../../src/host/desk.ts";
-import { createRememberedRoots, openRoot, openRoots } from "../../src/host/roots.ts";
+import { openRoot, openRoots } from "../../src/host/roots.ts";
 import { shared } from "../../src/host/shared.ts";
 import { callTool } from "../../src/tools/tool.ts";
 import { aProject, aTask, toolNamed } from "../support/bench.ts";
@@ -53,21 +53,6 @@ describe("a root", () => {
     shared().onCommit?.(other, { projectId: "shop" });
     await vi.waitFor(async () => expect(await isDriven(other)).toBe(true));
   });
-
-  it(
-    "that a tool committed in before anyone listened is driven and remembered",
-    { tags: ["s7.roots-remembered"] },
-    async () => {
-      const { home, host, driving, isDriven } = await setup();
-      const other = path.join(home, "other");
-      await mkdir(path.join(other, "projects"), { recursive: true });
-      await openRoot(other, () => undefined);
-      driving.begin();
-      await vi.waitFor(async () => expect(await isDriven(other)).toBe(true));
-      const remembered = createRememberedRoots(host.stateDir());
-      await vi.waitFor(async () => expect(await remembered.list()).toEqual([other]));
-    },
-  );
 
   it("has its driver woken by a tool's commit at once, and not by looking", { tags: ["s7.driver-woken"] }, async () => {
     const { host, root, clock, driving } = await setup();
