@@ -416,7 +416,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       if (first === undefined) return valid;
       try {
         if (first.record.seq === 1) {
-          folders.make(opened.stream);
+          glances.making(opened.stream, () => folders.make(opened.stream));
           opened.isMade = true;
         }
         journal.create();

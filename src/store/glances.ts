@@ -27,6 +27,9 @@ const keptFrom = 64;
 /** The event loop goes on after so many tasks. */
 const tasksAtOnce = 100;
 const longestPulse = 1024 * 1024;
+/** With more changed tasks than this all are sorted. */
+const mostPlaced = 64;
+
 type Entry = { readonly proof: string; readonly glance: TaskGlance };
 /** What is kept of a task that can be read and written. */
 type Kept = readonly [taskId: string, proof: string, seq: number, sum: string, outline: Outline];
@@ -45,7 +48,9 @@ type Known = {
   /** Entries that differ from what is kept. */
   unkept: number;
   version: number;
-  sorted: readonly TaskGlance[] | undefined;
+  /** The glances by task id, but for the tasks in `unsorted`. */
+  sorted: readonly TaskGlance[];
+  readonly unsorted: Set<string>;
 };
 
 export type Glances = {
@@ -53,6 +58,8 @@ export type Glances = {
   /** A text that changes whenever one of the glances does. */
   versionOf(projectId: string): string;
   changed(cursor?: Cursor): Promise<{ readonly streams: readonly Stream[]; readonly cursor: Cursor }>;
+  /** Makes a task's folder by `make`. Unless others changed the folder of tasks before, it need not be listed for this. Throws what `make` throws. */
+  making(stream: Stream, make: () => void): void;
   /** The stream's journal has grown: this store looks at it again. */
   suspect(stream: Stream): void;
   /** Says to other stores that the stream was committed to. Never throws. */
@@ -172,19 +179,23 @@ export function createGlances(
 
   /** A task whose folder was made, moved or taken away by somebody else. Answers the names of all folders when it looked at them. */
   function followFolder(known: Known): ReadonlySet<string> | undefined {
-    let folder = "unreadable";
-    try {
-      const facts = disk.factsOf(join(placeOf(root, known).directory, "tasks"));
-      folder = facts === undefined ? "" : `${facts.identity} ${facts.modifiedMs}`;
-    } catch {
-      // Listing it says why.
-    }
+    const folder = folderOf(known);
     if (folder === known.folder) return undefined;
     known.folder = folder;
     const names = new Set(folders.taskNames(known.projectId));
     for (const name of names) if (!known.entries.has(name)) known.suspects.add(name);
     for (const name of known.entries.keys()) if (!names.has(name)) known.suspects.add(name);
     return names;
+  }
+
+  /** A text that changes when a task's folder comes or goes. */
+  function folderOf(known: Known): string {
+    try {
+      const facts = disk.factsOf(join(placeOf(root, known).directory, "tasks"));
+      return facts === undefined ? "" : `${facts.identity} ${facts.modifiedMs}`;
+    } catch {
+      return "unreadable"; // Listing it says why.
+    }
   }
 
   async function refresh(known: Known, taskId: string): Promise<void> {
@@ -219,7 +230,7 @@ export function createGlances(
     else known.entries.set(taskId, entry);
     known.unkept += 1;
     known.version += 1;
-    known.sorted = undefined;
+    known.unsorted.add(taskId);
     touch({ projectId: known.projectId, taskId });
   }
 
@@ -248,7 +259,8 @@ export function createGlances(
       ownProof: "",
       unkept: 0,
       version: 0,
-      sorted: undefined,
+      sorted: [],
+      unsorted: new Set(entries.keys()),
     };
   }
 
@@ -303,10 +315,7 @@ export function createGlances(
   return {
     tasks: async (projectId) => {
       const known = await look(projectId);
-      known.sorted ??= [...known.entries.values()]
-        .map(({ glance }) => glance)
-        .sort((one, other) => (one.stream.taskId < other.stream.taskId ? -1 : 1));
-      return known.sorted;
+      return sort(known);
     },
     versionOf: (projectId) => String(projects.get(projectId)?.version ?? 0),
     changed: async (cursor) => {
@@ -317,6 +326,13 @@ export function createGlances(
       const streams = [...changes.values()].filter((one) => one.version > since).map(({ stream }) => stream);
       return { streams, cursor: String(version) };
     },
+    making: ({ projectId, taskId }, make) => {
+      const known = taskId === undefined ? undefined : projects.get(projectId);
+      const isFollowed = known !== undefined && folderOf(known) === known.folder;
+      make();
+      // What somebody put there by hand in this very moment is found when all are looked at.
+      if (isFollowed) known.folder = folderOf(known);
+    },
     suspect: ({ projectId, taskId }) => {
       if (taskId !== undefined) projects.get(projectId)?.suspects.add(taskId);
     },
@@ -325,6 +341,37 @@ export function createGlances(
       for (const known of projects.values()) keepOne(known);
     },
   };
+}
+
+/** The glances by task id. Of ten thousand, of which one changed, only that one is put in its place. */
+function sort(known: Known): readonly TaskGlance[] {
+  const { entries, unsorted } = known;
+  if (unsorted.size > mostPlaced) {
+    known.sorted = [...entries.values()]
+      .map(({ glance }) => glance)
+      .sort((one, other) => (one.stream.taskId < other.stream.taskId ? -1 : 1));
+  } else if (unsorted.size > 0) {
+    const sorted = [...known.sorted];
+    for (const taskId of unsorted) {
+      const at = placeIn(sorted, taskId);
+      const glance = entries.get(taskId)?.glance;
+      sorted.splice(at, sorted[at]?.stream.taskId === taskId ? 1 : 0, ...(glance === undefined ? [] : [glance]));
+    }
+    known.sorted = sorted;
+  }
+  unsorted.clear();
+  return known.sorted;
+}
+
+/** Where the task is, or would be. */
+function placeIn(sorted: readonly TaskGlance[], taskId: string): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((sorted[middle]?.stream.taskId ?? "") < taskId) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function proofOf(facts: FileFacts | "unreadable" | undefined): string {

@@ -374,6 +374,9 @@ async function compareNow(desk: Desk, task: Pick<Snapshot, "stream" | "seq" | "s
 /** Glances of tasks whose flow records named their last record. A journal that has grown, or was replaced, has another glance. */
 const level = new WeakSet<TaskGlance>();
 
+/** True when `rollbackAtGlance` has nothing to ask. */
+export const isKnownLevel = (glance: TaskGlance): boolean => level.has(glance);
+
 /**
  * As `rollbackOf`, for one of very many tasks: OpenClaw is not asked again of one that its flow record was level with and that is as it was.
  * `task` is what was read after the glance, if it was.

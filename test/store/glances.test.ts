@@ -45,6 +45,8 @@ async function aStore(root: string, options: Partial<FileStoreOptions> = {}, beh
     clock,
     looked,
     opened: () => calls.splice(0).filter((call) => /^open .*tasks.*jsonl$/.test(call)),
+    /** How often the folder of tasks was listed since the last time. */
+    listed: () => calls.splice(0).filter((call) => /^namesIn .*\/tasks$/.test(call)).length,
   };
 }
 
@@ -132,6 +134,42 @@ describe("tasks at a glance", () => {
     cpSync(join(root, "aside"), folderOf(root, one), { recursive: true });
     expect(Object.keys(await statuses(store)).toSorted()).toEqual(taskIds.toSorted());
     expect((await store.changed("0")).streams).toContainEqual({ projectId: "shop", taskId: two });
+  });
+
+  it("know a task of this store's own without listing the others, and one that was put there by hand before it", async () => {
+    const { root, store, bench, listed, taskIds } = await aRootOf(2);
+    const [one = ""] = taskIds;
+    await store.tasks("shop");
+    listed();
+    const made = await aTaskNamed(bench, "Of this store");
+    expect(Object.keys(await statuses(store)).toSorted()).toEqual([...taskIds, made].toSorted());
+    expect(listed()).toBe(0);
+    cpSync(folderOf(root, one), folderOf(root, "by-hand"), { recursive: true });
+    const next = await bench.done("create_task", aTask({ title: "After it" }));
+    expect(listed()).toBeGreaterThan(0);
+    expect(Object.keys(await statuses(store)).toSorted()).toEqual(
+      [...taskIds, made, "by-hand", String(next["taskId"])].toSorted(),
+    );
+  });
+
+  it("are in the order of their ids, however few or many of them come, change and go", async () => {
+    const { root, store, bench, taskIds } = await aRootOf(6);
+    const isInOrder = async () => {
+      const told = await store.tasks("shop");
+      expect(told).toEqual(await (await aStore(root)).store.tasks("shop"));
+      expect(told.map(({ stream }) => stream.taskId)).toEqual(told.map(({ stream }) => stream.taskId).toSorted());
+    };
+    await isInOrder();
+    for (const taskId of taskIds.slice(1, 3)) await cancel(bench, taskId);
+    rmSync(folderOf(root, taskIds[4]), { recursive: true });
+    for (const title of ["A first", "Zebra"]) await aTaskNamed(bench, title);
+    await isInOrder();
+    for (let number = 0; number < 70; number += 1)
+      cpSync(folderOf(root, taskIds[0]), folderOf(root, `copy-${number}`), { recursive: true });
+    await isInOrder();
+    for (let number = 0; number < 70; number += 1) rmSync(folderOf(root, `copy-${number}`), { recursive: true });
+    await isInOrder();
+    expect(await store.tasks("shop")).toHaveLength(7);
   });
 
   it("show an older journal that was put back: at once to who begins, and to everybody within a minute", async () => {
