@@ -384,10 +384,15 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     await trustAgain(opened);
     beforeCommit(opened, () => catchUp(opened));
     opened.own.clear();
-    const appended = await append(opened, group);
+    let appended: readonly Draft[];
+    try {
+      appended = await append(opened, group);
+    } finally {
+      // Also when nobody knows what became of it.
+      glances.suspect(stream);
+    }
     const [first] = appended;
     if (first === undefined) return;
-    glances.suspect(stream);
     const { warnings, isFollowed } = await follow(opened, first.record.seq === 1);
     journal.keep();
     for (const { waiter, record } of appended) {

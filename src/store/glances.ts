@@ -330,8 +330,11 @@ export function createGlances(
       const known = taskId === undefined ? undefined : projects.get(projectId);
       const isFollowed = known !== undefined && folderOf(known) === known.folder;
       make();
-      // What somebody put there by hand in this very moment is found when all are looked at.
-      if (isFollowed) known.folder = folderOf(known);
+      if (!isFollowed) return;
+      const folder = folderOf(known);
+      // Where the time did not change nothing of others would show in it. What somebody does there by hand in this very moment is
+      // found when all are looked at.
+      known.folder = folder === known.folder ? "" : folder;
     },
     suspect: ({ projectId, taskId }) => {
       if (taskId !== undefined) projects.get(projectId)?.suspects.add(taskId);

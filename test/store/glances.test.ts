@@ -152,6 +152,24 @@ describe("tasks at a glance", () => {
     );
   });
 
+  it("show at once a task that was made although the disk could not say so, so that nobody makes it twice", async () => {
+    const { root, taskIds } = await aRootOf(1);
+    let fails: "not" | "after the append" | "now" = "not";
+    const { store, bench } = await aStore(root, {}, ({ name, path }, proceed) => {
+      if (fails === "now" && name === "readAt") {
+        fails = "not";
+        throw systemError("EIO");
+      }
+      const result = proceed();
+      if (fails === "after the append" && name === "append" && path.endsWith("journal.jsonl")) fails = "now";
+      return result;
+    });
+    await store.tasks("shop");
+    fails = "after the append";
+    await expect(bench.done("create_task", aTask({ title: "In doubt" }))).rejects.toThrow("may or may not be there");
+    expect(await store.tasks("shop")).toHaveLength(taskIds.length + 1);
+  });
+
   it("are in the order of their ids, however few or many of them come, change and go", async () => {
     const { root, store, bench, taskIds } = await aRootOf(6);
     const isInOrder = async () => {
