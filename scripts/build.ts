@@ -7,10 +7,9 @@ import path from "node:path";
 import { rolldown } from "rolldown";
 
 const root = path.resolve(import.meta.dirname, "..");
-const dist = path.join(root, "dist");
 
-/** Writes dist/ anew; throws when a module is missing or a package names no license. Types are not looked at. */
-export async function build(): Promise<void> {
+/** Writes dist/ (or another folder) anew; throws when a module is missing or a package names no license. Types are not looked at. */
+export async function build(dist = path.join(root, "dist")): Promise<void> {
   rmSync(dist, { recursive: true, force: true });
   const bundle = await rolldown({
     input: { index: path.join(root, "src", "index.ts"), parts: path.join(root, "src", "host", "parts.ts") },

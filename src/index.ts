@@ -3,7 +3,10 @@
  * wait for each, so the rest is another module, which is loaded once for all of them (ADR 19).
  */
 import { AsyncLocalStorage } from "node:async_hooks";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
 import { definePluginEntry } from "openclaw/plugin-sdk/plugin-entry";
 import manifest from "../openclaw.plugin.json" with { type: "json" };
 import type { Driving } from "./host/driving.ts";
@@ -11,13 +14,18 @@ import type { Parts } from "./host/parts.ts";
 
 type Rest = typeof import("./host/parts.ts");
 
-/** Not `import()`: a tool has to be there at once when the host asks for it. The file is the one that the build makes. */
-const load = (): Rest => createRequire(import.meta.url)("./parts.js");
+/** The file that the build makes. Where it is missing the entry is not evaluated either, which the host tells. */
+const file = fileURLToPath(new URL("./parts.js", import.meta.url));
+const build = createHash("sha256").update(readFileSync(file)).digest("hex");
+/** Not `import()`: a tool has to be there at once when the host asks for it. */
+const load = (): Rest => createRequire(import.meta.url)(file);
 
 /** What the evaluations of the plugin in one gateway process share before the rest is there. */
 type ProcessWide = {
-  /** Loaded by the evaluation whose service runs; the others use it, too. */
-  rest?: Rest;
+  /** Loaded by the evaluation whose service runs; others of the same build use it, too. */
+  loaded?: { readonly build: string; readonly rest: Rest };
+  /** One of them has used the rest. */
+  isUsed?: boolean;
   /** The gateway has started and has not stopped. */
   isRunning?: boolean;
 };
@@ -30,18 +38,19 @@ export default definePluginEntry({
   name: manifest.name,
   description: manifest.description,
   register(api) {
-    let loaded: Parts | undefined;
-    let hasFailed = false;
+    let own: Parts | undefined;
+    let hasTold = false;
     /** Undefined when the rest cannot be loaded: then the plugin is as good as not there, and no agent's work is held up by it. */
     const parts = (): Parts | undefined => {
-      if (loaded !== undefined || (hasFailed && processWide.rest === undefined)) return loaded;
       try {
-        loaded = (processWide.rest ?? load()).createParts(api);
+        const { loaded } = processWide;
+        own ??= (loaded?.build === build ? loaded.rest : load()).createParts(api);
+        processWide.isUsed = true;
       } catch (error) {
-        hasFailed = true;
-        api.logger.error(`project-orchestrator could not be loaded, install it anew: ${String(error)}`);
+        if (!hasTold) api.logger.error(`project-orchestrator could not be loaded, install it anew: ${String(error)}`);
+        hasTold = true;
       }
-      return loaded;
+      return own;
     };
     for (const name of manifest.contracts.tools)
       api.registerTool((context) => parts()?.tool(name, context) ?? null, { name });
@@ -58,13 +67,17 @@ export default definePluginEntry({
     // The host starts services of the full evaluation only; `plugins inspect` reads what a scoped one registers.
     if (api.registrationMode !== "full" && api.registrationMode !== "tool-discovery") return;
     let inService: ReturnType<typeof AsyncLocalStorage.snapshot> | undefined;
-    let ownRest: Rest | undefined;
     let driving: Driving | undefined;
     let mayDrive = false;
+    let shared: ProcessWide["loaded"];
     const makeDriving = (): Driving => {
-      ownRest = processWide.rest = load();
-      loaded ??= ownRest.createParts(api);
-      return loaded.createDriving();
+      const rest = load();
+      const driven = own ?? rest.createParts(api);
+      const made = driven.createDriving();
+      own = driven;
+      processWide.isUsed = true;
+      processWide.loaded = shared = { build, rest };
+      return made;
     };
     api.registerService({
       id: "project-orchestrator-driver",
@@ -75,12 +88,12 @@ export default definePluginEntry({
         if (mayDrive) driving?.begin();
       },
       async stop() {
-        inService = undefined;
-        // What tools have opened is closed, too, when nothing was driven.
-        const ended = driving ?? loaded?.createDriving();
-        driving = undefined;
-        if (processWide.rest === ownRest) delete processWide.rest;
-        await ended?.end();
+        const ended = driving;
+        [driving, inService] = [undefined, undefined];
+        if (shared !== undefined && processWide.loaded === shared) delete processWide.loaded;
+        if (ended !== undefined) await ended.end();
+        // Tools have opened what they needed, whichever evaluation they are of.
+        else if (processWide.isUsed === true) await parts()?.closeRoots();
       },
     });
     // When the gateway has waited long enough it cuts short what still runs, and stops this service only after much else. From
@@ -93,7 +106,7 @@ export default definePluginEntry({
       // Runs outlive a replaced plugin, and no gateway.
       if (event.reason === "plugin replacement") return;
       processWide.isRunning = false;
-      parts()?.renewLauncher();
+      if (processWide.isUsed === true) parts()?.renewLauncher();
     });
     // A run cannot be launched while the gateway still starts; this hook says that it can from now on.
     api.on("gateway_start", () => {

@@ -28,7 +28,7 @@ import { takeLease } from "./lease.ts";
 import { createNotifier, isTold, noteTurnEnd } from "./notifier.ts";
 import type { Host } from "./openclaw.ts";
 import { inBatches } from "../flow/turns.ts";
-import { createRememberedRoots, hasProjects, knownRoots, openRoot, openRoots } from "./roots.ts";
+import { closeRoots, createRememberedRoots, hasProjects, knownRoots, openRoot, openRoots } from "./roots.ts";
 import { noteSign, shared, type OpenRoot } from "./shared.ts";
 
 export type Driving = {
@@ -222,8 +222,7 @@ export function createDriving(host: Host, clock = systemClock): Driving {
       unsubscribe();
       delete shared().onCommit;
       await Promise.all(attended.values());
-      for (const open of await openRoots()) await open.store.close();
-      shared().roots.clear();
+      await closeRoots();
     },
   };
 }

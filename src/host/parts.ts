@@ -3,6 +3,7 @@ import type { OpenClawPluginToolContext } from "openclaw/plugin-sdk/plugin-entry
 import { createDriving, type Driving } from "./driving.ts";
 import { createHooks, type Hooks } from "./hooks.ts";
 import { createHost, type Api } from "./openclaw.ts";
+import { closeRoots } from "./roots.ts";
 import { renewLauncher } from "./shared.ts";
 import { offer } from "./tools.ts";
 
@@ -11,6 +12,8 @@ export type Parts = {
   /** The tool of that name for an agent's turn; null when this agent is not offered it. */
   tool(name: string, context: OpenClawPluginToolContext): ReturnType<typeof offer>;
   createDriving(): Driving;
+  /** Closes what tools have opened; for when nothing was driven, whose end closes it. */
+  closeRoots(): Promise<void>;
   renewLauncher(): void;
 };
 
@@ -21,6 +24,7 @@ export function createParts(api: Api): Parts {
     hooks: createHooks(host),
     tool: (name, context) => offer(host, name, context),
     createDriving: () => createDriving(host),
+    closeRoots,
     renewLauncher,
   };
 }

@@ -63,6 +63,12 @@ export async function openRoots(): Promise<readonly OpenRoot[]> {
   return settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
 }
 
+/** Closes the stores of all roots that are open in this process. */
+export async function closeRoots(): Promise<void> {
+  for (const open of await openRoots()) await open.store.close();
+  shared().roots.clear();
+}
+
 /** The folders that the configuration names now: the configured root, or the workspace of every agent that may orchestrate. */
 export function namedRoots(host: Host): readonly string[] {
   const settings = host.settings();
