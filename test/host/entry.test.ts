@@ -10,11 +10,14 @@ type Called = (...given: readonly unknown[]) => unknown;
 type Entry = { readonly default: { register(api: unknown): void } };
 
 /** Below the installed packages, where the entry finds OpenClaw's. */
-const folder = mkdtempSync(path.join(import.meta.dirname, "..", "..", "node_modules", ".entry-test-"));
+let folder = "";
 const asked: string[] = [];
 let evaluations = 0;
 
-beforeAll(() => build(path.join(folder, "built")));
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(import.meta.dirname, "..", "..", "node_modules", ".entry-test-"));
+  await build(path.join(folder, "built"));
+});
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Says what it is asked, `as` whom. */
