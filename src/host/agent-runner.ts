@@ -128,7 +128,11 @@ type RunWait = Awaited<ReturnType<Host["api"]["runtime"]["subagent"]["waitForRun
 export function readRunEnd(seen: RunWait): RunObservation {
   const hasEnded = seen.status === "ok" || seen.status === "error" || seen.endedAt !== undefined;
   if (!hasEnded) return { kind: "live" };
-  const wentDown = seen.stopReason === "restart" || seen.timeoutPhase === "gateway_draining";
+  // A run that was taken and had not begun when the gateway was asked to end says it in its error only.
+  const wentDown =
+    seen.stopReason === "restart" ||
+    seen.timeoutPhase === "gateway_draining" ||
+    /\bgateway is draining\b/i.test(seen.error ?? "");
   const by = wentDown ? "gateway" : seen.stopReason === "aborted" ? "host" : "itself";
   const error = seen.error ?? (seen.status === "timeout" ? "it was timed out by OpenClaw" : undefined);
   return { kind: "ended", by, ...(error === undefined ? {} : { error }) };

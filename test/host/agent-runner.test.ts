@@ -169,6 +169,11 @@ describe("what the host says of a run", () => {
       { status: "error", endedAt: 1, stopReason: "restart" },
       { kind: "ended", by: "gateway" },
     ],
+    // It was taken, and had not begun when the gateway was asked to end.
+    [
+      { status: "error", endedAt: 1, error: "Gateway is draining; new tasks are not accepted", stopReason: "error" },
+      { kind: "ended", by: "gateway", error: "Gateway is draining; new tasks are not accepted" },
+    ],
     [
       { status: "error", endedAt: 1, stopReason: "aborted" },
       { kind: "ended", by: "host" },
