@@ -6,7 +6,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
+import path from "node:path";
 import { definePluginEntry } from "openclaw/plugin-sdk/plugin-entry";
 import manifest from "../openclaw.plugin.json" with { type: "json" };
 import type { Driving } from "./host/driving.ts";
@@ -15,7 +15,7 @@ import type { Parts } from "./host/parts.ts";
 type Rest = typeof import("./host/parts.ts");
 
 /** The file that the build makes. Where it is missing the entry is not evaluated either, which the host tells. */
-const file = fileURLToPath(new URL("./parts.js", import.meta.url));
+const file = path.join(import.meta.dirname, "parts.js");
 const build = createHash("sha256").update(readFileSync(file)).digest("hex");
 /** Not `import()`: a tool has to be there at once when the host asks for it. */
 const load = (): Rest => createRequire(import.meta.url)(file);

@@ -132,7 +132,7 @@ export function readRunEnd(seen: RunWait): RunObservation {
   const wentDown =
     seen.stopReason === "restart" ||
     seen.timeoutPhase === "gateway_draining" ||
-    /\bgateway is draining\b/i.test(seen.error ?? "");
+    /^gateway is draining\b/i.test(seen.error ?? "");
   const by = wentDown ? "gateway" : seen.stopReason === "aborted" ? "host" : "itself";
   const error = seen.error ?? (seen.status === "timeout" ? "it was timed out by OpenClaw" : undefined);
   return { kind: "ended", by, ...(error === undefined ? {} : { error }) };

@@ -174,6 +174,11 @@ describe("what the host says of a run", () => {
       { status: "error", endedAt: 1, error: "Gateway is draining; new tasks are not accepted", stopReason: "error" },
       { kind: "ended", by: "gateway", error: "Gateway is draining; new tasks are not accepted" },
     ],
+    // Somebody else's gateway.
+    [
+      { status: "error", endedAt: 1, error: "HTTP 503: the gateway is draining", stopReason: "error" },
+      { kind: "ended", by: "itself", error: "HTTP 503: the gateway is draining" },
+    ],
     [
       { status: "error", endedAt: 1, stopReason: "aborted" },
       { kind: "ended", by: "host" },
