@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { text } from "node:stream/consumers";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { isAlive, startOf, thisProcess } from "../../src/files/launcher.ts";
 import { endProcessTrees, isRunning } from "../../src/files/process-tree.ts";
+import { eventually } from "../support/eventually.ts";
 
 function aProcess(script: string): ChildProcess {
   const child = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "ignore"] });
@@ -47,13 +48,17 @@ describe("a launcher", () => {
   });
 
   it.skipIf(process.platform !== "linux")("that has ended is not, although nobody has collected it yet", async () => {
-    // The shell becomes a program that never asks about its child: the child stays in the table of processes.
-    const parent = spawn("sh", ["-c", "sleep 0.1 & echo $!; exec sleep 300"], { stdio: ["ignore", "pipe", "ignore"] });
+    // The shell becomes a program that never asks about its child, which ends when it is told to: it stays in the table of processes.
+    const parent = spawn("sh", ["-c", "exec 3<&0; cat <&3 >&2 & echo $!; exec sleep 300"], {
+      stdio: ["pipe", "pipe", "ignore"],
+    });
     onTestFinished(() => void parent.kill("SIGKILL"));
     const pid = Number(String((await once(parent.stdout, "data"))[0]));
     const startedAt = startOf(pid);
     const launcher = { ...thisProcess("boot-1"), pid, startedAt: startedAt ?? "not told" };
-    await vi.waitFor(() => expect(isAlive(launcher)).toBe(false), { timeout: 5000 });
+    expect(isAlive(launcher)).toBe(true);
+    parent.stdin.end();
+    await eventually(() => expect(isAlive(launcher)).toBe(false));
     expect(startedAt).toContain("/");
     expect([isListed(pid), isRunning(pid)]).toEqual([true, false]);
   });
@@ -90,7 +95,7 @@ describe.skipIf(process.platform !== "linux")("a tree of processes", () => {
     // A shell whose command is killed goes on with what stands behind it, unless the shell was stopped before.
     const shell = spawn("sh", ["-c", "sleep 300; echo went on"], { stdio: ["ignore", "pipe", "ignore"] });
     onTestFinished(() => void shell.kill("SIGKILL"));
-    const command = await vi.waitFor(() => {
+    const command = await eventually(() => {
       const [child] = readFileSync(`/proc/${pidOf(shell)}/task/${pidOf(shell)}/children`, "utf8")
         .trim()
         .split(" ");

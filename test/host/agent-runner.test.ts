@@ -9,6 +9,7 @@ import type { Host } from "../../src/host/openclaw.ts";
 import { readSettings, type Config } from "../../src/schema/config.ts";
 import type { Store } from "../../src/store/store.ts";
 import { createBench } from "../support/bench.ts";
+import { eventually } from "../support/eventually.ts";
 import { createFakeHost } from "../support/fake-host.ts";
 
 describe("the agent of a role", () => {
@@ -137,7 +138,7 @@ describe.runIf(process.platform === "linux")("a process that a run left in the b
   it("is left alone where it cannot be told from what has its id now", async () => {
     const { pid, cleanUpAfter } = await setup();
     process.kill(pid, "SIGKILL");
-    await vi.waitFor(() => expect(startOf(pid)).toBeUndefined());
+    await eventually(() => expect(startOf(pid)).toBeUndefined());
     const kill = vi.spyOn(process, "kill");
     onTestFinished(() => kill.mockRestore());
     await cleanUpAfter(undefined);

@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { createDriving } from "../../src/host/driving.ts";
 import { createDesk } from "../../src/host/desk.ts";
 import { openRoot, openRoots } from "../../src/host/roots.ts";
@@ -10,6 +10,7 @@ import { shared } from "../../src/host/shared.ts";
 import { callTool } from "../../src/tools/tool.ts";
 import { aProject, aTask, toolNamed } from "../support/bench.ts";
 import { owner } from "../support/callers.ts";
+import { eventually } from "../support/eventually.ts";
 import { createFakeHost } from "../support/fake-host.ts";
 import { createSettableClock } from "../support/settable-clock.ts";
 
@@ -37,7 +38,7 @@ describe("a root", () => {
     const { driving, isDriven } = await setup();
     expect(await isDriven()).toBe(false);
     driving.begin();
-    await vi.waitFor(async () => expect(await isDriven()).toBe(true));
+    await eventually(async () => expect(await isDriven()).toBe(true));
     await driving.end();
     expect(await isDriven()).toBe(false);
   });
@@ -47,25 +48,25 @@ describe("a root", () => {
     const other = path.join(home, "other");
     await mkdir(path.join(other, "projects"), { recursive: true });
     driving.begin();
-    await vi.waitFor(async () => expect(await isDriven()).toBe(true));
+    await eventually(async () => expect(await isDriven()).toBe(true));
     expect(await isDriven(other)).toBe(false);
     // A tool of another evaluation of the plugin has committed.
     shared().onCommit?.(other, { projectId: "shop" });
-    await vi.waitFor(async () => expect(await isDriven(other)).toBe(true));
+    await eventually(async () => expect(await isDriven(other)).toBe(true));
   });
 
   it("has its driver woken by a tool's commit at once, and not by looking", { tags: ["s7.driver-woken"] }, async () => {
     const { host, root, clock, driving } = await setup();
     driving.begin();
     // From here on the driver looks for others' commits when the clock moves, which it never does.
-    await vi.waitFor(() => expect(clock.next()).toBe(clock.now() + 5_000));
+    await eventually(() => expect(clock.next()).toBe(clock.now() + 5_000));
     const open = await openRoot(root, () => undefined);
     expect(open.driver?.unfinished()).toStrictEqual([]);
     const desk = createDesk(host, open);
     await callTool(desk, owner(), toolNamed("create_project"), aProject());
     const { details } = await callTool(desk, owner(), toolNamed("create_task"), aTask());
     const stream = { projectId: "shop", taskId: details["taskId"] };
-    await vi.waitFor(() => expect(open.driver?.unfinished()).toStrictEqual([stream]));
+    await eventually(() => expect(open.driver?.unfinished()).toStrictEqual([stream]));
   });
 
   it("whose first start failed is tried again after a while, and is driven once it can be", async () => {
@@ -73,23 +74,23 @@ describe("a root", () => {
     // A file stands where the lease is to be kept.
     await writeFile(path.join(projects, ".driver"), "");
     driving.begin();
-    await vi.waitFor(() => expect(said.join("\n")).toContain("are not driven now"));
-    await vi.waitFor(() => expect(clock.next()).toBe(clock.now() + 10_000));
+    await eventually(() => expect(said.join("\n")).toContain("are not driven now"));
+    await eventually(() => expect(clock.next()).toBe(clock.now() + 10_000));
     expect(await isDriven()).toBe(false);
     await rm(path.join(projects, ".driver"));
     clock.moveTo(clock.now() + 10_000);
-    await vi.waitFor(async () => expect(await isDriven()).toBe(true));
+    await eventually(async () => expect(await isDriven()).toBe(true));
     expect(said.filter((one) => one.includes("are not driven now"))).toHaveLength(1);
   });
 
   it(
     "whose lease another takes away is driven no more, until its lease can be had again",
-    { tags: ["s6.lease-lost-stops-driving"], timeout: 60_000 },
+    { tags: ["s6.lease-lost-stops-driving"] },
     async () => {
       const { root, projects, said, clock, driving, isDriven } = await setup();
       const lock = path.join(projects, ".driver", "holder.json.lock");
       driving.begin();
-      await vi.waitFor(async () => expect(await isDriven()).toBe(true));
+      await eventually(async () => expect(await isDriven()).toBe(true));
       // Another gateway, of which nobody can tell from here whether it lives.
       await rm(lock, { recursive: true });
       await mkdir(lock);
@@ -98,20 +99,20 @@ describe("a root", () => {
         JSON.stringify({ host: "another machine", pid: 1, startedAt: "then", bootId: "elsewhere" }),
       );
       await utimes(lock, 1, Date.now() / 1_000 + 3_600);
-      await vi.waitFor(async () => expect(await isDriven()).toBe(false), { timeout: 30_000 });
+      await eventually(async () => expect(await isDriven()).toBe(false));
       expect(said.join("\n")).toContain(`driving ${root} stops`);
       const again = async () => {
-        await vi.waitFor(() => expect(clock.next()).toBe(clock.now() + 5_000));
+        await eventually(() => expect(clock.next()).toBe(clock.now() + 5_000));
         clock.moveTo(clock.now() + 5_000);
       };
       await again();
-      await vi.waitFor(async () =>
+      await eventually(async () =>
         expect((await openRoots()).map((one) => one.remark)).toContainEqual(expect.stringContaining("another gateway")),
       );
       expect(await isDriven()).toBe(false);
       await rm(lock, { recursive: true });
       await again();
-      await vi.waitFor(async () => expect(await isDriven()).toBe(true));
+      await eventually(async () => expect(await isDriven()).toBe(true));
     },
   );
 });

