@@ -1,5 +1,4 @@
 /** What holds after any sequence of events, fitting or not, on any small task. */
-import * as fc from "fast-check";
 import { Value } from "@sinclair/typebox/value";
 import { describe, expect, it } from "vitest";
 import { errorTable } from "../../src/errors.ts";
@@ -19,6 +18,7 @@ import {
 import { Effect } from "../../src/schema/effects.ts";
 import { TaskEvent } from "../../src/schema/events.ts";
 import { anEvent } from "../support/histories.ts";
+import { fc } from "../support/properties.ts";
 import { friendlyEvent, walks, type Stride, type Walk } from "../support/walks.ts";
 
 /** Looks at every stride of many walks. */

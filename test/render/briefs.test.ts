@@ -1,4 +1,3 @@
-import * as fc from "fast-check";
 import { bounds } from "../../src/schema/bounds.ts";
 import { describe, expect, it } from "vitest";
 import { briefBytes, renderBuilderBrief, renderQaBrief, type BriefInput } from "../../src/render/briefs.ts";
@@ -16,6 +15,7 @@ import {
 } from "../support/builders.ts";
 import { hostileText, withHostileTexts } from "../support/hostile.ts";
 import { linesOutside, skeletonOf, unseenCharacters } from "../support/markdown.ts";
+import { fc } from "../support/properties.ts";
 import { states, type State } from "./states.ts";
 
 const folder = "/home/ada/work/projects/word-count";

@@ -1,6 +1,7 @@
-import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { fitTexts } from "../../src/render/fit.ts";
+import { visible } from "../../src/render/quote.ts";
+import { fc } from "../support/properties.ts";
 
 const lengths = (groups: ReturnType<typeof fitTexts>) => groups.map((group) => group.map((one) => one.text.length));
 
@@ -53,7 +54,12 @@ describe("fitTexts", () => {
         expect(fitted.reduce((sum, one) => sum + Buffer.byteLength(one.text), 0)).toBeLessThanOrEqual(
           Math.max(bytes, reserved),
         );
-        for (const one of fitted) expect(one.text.isWellFormed() && !one.text.includes("\ufffd")).toBe(true);
+        const whole = groups.flatMap(({ texts, keep }) => texts.map((text) => ({ shown: visible(text), keep })));
+        for (const [at, { shown, keep }] of whole.entries()) {
+          const text = fitted[at]?.text ?? "nothing";
+          expect(keep === "beginning" ? shown.startsWith(text) : shown.endsWith(text)).toBe(true);
+          expect(text.isWellFormed()).toBe(true);
+        }
       }),
       { numRuns: 500 },
     );

@@ -1,10 +1,10 @@
-import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { renderNotice, renderTrouble } from "../../src/render/notices.ts";
 import type { Notice } from "../../src/schema/effects.ts";
 import { aProject, aQuestion } from "../support/builders.ts";
 import { hostileText, withHostileTexts } from "../support/hostile.ts";
 import { unseenCharacters } from "../support/markdown.ts";
+import { fc } from "../support/properties.ts";
 import { states, type State } from "./states.ts";
 
 const taskPage = "/home/ada/work/projects/word-count/tasks/count-words-1a2b3c4d/task.md";

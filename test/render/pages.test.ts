@@ -1,4 +1,3 @@
-import * as fc from "fast-check";
 import { describe, expect, expectTypeOf, it } from "vitest";
 import { renderPages } from "../../src/render/pages.ts";
 import { formatDocument } from "../../src/schema/documents.ts";
@@ -6,6 +5,7 @@ import type { RenderPages, TaskOnPage } from "../../src/store/store.ts";
 import { aCheckResult, anAttempt, aProject, aStep, aTaskWith, documentsOf, minute } from "../support/builders.ts";
 import { hostileText, withHostileTexts } from "../support/hostile.ts";
 import { linesOutside, skeletonOf, unseenCharacters } from "../support/markdown.ts";
+import { fc } from "../support/properties.ts";
 import { states, type State } from "./states.ts";
 
 const projectStream = { projectId: "word-count" };

@@ -1,8 +1,8 @@
-import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { beginning, cell, code, fence, inline, mermaidLabel, quoteText, visible } from "../../src/render/quote.ts";
 import { hostileText } from "../support/hostile.ts";
 import { linesOutside, skeletonOf, unseenCharacters } from "../support/markdown.ts";
+import { fc } from "../support/properties.ts";
 
 describe("quoteText", () => {
   it("marks the text as a quotation that is not an instruction", { tags: ["s5.quoted-only"] }, () => {

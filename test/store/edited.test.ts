@@ -11,9 +11,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Stream } from "../../src/store/store.ts";
+import { fc } from "../support/properties.ts";
 import {
   aChange,
   aFileStore,

@@ -1,5 +1,5 @@
 /** What is known of tasks without opening them: that it is true, and that it costs no look at tasks that did not change. */
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { createFileStore, type FileStoreOptions } from "../../src/store/file-store.ts";
@@ -63,6 +63,19 @@ async function aRootOf(count: number) {
   const taskIds: string[] = [];
   for (let number = 1; number <= count; number += 1) taskIds.push(await aTaskNamed(first.bench, `Task ${number}`));
   return { root, ...first, taskIds };
+}
+
+/**
+ * Changes the folder of tasks at another time than it was changed before: the file system's clock stands still for some milliseconds, and a
+ * change that leaves the folder's time as it was is found within a minute only.
+ */
+function byHand(root: string, change: () => void): void {
+  const before = statSync(folderOf(root)).mtimeMs;
+  const probe = join(root, "probe");
+  do writeFileSync(probe, "");
+  while (statSync(probe).mtimeMs === before);
+  rmSync(probe);
+  change();
 }
 
 const statuses = async (store: Store) =>
@@ -129,9 +142,9 @@ describe("tasks at a glance", () => {
     const [one = "", two = ""] = taskIds;
     await store.tasks("shop");
     cpSync(folderOf(root, one), join(root, "aside"), { recursive: true });
-    rmSync(folderOf(root, one), { recursive: true });
+    byHand(root, () => rmSync(folderOf(root, one), { recursive: true }));
     expect(Object.keys(await statuses(store))).not.toContain(one);
-    cpSync(join(root, "aside"), folderOf(root, one), { recursive: true });
+    byHand(root, () => cpSync(join(root, "aside"), folderOf(root, one), { recursive: true }));
     expect(Object.keys(await statuses(store)).toSorted()).toEqual(taskIds.toSorted());
     expect((await store.changed("0")).streams).toContainEqual({ projectId: "shop", taskId: two });
   });
@@ -144,7 +157,7 @@ describe("tasks at a glance", () => {
     const made = await aTaskNamed(bench, "Of this store");
     expect(Object.keys(await statuses(store)).toSorted()).toEqual([...taskIds, made].toSorted());
     expect(listed()).toBe(0);
-    cpSync(folderOf(root, one), folderOf(root, "by-hand"), { recursive: true });
+    byHand(root, () => cpSync(folderOf(root, one), folderOf(root, "by-hand"), { recursive: true }));
     const next = await bench.done("create_task", aTask({ title: "After it" }));
     expect(listed()).toBeGreaterThan(0);
     expect(Object.keys(await statuses(store)).toSorted()).toEqual(
@@ -179,13 +192,13 @@ describe("tasks at a glance", () => {
     };
     await isInOrder();
     for (const taskId of taskIds.slice(1, 3)) await cancel(bench, taskId);
-    rmSync(folderOf(root, taskIds[4]), { recursive: true });
+    byHand(root, () => rmSync(folderOf(root, taskIds[4]), { recursive: true }));
     for (const title of ["A first", "Zebra"]) await aTaskNamed(bench, title);
     await isInOrder();
-    for (let number = 0; number < 70; number += 1)
-      cpSync(folderOf(root, taskIds[0]), folderOf(root, `copy-${number}`), { recursive: true });
+    const copies = Array.from({ length: 70 }, (_, number) => folderOf(root, `copy-${number}`));
+    byHand(root, () => copies.forEach((copy) => cpSync(folderOf(root, taskIds[0]), copy, { recursive: true })));
     await isInOrder();
-    for (let number = 0; number < 70; number += 1) rmSync(folderOf(root, `copy-${number}`), { recursive: true });
+    byHand(root, () => copies.forEach((copy) => rmSync(copy, { recursive: true })));
     await isInOrder();
     expect(await store.tasks("shop")).toHaveLength(7);
   });

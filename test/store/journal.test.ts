@@ -1,5 +1,4 @@
 /** The format alone: torn tails, racers, flipped bits, and every order in which writers can meet. */
-import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { OrchestratorError } from "../../src/errors.ts";
 import {
@@ -11,6 +10,7 @@ import {
   type Reading,
 } from "../../src/store/journal.ts";
 import type { JournalRecord } from "../../src/store/store.ts";
+import { fc } from "../support/properties.ts";
 import { aChange, task } from "./support.ts";
 
 /** The next record after `parent`, with a document that tells records apart. */

@@ -1,5 +1,5 @@
+import { fc } from "./properties.ts";
 /** Text that tries to get out of its place, and documents that are full of it. */
-import * as fc from "fast-check";
 
 const pieces = [
   "```",

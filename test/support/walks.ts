@@ -2,7 +2,6 @@
  * Random walks through the life of a task, for properties: a small random task, then events of which many fit the state
  * and some are plain wrong. A walk holds every step of the way, so that a property only has to look.
  */
-import * as fc from "fast-check";
 import { assertNever } from "../../src/errors.ts";
 import { recover } from "../../src/flow/recover.ts";
 import { transition, type TaskDecision } from "../../src/flow/transition.ts";
@@ -10,6 +9,7 @@ import type { Role, Step, TaskState } from "../../src/schema/documents.ts";
 import type { Effect } from "../../src/schema/effects.ts";
 import type { StepWanted, TaskEvent, TaskEventOf } from "../../src/schema/events.ts";
 import { aCheck, aCheckResult, anEvent, aWantedStep, judgementsOf, momentOf } from "./histories.ts";
+import { fc } from "./properties.ts";
 
 /** One event of a walk, with the state it met and what was decided. */
 export type Stride = {
