@@ -802,7 +802,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     if (journal.reading.seq > 0 || !folders.hasDocument(stream)) return news;
     // Somebody may have made both since.
     const later = journal.catchUp();
-    if (journal.reading.seq > 0) return { replaced: news.replaced || later.replaced, records: later.records };
+    if (journal.reading.seq > 0) return { ...later, replaced: news.replaced || later.replaced };
     const file = `${place.name}/journal.jsonl`;
     throw new OrchestratorError(
       "journal-damaged",
@@ -996,8 +996,8 @@ function isUnusable(error: unknown): error is OrchestratorError {
   return error instanceof OrchestratorError && codes.includes(error.code);
 }
 
-function isNews({ replaced, records }: News): boolean {
-  return replaced || records.length > 0;
+function isNews({ replaced, grew }: News): boolean {
+  return replaced || grew;
 }
 
 /** Words for a message; never the text of an error of the operating system, which holds paths. */

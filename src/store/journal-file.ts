@@ -7,7 +7,15 @@ import { join } from "node:path";
 import { OrchestratorError, codeOf } from "../errors.ts";
 import { isErrorWith, lookAt, type Disk } from "./disk.ts";
 import { formatCheckpoint, resumeReading, type KnownPlaces } from "./checkpoint.ts";
-import { advance, closingOfTornTail, createReading, placeIn, readRecord, type Reading } from "./journal.ts";
+import {
+  advance,
+  advanceEach,
+  closingOfTornTail,
+  createReading,
+  placeIn,
+  readRecord,
+  type Reading,
+} from "./journal.ts";
 import { checkpointFile, type Place } from "./layout.ts";
 import type { DocumentName, JournalRecord, Stream } from "./store.ts";
 
@@ -16,10 +24,17 @@ const doubtfulBytes = 1024 * 1024;
 /** By how much a journal has grown when the next checkpoint of it is worth its place; at its closing anything is, once it is as long. */
 const checkpointBytes = 64 * 1024;
 
-/** What `catchUp` found. `replaced`: the file is another one, or shorter, and was read from the start. */
-export type News = { readonly replaced: boolean; readonly records: readonly JournalRecord[] };
+/**
+ * What `catchUp` found. `replaced`: the file is another one, or shorter, and was read from the start. `records`: the valid ones that `grew` the
+ * journal since; none of a reading from the start, after which nothing of before counts.
+ */
+export type News = {
+  readonly replaced: boolean;
+  readonly grew: boolean;
+  readonly records: readonly JournalRecord[];
+};
 
-const noNews: News = { replaced: false, records: [] };
+const noNews: News = { replaced: false, grew: false, records: [] };
 
 /**
  * Modes: closed (no descriptor: nothing was read, or the file is gone) and open (one descriptor, kept so that a sync
@@ -147,7 +162,7 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
     if (facts === undefined) {
       const replaced = reading.seq > 0;
       reset();
-      return { replaced, records: [] };
+      return { ...noNews, replaced };
     }
     if (facts.kind !== "file") {
       throw new OrchestratorError(
@@ -187,9 +202,11 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
     const bytes = readRange(reading.offset, Number.POSITIVE_INFINITY);
     size = reading.offset + bytes.length;
     try {
-      const records = advance(reading, bytes);
+      const records: JournalRecord[] = [];
+      const { seq } = reading;
+      advanceEach(reading, bytes, (record) => fromStart || records.push(record));
       if (isOpening) lastAtOpening = reading.places.at(-1)?.offset ?? keptTo;
-      return { replaced, records };
+      return { replaced, grew: reading.seq > seq, records };
     } catch (error) {
       // The file may have been rewritten in place by a restore, or a record may follow one from before the checkpoint: only a
       // reading from the start decides that it is damaged.

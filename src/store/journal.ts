@@ -120,19 +120,24 @@ export function placeIn({ base, places }: Reading, seq: number): RecordPlace | u
  */
 export function advance(reading: Reading, bytes: Buffer): readonly JournalRecord[] {
   const valid: JournalRecord[] = [];
+  advanceEach(reading, bytes, (record) => valid.push(record));
+  return valid;
+}
+
+/** The same, for a reader who does not keep ten thousand records: `take` gets each one as it becomes valid. */
+export function advanceEach(reading: Reading, bytes: Buffer, take: (record: JournalRecord) => void): void {
   const base = reading.offset;
   let start = 0;
   for (let end = bytes.indexOf(newline); end !== -1; end = bytes.indexOf(newline, start)) {
     const line = bytes.subarray(start, bytes[end - 1] === carriageReturn && end > start ? end - 1 : end);
     reading.lines += 1;
     const record = takeLine(reading, line, base + start);
-    if (record !== undefined) valid.push(record);
+    if (record !== undefined) take(record);
     start = end + 1;
     reading.offset = base + start;
   }
   const rest = bytes.subarray(start);
   if (isFlippedEnd(rest)) throw damaged(reading, reading.lines + 1, "the record's newline was changed");
-  return valid;
 }
 
 /** Decides one complete line: the record when it is the next one, undefined when it is void. */
