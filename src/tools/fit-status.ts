@@ -119,9 +119,14 @@ function missingWords(lengths: ReadonlyMap<string, number>, limits: ReadonlyMap<
 }
 
 /** The length of each list; of several with the same path that of the longest. */
-function lengthsOf(details: StatusDetails): ReadonlyMap<string, number> {
-  const lengths = new Map<string, number>();
-  for (const { path, length } of listsIn(details)) lengths.set(path, Math.max(length, lengths.get(path) ?? 0));
+function lengthsOf(value: unknown, path = "", lengths = new Map<string, number>()): ReadonlyMap<string, number> {
+  if (typeof value !== "object" || value === null) return lengths;
+  if (Array.isArray(value)) {
+    lengths.set(path, Math.max(value.length, lengths.get(path) ?? 0));
+    for (const one of value) lengthsOf(one, path, lengths);
+  } else {
+    for (const [key, one] of Object.entries(value)) if (key !== "choices") lengthsOf(one, pathOf(path, key), lengths);
+  }
   return lengths;
 }
 
