@@ -110,6 +110,8 @@ export function confinedDisk(root: string, disk: Disk): Disk {
 }
 
 function isBelow(path: string, folder: string): boolean {
+  // What the store makes of checked names; every other path is taken apart.
+  if (path.startsWith(`${folder}${sep}`) && !path.includes(`${sep}..`)) return true;
   const way = relative(folder, path);
   return way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }

@@ -13,7 +13,7 @@ import { createGlances } from "./glances.ts";
 import { formatRecord, type Reading } from "./journal.ts";
 import { createJournalFile, type JournalFile, type News } from "./journal-file.ts";
 import {
-  fileOf,
+  pathOf,
   placeOf,
   requireDocumentName,
   requireSidecarName,
@@ -346,7 +346,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   function locate(stream: Stream, name: DocumentName, kind: "document" | "page"): string {
     requireStream(stream);
     requireDocumentName(stream, name);
-    return join(placeOf(root, stream).directory, fileOf(name, kind));
+    return pathOf(root, stream, name, kind);
   }
 
   async function close(): Promise<void> {

@@ -6,7 +6,7 @@ import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { OrchestratorError, codeOf } from "../errors.ts";
 import { leadsOutside } from "./confined-disk.ts";
 import { isErrorWith, type Disk, type FileFacts } from "./disk.ts";
-import { fileOf, gitignoreText, isId, isLitter, placeOf } from "./layout.ts";
+import { fileOf, gitignoreText, isId, isLitter, pathOf, placeOf } from "./layout.ts";
 import { nameOfStream, type DocumentName, type Stream } from "./store.ts";
 
 /** Younger temporary files may belong to a write that is going on. */
@@ -113,7 +113,7 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
   function hasDocument(stream: Stream): boolean {
     const name = stream.taskId === undefined ? "project" : "task";
     try {
-      return disk.factsOf(join(placeOf(root, stream).directory, fileOf(name, "document"))) !== undefined;
+      return disk.factsOf(pathOf(root, stream, name, "document")) !== undefined;
     } catch {
       return false;
     }

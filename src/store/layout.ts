@@ -2,7 +2,7 @@
  * Where a stream's files are and which names are allowed. Every name is checked here before it becomes part of a path,
  * so that no id or document name, wherever it came from, can point outside its stream's folder.
  */
-import { join, sep } from "node:path";
+import { sep } from "node:path";
 import { OrchestratorError } from "../errors.ts";
 import { nameOfStream, type DocumentName, type Stream } from "./store.ts";
 
@@ -56,10 +56,10 @@ function invalidName(what: string, value: string, accepted: string): Orchestrato
   );
 }
 
-/** Paths of a stream. Pure; the ids must have been checked. */
+/** Paths of a stream below an absolute root. Pure; the ids must have been checked. */
 export function placeOf(root: string, stream: Stream): Place {
-  const project = join(root, "projects", stream.projectId);
-  // Not joined anew: a status names the places of very many tasks.
+  // Not by `join`, which looks at each letter of a path: a status names the places of very many tasks.
+  const project = `${root}${root.endsWith(sep) ? "" : sep}projects${sep}${stream.projectId}`;
   const directory = stream.taskId === undefined ? project : `${project}${sep}tasks${sep}${stream.taskId}`;
   return { name: nameOfStream(stream), directory, journal: `${directory}${sep}journal.jsonl` };
 }
@@ -67,6 +67,11 @@ export function placeOf(root: string, stream: Stream): Place {
 /** File of a document or page, relative to the stream's folder and with `/`. Pure. */
 export function fileOf(name: DocumentName, kind: "document" | "page"): string {
   return `${name}.${kind === "document" ? "json" : "md"}`;
+}
+
+/** Absolute path of a document or page. Pure; ids and name must have been checked. */
+export function pathOf(root: string, stream: Stream, name: DocumentName, kind: "document" | "page"): string {
+  return `${placeOf(root, stream).directory}${sep}${fileOf(name, kind).replace("/", sep)}`;
 }
 
 /** File of a sidecar, relative to the stream's folder. Pure. */

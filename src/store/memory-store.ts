@@ -2,10 +2,9 @@
  * The store in memory, for tests of everything that is not the store: same interface and same answers, no disk. Nothing
  * in it can be torn, edited or damaged, so it never warns.
  */
-import { join } from "node:path";
 import { OrchestratorError } from "../errors.ts";
 import { formatRecord, genesis } from "./journal.ts";
-import { fileOf, placeOf, requireDocumentName, requireSidecarName, requireStream } from "./layout.ts";
+import { pathOf, requireDocumentName, requireSidecarName, requireStream } from "./layout.ts";
 import { framePage, readPage, withFinalNewline } from "./pages.ts";
 import { glanceOf, readOnlyOf, taskOnPage, type ReadOnly } from "./standing.ts";
 import {
@@ -220,7 +219,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
     locate: (stream, name, kind) => {
       requireStream(stream);
       requireDocumentName(stream, name);
-      return join(placeOf("/memory", stream).directory, fileOf(name, kind));
+      return pathOf("/memory", stream, name, kind);
     },
     close: async () => {
       closed = true;
