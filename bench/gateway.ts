@@ -9,6 +9,7 @@ import { pathToFileURL } from "node:url";
 import { newHome, startGateway, type Gateway } from "../harness/gateway.ts";
 import { fieldsOf, listOf, textOf, type Fields, type JsonObject } from "../harness/json.ts";
 import { pathsOf, repoRoot } from "../harness/openclaw.ts";
+import { startModel } from "../harness/model.ts";
 import { makeTemplate } from "../harness/template.ts";
 import { until } from "../harness/wait.ts";
 import { aStep, aTask } from "../test/support/bench.ts";
@@ -36,9 +37,10 @@ export async function gatewayFigures(): Promise<readonly Figure[]> {
   const template = await makeTemplate();
   try {
     const idle = await idleFigures(template.home);
+    const bare = await bareLaunchFigures(template.home);
     const stage = await openStage(template.home, { acceptanceReview: false }, withWorkboard);
     try {
-      const figures = [...(await peerFigures(stage)), ...idle, ...(await launchFigures(stage))];
+      const figures = [...(await peerFigures(stage)), ...idle, ...(await launchFigures(stage)), ...bare];
       const failures = stage.model.failures();
       if (failures.length > 0) throw new AggregateError(failures, "the scripted people failed");
       return figures;
@@ -192,6 +194,52 @@ async function launchFigures(stage: Stage): Promise<readonly Figure[]> {
   ];
 }
 
+/**
+ * The same of a plugin that does nothing else: whenever a run has ended, it launches the next one at once. It keeps nothing, looks at no
+ * tree and asks for no flow record.
+ */
+async function bareLaunchFigures(template: string): Promise<readonly Figure[]> {
+  const begin = `
+    let inService;
+    api.registerService({ id: "bare", start() { inService = AsyncLocalStorage.snapshot(); }, stop() {} });
+    api.on("gateway_start", () => void inService(async () => {
+      for (let number = 0; number <= ${2 * samples}; number += 1) {
+        const run = { sessionKey: "agent:main:subagent:bare-" + number, message: "Say a word.", deliver: false, idempotencyKey: "bare/" + number, lane: "subagent" };
+        await api.runtime.subagent.run(run);
+        await api.runtime.subagent.waitForRun({ runId: run.idempotencyKey, timeoutMs: 120_000 });
+      }
+    }));`;
+  const source = entryOf("Launches one run after the other.", begin);
+  const home = await homeWith(template, `import { AsyncLocalStorage } from "node:async_hooks";\n${source}`);
+  const model = await startModel(() => ({ text: "A word." }));
+  const gateway = await startGateway({ home, modelUrl: model.url });
+  try {
+    const runs = await until("all bare runs to end", async () => {
+      const told = listOf((await gateway.call("tasks.list", {}))["tasks"]).map(fieldsOf);
+      const byNumber = Array.from({ length: 2 * samples + 1 }, (_, number) =>
+        fieldsOf(told.find(({ runId }) => runId === `bare/${number}`)),
+      );
+      return byNumber.every(({ endedAt }) => typeof endedAt === "number") ? byNumber : undefined;
+    });
+    // The first ones of a gateway are slow.
+    const gaps = runs
+      .slice(1)
+      .map((run, at) => numberIn(run, "createdAt") - numberIn(runs[at] ?? {}, "endedAt"))
+      .slice(-samples);
+    return [
+      {
+        measure: "the same for a plugin that launches one run after the other and does nothing else",
+        unit: "ms",
+        values: gaps,
+      },
+    ];
+  } finally {
+    await gateway.dispose();
+    await model.stop();
+    removeFolderOf(home);
+  }
+}
+
 /** When the journal's event of the step, of that role, says that it happened. */
 function momentOf(records: readonly Fields[], type: string, stepId: string, role: string): number {
   const event = records
@@ -259,17 +307,23 @@ function loadOfRest(): number {
   return Number(execFileSync(process.execPath, ["--eval", code, file], { encoding: "utf8" }));
 }
 
-/** What the host takes for any plugin that is installed like ours. */
-async function startOfOneLine(template: string): Promise<Start> {
+/** A home in which another module stands in the place of the plugin's. */
+async function homeWith(template: string, source: string): Promise<string> {
   const home = await newHome(template);
   const [installed] = globSync(`**/node_modules/${pluginId}/dist/index.js`, { cwd: home });
   if (installed === undefined) throw new Error("the plugin is not installed where it is looked for");
-  const entry = { id: pluginId, name: "One line", description: "Registers nothing." };
-  writeFileSync(
-    path.join(home, installed),
-    `import { definePluginEntry } from "openclaw/plugin-sdk/plugin-entry";
-export default definePluginEntry({ ...${JSON.stringify(entry)}, register() {} });\n`,
-  );
+  writeFileSync(path.join(home, installed), source);
+  return home;
+}
+
+const entryOf = (description: string, register: string) =>
+  `import { definePluginEntry } from "openclaw/plugin-sdk/plugin-entry";
+export default definePluginEntry({ id: ${JSON.stringify(pluginId)}, name: "Bare", description: ${JSON.stringify(description)}, register(api) {${register}} });
+`;
+
+/** What the host takes for any plugin that is installed like ours. */
+async function startOfOneLine(template: string): Promise<Start> {
+  const home = await homeWith(template, entryOf("Registers nothing.", ""));
   const gateway = await startGateway({ home, env: tracing });
   try {
     const built = async () => startOf(await gateway.logs());

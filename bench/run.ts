@@ -1,12 +1,13 @@
 /**
  * `npm run bench`: measures beside the floor, prints one table and writes it to bench/results.json. `--only size` measures what
- * one group says: changes, size, open, stalls, page, together, gateway. `--figures` prints the figures themselves and writes nothing.
+ * one group says: changes, size, alone, open, stalls, page, together, gateway. `--figures` prints the figures themselves and writes nothing.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { aloneFigures } from "./alone.ts";
 import { changeFigures, freshFigure } from "./changes.ts";
 import { addTasks, aPlace, openPlace } from "./fixture.ts";
 import { gatewayFigures } from "./gateway.ts";
@@ -39,6 +40,7 @@ try {
       figures.push(...(await sizeFigures(folder, many.root, unfinished)));
     }
   }
+  if (isWanted("alone")) figures.push(...(await aloneFigures(folder)));
   if (isWanted("page")) figures.push(...(await pageFigures(folder)));
   if (isWanted("open")) figures.push(...(await openFigures(folder)));
   if (isWanted("together")) figures.push(...(await togetherFigures(folder)));

@@ -1,0 +1,158 @@
+/**
+ * What the design asks of the disk for a change, with nothing around it: no tool, no decision, no rendering, no comparing, and no folder
+ * held against links. The bytes are those of a real task; documents are replaced by `write-file-atomic` and pages written in place,
+ * as DESIGN.md section 6 has it. No code around it can make a change cost less than this.
+ */
+import {
+  appendFileSync,
+  closeSync,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  globSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeSync,
+} from "node:fs";
+import path from "node:path";
+import writeFileAtomic from "write-file-atomic";
+import { fileOf, placeOf } from "../src/store/layout.ts";
+import { aBuilderReport } from "../test/support/bench.ts";
+import { aPlace, aStartedTask, projectId, stepOf, type Place } from "./fixture.ts";
+import { inFloors, median, timed, type Figure } from "./measure.ts";
+
+const blocks = 10;
+const changesPerBlock = 20;
+const callers = 8;
+const endOfJournal = Buffer.alloc(16 * 1024);
+
+/** What a change leaves on the disk: the line of its record, documents and pages by their paths in the task's folder. */
+type Files = {
+  readonly line: string;
+  readonly documents: ReadonlyMap<string, Buffer>;
+  readonly pages: ReadonlyMap<string, Buffer>;
+};
+
+/** The files of a task of so many steps as the store wrote them: those that its creation left, or that a report of its first step left. */
+async function filesOf(place: Place, steps: number, after: "creation" | "report"): Promise<Files> {
+  const taskId = await aStartedTask(place, steps);
+  const { directory, journal } = placeOf(place.root, { projectId, taskId });
+  if (after === "report") {
+    const run = await place.bench.launched(taskId, stepOf(0), "builder");
+    await place.bench.done("record_builder_result", aBuilderReport(), run.caller());
+  }
+  const lines = readFileSync(journal, "utf8").trimEnd().split("\n");
+  const read = (file: string): [string, Buffer] => [file, readFileSync(path.join(directory, file))];
+  const changed = (kind: "document" | "page") => fileOf(`steps/${stepOf(0)}`, kind);
+  const all = (extension: string) => globSync([`task.${extension}`, `steps/*.${extension}`], { cwd: directory });
+  return after === "report"
+    ? {
+        line: lines.at(-1) ?? "",
+        documents: new Map([read(changed("document"))]),
+        pages: new Map([read("task.md"), read(changed("page"))]),
+      }
+    : { line: lines[0] ?? "", documents: new Map(all("json").map(read)), pages: new Map(all("md").map(read)) };
+}
+
+function writeFiles(directory: string, { documents, pages }: Files): void {
+  for (const [file, bytes] of documents) writeFileAtomic.sync(path.join(directory, file), bytes, { fsync: false });
+  for (const [file, bytes] of pages) {
+    const descriptor = openSync(path.join(directory, file), "a+");
+    writeSync(descriptor, bytes, 0, bytes.length, 0);
+    ftruncateSync(descriptor, bytes.length);
+    closeSync(descriptor);
+  }
+}
+
+/** Times of changes of one task; each is of so many steps, which share a write and a sync. Answers milliseconds per step. */
+function changing(directory: string, files: Files, together: number): readonly number[] {
+  mkdirSync(path.join(directory, "steps"), { recursive: true });
+  const journal = openSync(path.join(directory, "journal.jsonl"), "a");
+  const [document] = [...files.documents.values()];
+  const [task, page] = [...files.pages.values()];
+  if (document === undefined || task === undefined || page === undefined)
+    throw new Error("a report leaves three files");
+  const numbers = Array.from({ length: together }, (_, number) => stepOf(number));
+  const all: Files = {
+    line: files.line,
+    documents: new Map(numbers.map((step) => [`steps/${step}.json`, document])),
+    pages: new Map([["task.md", task], ...numbers.map((step): [string, Buffer] => [`steps/${step}.md`, page])]),
+  };
+  const line = Buffer.from(`${files.line}\n`.repeat(together));
+  const times: number[] = [];
+  for (let number = 0; number <= changesPerBlock; number += 1) {
+    const began = performance.now();
+    writeSync(journal, line);
+    fdatasyncSync(journal);
+    writeFiles(directory, all);
+    times.push((performance.now() - began) / together);
+  }
+  closeSync(journal);
+  // The first one makes the files.
+  return times.slice(1);
+}
+
+/** Reads what an opening reads: these files, and the end of the journal. */
+function opening(directory: string, files: readonly string[]): void {
+  for (const file of files) {
+    lstatSync(path.join(directory, file));
+    readFileSync(path.join(directory, file));
+  }
+  const journal = openSync(path.join(directory, "journal.jsonl"), "r");
+  readSync(journal, endOfJournal, 0, endOfJournal.length, Math.max(0, fstatSync(journal).size - endOfJournal.length));
+  closeSync(journal);
+}
+
+/** Makes a new task's folder with its journal, durable before its files are there. */
+function creating(tasks: string, name: string, files: Files): void {
+  const directory = path.join(tasks, name);
+  mkdirSync(path.join(directory, "steps"), { recursive: true });
+  const journal = openSync(path.join(directory, "journal.jsonl"), "a");
+  appendFileSync(journal, `${files.line}\n`);
+  fdatasyncSync(journal);
+  closeSync(journal);
+  for (const folder of [directory, tasks]) {
+    const descriptor = openSync(folder, "r");
+    fsyncSync(descriptor);
+    closeSync(descriptor);
+  }
+  writeFiles(directory, files);
+}
+
+export async function aloneFigures(folder: string): Promise<readonly Figure[]> {
+  const place = await aPlace(folder, "alone");
+  const tasks = path.join(folder, "alone-tasks");
+  mkdirSync(tasks);
+  let ids = 0;
+  const perBlock = async (count: number, block: () => Promise<readonly number[]>) => {
+    const values: number[] = [];
+    for (let number = 0; number < count; number += 1) values.push(median(await inFloors(folder, block)));
+    return values;
+  };
+  const report = await filesOf(place, 5, "report");
+  const changes = (together: number) =>
+    perBlock(blocks, async () => changing(path.join(tasks, `changed-${(ids += 1)}`), report, together));
+  const creates = async (steps: number) => {
+    const files = await filesOf(place, steps, "creation");
+    return perBlock(blocks, async () => [await timed(() => creating(tasks, `made-${(ids += 1)}`, files))]);
+  };
+  const figures = [
+    ["a builder's report", await changes(1)],
+    [`${callers} reports of one task at once, per change`, await changes(callers)],
+    ["create_task with 5 steps", await creates(5)],
+    ["create_task with 100 steps", await creates(100)],
+  ] as const;
+  const { directory } = placeOf(place.root, { projectId, taskId: await aStartedTask(place, 5) });
+  await place.store.close();
+  const all = globSync(["task.*", "steps/*"], { cwd: directory });
+  const opens = await perBlock(blocks, async () => [await timed(() => opening(directory, all))]);
+  return [...figures, ["the files that opening a task of 5 steps reads", opens] as const].map(([what, values]) => ({
+    measure: `the disk's part alone: ${what}`,
+    unit: "F",
+    values,
+  }));
+}
