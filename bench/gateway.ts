@@ -37,10 +37,14 @@ export async function gatewayFigures(): Promise<readonly Figure[]> {
   const template = await makeTemplate();
   try {
     const idle = await idleFigures(template.home);
-    const bare = await bareLaunchFigures(template.home);
     const stage = await openStage(template.home, { acceptanceReview: false }, withWorkboard);
     try {
-      const figures = [...(await peerFigures(stage)), ...idle, ...(await launchFigures(stage)), ...bare];
+      const figures = [
+        ...(await peerFigures(stage)),
+        ...idle.figures,
+        ...(await launchFigures(stage)),
+        idle.bareLaunches,
+      ];
       const failures = stage.model.failures();
       if (failures.length > 0) throw new AggregateError(failures, "the scripted people failed");
       return figures;
@@ -194,52 +198,6 @@ async function launchFigures(stage: Stage): Promise<readonly Figure[]> {
   ];
 }
 
-/**
- * The same of a plugin that does nothing else: whenever a run has ended, it launches the next one at once. It keeps nothing, looks at no
- * tree and asks for no flow record.
- */
-async function bareLaunchFigures(template: string): Promise<readonly Figure[]> {
-  const begin = `
-    let inService;
-    api.registerService({ id: "bare", start() { inService = AsyncLocalStorage.snapshot(); }, stop() {} });
-    api.on("gateway_start", () => void inService(async () => {
-      for (let number = 0; number <= ${2 * samples}; number += 1) {
-        const run = { sessionKey: "agent:main:subagent:bare-" + number, message: "Say a word.", deliver: false, idempotencyKey: "bare/" + number, lane: "subagent" };
-        await api.runtime.subagent.run(run);
-        await api.runtime.subagent.waitForRun({ runId: run.idempotencyKey, timeoutMs: 120_000 });
-      }
-    }));`;
-  const source = entryOf("Launches one run after the other.", begin);
-  const home = await homeWith(template, `import { AsyncLocalStorage } from "node:async_hooks";\n${source}`);
-  const model = await startModel(() => ({ text: "A word." }));
-  const gateway = await startGateway({ home, modelUrl: model.url });
-  try {
-    const runs = await until("all bare runs to end", async () => {
-      const told = listOf((await gateway.call("tasks.list", {}))["tasks"]).map(fieldsOf);
-      const byNumber = Array.from({ length: 2 * samples + 1 }, (_, number) =>
-        fieldsOf(told.find(({ runId }) => runId === `bare/${number}`)),
-      );
-      return byNumber.every(({ endedAt }) => typeof endedAt === "number") ? byNumber : undefined;
-    });
-    // The first ones of a gateway are slow.
-    const gaps = runs
-      .slice(1)
-      .map((run, at) => numberIn(run, "createdAt") - numberIn(runs[at] ?? {}, "endedAt"))
-      .slice(-samples);
-    return [
-      {
-        measure: "the same for a plugin that launches one run after the other and does nothing else",
-        unit: "ms",
-        values: gaps,
-      },
-    ];
-  } finally {
-    await gateway.dispose();
-    await model.stop();
-    removeFolderOf(home);
-  }
-}
-
 /** When the journal's event of the step, of that role, says that it happened. */
 function momentOf(records: readonly Fields[], type: string, stepId: string, role: string): number {
   const event = records
@@ -262,11 +220,14 @@ function numberIn(fields: Fields, name: string): number {
 // --- memory and start
 
 /** The same gateway without the plugin and with it, nobody talking to it. */
-async function idleFigures(template: string): Promise<readonly Figure[]> {
+async function idleFigures(
+  template: string,
+): Promise<{ readonly figures: readonly Figure[]; readonly bareLaunches: Figure }> {
   const without = await idle(template, false);
   const withPlugin = await idle(template, true);
+  const bare = await bareOf(template);
   const share = ({ load, service, again }: Start) => load + service + again;
-  return [
+  const figures: readonly Figure[] = [
     {
       measure:
         "memory (RSS, garbage collected) of an idle gateway with the plugin and 10,000 tasks, beyond one without",
@@ -289,9 +250,9 @@ async function idleFigures(template: string): Promise<readonly Figure[]> {
     },
     { measure: "of it the first load and register", unit: "ms", values: [withPlugin.start.load] },
     {
-      measure: "the whole of it for a plugin of one line, which registers nothing",
+      measure: "the whole of it for a plugin of ten lines, which registers one service and one hook",
       unit: "ms",
-      values: [share(await startOfOneLine(template)) - share(without.start)],
+      values: [share(bare.start) - share(without.start)],
     },
     {
       measure: "loading the rest of the plugin, when the gateway has started, in a process of its own",
@@ -299,39 +260,78 @@ async function idleFigures(template: string): Promise<readonly Figure[]> {
       values: Array.from({ length: loads }, loadOfRest),
     },
   ];
+  const bareLaunches = {
+    measure: "the same for that plugin of ten lines, which launches the next run as soon as one has ended",
+    unit: "ms",
+    values: bare.gaps,
+  };
+  return { figures, bareLaunches };
+}
+
+type Bare = { readonly start: Start; readonly gaps: readonly number[] };
+
+/**
+ * What the host takes of a plugin that is installed like ours and does next to nothing: of its start, and, in milliseconds, between the end of
+ * one run and the next one that it launches at once. It keeps nothing, looks at no tree and asks for no flow record.
+ */
+async function bareOf(template: string): Promise<Bare> {
+  const home = await newHome(template);
+  const [installed] = globSync(`**/node_modules/${pluginId}/dist/index.js`, { cwd: home });
+  if (installed === undefined) throw new Error("the plugin is not installed where it is looked for");
+  const count = 2 * samples + 1;
+  writeFileSync(
+    path.join(home, installed),
+    `import { AsyncLocalStorage } from "node:async_hooks";
+import { definePluginEntry } from "openclaw/plugin-sdk/plugin-entry";
+export default definePluginEntry({ id: ${JSON.stringify(pluginId)}, name: "Bare", description: "Launches runs.", register(api) {
+  let inService;
+  const signal = Promise.withResolvers();
+  api.registerService({
+    id: "bare",
+    start() {
+      inService = AsyncLocalStorage.snapshot();
+      process.once("SIGCONT", signal.resolve);
+    },
+    stop() {},
+  });
+  api.on("gateway_start", () => void inService(async () => {
+    await signal.promise;
+    for (let number = 0; number < ${count}; number += 1) {
+      const run = { sessionKey: "agent:main:subagent:bare-" + number, idempotencyKey: "bare/" + number, lane: "subagent" };
+      await api.runtime.subagent.run({ ...run, message: "Say a word.", deliver: false });
+      await api.runtime.subagent.waitForRun({ runId: run.idempotencyKey, timeoutMs: 120_000 });
+    }
+  }));
+} });
+`,
+  );
+  const model = await startModel(() => ({ text: "A word." }));
+  const gateway = await startGateway({ home, modelUrl: model.url, env: tracing });
+  try {
+    const built = async () => startOf(await gateway.logs());
+    const start = await until("its start to be over", async () => ((await built()).again > 0 ? built() : undefined));
+    process.kill(gateway.pid, "SIGCONT");
+    const runs = await until("all bare runs to end", async () => {
+      const told = listOf((await gateway.call("tasks.list", {}))["tasks"]).map(fieldsOf);
+      const inOrder = Array.from({ length: count }, (_, at) =>
+        fieldsOf(told.find(({ runId }) => runId === `bare/${at}`)),
+      );
+      return inOrder.every(({ endedAt }) => typeof endedAt === "number") ? inOrder : undefined;
+    });
+    const gaps = runs.slice(1).map((run, at) => numberIn(run, "createdAt") - numberIn(fieldsOf(runs[at]), "endedAt"));
+    // The first ones of a gateway are slow.
+    return { start, gaps: gaps.slice(-samples) };
+  } finally {
+    await gateway.dispose();
+    await model.stop();
+    removeFolderOf(home);
+  }
 }
 
 function loadOfRest(): number {
   const code = `const before = process.cpuUsage(); require(process.argv[1]); const { user, system } = process.cpuUsage(before); console.log((user + system) / 1000)`;
   const file = path.join(repoRoot, "dist", "parts.js");
   return Number(execFileSync(process.execPath, ["--eval", code, file], { encoding: "utf8" }));
-}
-
-/** A home in which another module stands in the place of the plugin's. */
-async function homeWith(template: string, source: string): Promise<string> {
-  const home = await newHome(template);
-  const [installed] = globSync(`**/node_modules/${pluginId}/dist/index.js`, { cwd: home });
-  if (installed === undefined) throw new Error("the plugin is not installed where it is looked for");
-  writeFileSync(path.join(home, installed), source);
-  return home;
-}
-
-const entryOf = (description: string, register: string) =>
-  `import { definePluginEntry } from "openclaw/plugin-sdk/plugin-entry";
-export default definePluginEntry({ id: ${JSON.stringify(pluginId)}, name: "Bare", description: ${JSON.stringify(description)}, register(api) {${register}} });
-`;
-
-/** What the host takes for any plugin that is installed like ours. */
-async function startOfOneLine(template: string): Promise<Start> {
-  const home = await homeWith(template, entryOf("Registers nothing.", ""));
-  const gateway = await startGateway({ home, env: tracing });
-  try {
-    const built = async () => startOf(await gateway.logs());
-    return await until("its start to be over", async () => ((await built()).again > 0 ? built() : undefined));
-  } finally {
-    await gateway.dispose();
-    removeFolderOf(home);
-  }
 }
 
 type Idle = { readonly look: QuietLook; readonly start: Start };
