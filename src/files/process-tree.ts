@@ -1,11 +1,14 @@
 /** Ending processes that a run left behind, with everything they started. Only where the kernel lists processes in /proc. */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, readlink } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startOf } from "./launcher.ts";
 
 /** How often, and with which pause, is looked whether the kernel has carried out a kill. It does so at once, but for a process deep in a system call. */
 const looks = 200;
 const pauseMs = 10;
+
+/** How often an empty environment is looked at, a millisecond apart. */
+const looksAtEmpty = 20;
 
 /** How often is looked for what was started while the others were being stopped. What is stopped starts nothing: more is needed by no program but one that multiplies. */
 const rounds = 100;
@@ -51,12 +54,23 @@ export async function processesWhere(name: string, isMeant: (value: string) => b
   const beginning = `${name}=`;
   const found = await Promise.all(
     (await listedProcesses()).map(async (pid) => {
-      const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
+      const environment = await environmentOf(pid);
       const entry = environment.split("\0").find((one) => one.startsWith(beginning));
       return entry !== undefined && isMeant(entry.slice(beginning.length)) ? [pid] : [];
     }),
   );
   return found.flat();
+}
+
+/** Empty for one that has none, that may not be read, or that is gone. */
+async function environmentOf(pid: number): Promise<string> {
+  for (let look = 1; ; look += 1) {
+    const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => undefined);
+    if (environment !== "" || look === looksAtEmpty) return environment ?? "";
+    // A process that just becomes another program has none for a moment. What is no program (the kernel's own, and what has ended) never has one.
+    if ((await readlink(`/proc/${pid}/exe`).catch(() => undefined)) === undefined) return "";
+    await sleep(1);
+  }
 }
 
 /** The process and, where it leads one, its group. */

@@ -40,6 +40,19 @@ describe.runIf(process.platform === "linux")("processes that were marked by a va
     await other.ended;
   });
 
+  it("are found at whatever moment, also while one becomes another program", async () => {
+    const value = `run:${process.pid}:2`;
+    const restless = await start(
+      'echo started; again=\'exec sh -c "$again"\'; export again; exec sh -c "$again"',
+      value,
+    );
+    const looks: boolean[] = [];
+    while (looks.length < 300) looks.push((await processesWith(variable, value)).includes(restless.pid));
+    await endProcessTrees([restless.pid]);
+    await restless.ended;
+    expect(looks.filter((isFound) => !isFound)).toEqual([]);
+  });
+
   it("are none when nobody has it", async () => {
     expect(await processesWith(variable, "nobody")).toEqual([]);
   });
