@@ -9,7 +9,10 @@ import { onExit } from "signal-exit";
 import writeFileAtomic from "write-file-atomic";
 import { codeOf } from "../errors.ts";
 
-/** What a path or a descriptor stands for; `identity` changes when the file is replaced by another one. Nobody can set `changedMs` back. */
+/**
+ * What a path or a descriptor stands for; `identity` changes when the file is replaced by another one. The times have parts of a
+ * millisecond, as far as the file system keeps them. Nobody can set `changedMs` back.
+ */
 export type FileFacts = {
   readonly kind: "file" | "directory" | "link" | "other";
   readonly identity: string;
@@ -163,8 +166,9 @@ export const nodeDisk: Disk = {
 
 function toFacts(facts: fs.BigIntStats): FileFacts {
   const kind = facts.isFile() ? "file" : facts.isDirectory() ? "directory" : facts.isSymbolicLink() ? "link" : "other";
-  const [size, modifiedMs, changedMs] = [Number(facts.size), Number(facts.mtimeMs), Number(facts.ctimeMs)];
-  return { kind, identity: `${facts.dev}:${facts.ino}`, size, modifiedMs, changedMs };
+  // The whole milliseconds that these facts hold, too, would be the same for two changes within one.
+  const [modifiedMs, changedMs] = [Number(facts.mtimeNs) / 1e6, Number(facts.ctimeNs) / 1e6];
+  return { kind, identity: `${facts.dev}:${facts.ino}`, size: Number(facts.size), modifiedMs, changedMs };
 }
 
 /** True when the error carries one of these codes of the operating system. Pure. */

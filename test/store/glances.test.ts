@@ -1,5 +1,15 @@
 /** What is known of tasks without opening them: that it is true, and that it costs no look at tasks that did not change. */
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { createFileStore, type FileStoreOptions } from "../../src/store/file-store.ts";
@@ -66,15 +76,19 @@ async function aRootOf(count: number) {
 }
 
 /**
- * Changes the folder of tasks at another time than it was changed before: the file system's clock stands still for some milliseconds, and a
+ * Returns at another time than the folder of tasks was changed at: the file system's clock stands still for some milliseconds, and a
  * change that leaves the folder's time as it was is found within a minute only.
  */
-function byHand(root: string, change: () => void): void {
+function passMoment(root: string): void {
   const before = statSync(folderOf(root)).mtimeMs;
   const probe = join(root, "probe");
   do writeFileSync(probe, "");
   while (statSync(probe).mtimeMs === before);
   rmSync(probe);
+}
+
+function byHand(root: string, change: () => void): void {
+  passMoment(root);
   change();
 }
 
@@ -149,11 +163,23 @@ describe("tasks at a glance", () => {
     expect((await store.changed("0")).streams).toContainEqual({ projectId: "shop", taskId: two });
   });
 
+  it("show a task that was taken away in the same millisecond as the last change", async () => {
+    const { root, store, taskIds } = await aRootOf(2);
+    const [one = ""] = taskIds;
+    await store.tasks("shop");
+    const { mtimeMs } = statSync(folderOf(root));
+    rmSync(folderOf(root, one), { recursive: true });
+    const within = Math.floor(mtimeMs) + (mtimeMs % 1 < 0.5 ? 0.75 : 0.25);
+    utimesSync(folderOf(root), within / 1_000, within / 1_000);
+    expect(Object.keys(await statuses(store))).not.toContain(one);
+  });
+
   it("know a task of this store's own without listing the others, and one that was put there by hand before it", async () => {
     const { root, store, bench, listed, taskIds } = await aRootOf(2);
     const [one = ""] = taskIds;
     await store.tasks("shop");
     listed();
+    passMoment(root);
     const made = await aTaskNamed(bench, "Of this store");
     expect(Object.keys(await statuses(store)).toSorted()).toEqual([...taskIds, made].toSorted());
     expect(listed()).toBe(0);
