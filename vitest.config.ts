@@ -12,7 +12,9 @@ export default defineConfig({
           name: "unit",
           include: ["test/**/*.test.ts"],
           exclude: ["test/gateway/**", "node_modules/**"],
-          testTimeout: 300_000,
+          // The longest takes a minute; a machine may be ten times slower.
+          testTimeout: 900_000,
+          hookTimeout: 300_000,
         },
       },
       {

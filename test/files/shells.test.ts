@@ -93,10 +93,10 @@ describe.each(kinds)("a program that is run by %s", (_what, aRunner) => {
 
 describe("a program that does not end", () => {
   it("is killed with what it started, and the next one runs", async () => {
-    const [run, folder] = [createShells(300, environment), aFolder()];
+    const [run, folder] = [createShells(3_000, environment), aFolder()];
     const pids = path.join(folder, "pids");
     await expect(sh(run, `sleep 1000 & echo $$ $! >'${pids}'; wait`)).rejects.toThrow(
-      "sh took longer than 300 ms and was killed",
+      "sh took longer than 3000 ms and was killed",
     );
     for (const pid of readFileSync(pids, "utf8").split(" ").map(Number))
       await until("it to be gone", () => !isRunning(pid) || undefined);

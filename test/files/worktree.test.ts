@@ -279,7 +279,7 @@ describe("a git that does not end", () => {
     const slow = path.join(base, "git");
     writeFileSync(slow, '#!/bin/sh\n[ "$1" = --version ] || exec sleep 3600\n');
     chmodSync(slow, 0o755);
-    const { identify, warnings } = setup(slow, 50);
+    const { identify, warnings } = setup(slow, 3_000);
     expect(await identify()).toBeNull();
     expect(warnings).toHaveLength(1);
   });

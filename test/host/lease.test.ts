@@ -74,7 +74,8 @@ describe("the driving lease", () => {
       Promise.all(
         ["", ...(await readdir(folder))].map(async (name) => {
           const { ino, mtimeNs } = await stat(path.join(folder, name), { bigint: true });
-          return [name, ino, mtimeNs];
+          // Whoever holds the lock sets its time again and again.
+          return name.endsWith(".lock") ? [name, ino] : [name, ino, mtimeNs];
         }),
       );
     const before = await facts();
