@@ -16,12 +16,17 @@ import {
   openSync,
   readFileSync,
   readSync,
+  renameSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
+import { renderPages } from "../src/render/pages.ts";
+import { nodeDisk, type Disk } from "../src/store/disk.ts";
 import { fileOf, placeOf } from "../src/store/layout.ts";
 import { aBuilderReport } from "../test/support/bench.ts";
+import { inOneTask, inTurns } from "./changes.ts";
 import { aPlace, aStartedTask, projectId, stepOf, type Place } from "./fixture.ts";
 import { inFloors, median, timed, type Figure } from "./measure.ts";
 
@@ -123,6 +128,47 @@ function creating(tasks: string, name: string, files: Files): void {
   writeFiles(directory, files);
 }
 
+/** A report with ever more left out of what the store does around the disk, to say what each part costs. Nothing else may be built like this. */
+async function withoutParts(folder: string): Promise<readonly (readonly [what: string, values: readonly number[]])[]> {
+  const once = new Map<string, ReturnType<typeof renderPages>>();
+  const renderedBefore: typeof renderPages = (input) => {
+    const key = JSON.stringify([input.changed, Object.keys(input.documents)]);
+    const pages = once.get(key) ?? renderPages(input);
+    once.set(key, pages);
+    return pages;
+  };
+  let ids = 0;
+  const stageFile = (file: string, bytes: Uint8Array) => {
+    const staged = `${file}.${(ids += 1)}`;
+    writeFileSync(staged, bytes);
+    return staged;
+  };
+  const plainDisk: Disk = {
+    ...nodeDisk,
+    stageFile,
+    replaceFile: (file, bytes, staged = stageFile(file, bytes)) => renameSync(staged, file),
+  };
+  const places = await Promise.all([
+    aPlace(folder, "parts-all"),
+    aPlace(folder, "parts-pages", { render: renderedBefore }),
+    aPlace(folder, "parts-writer", { render: renderedBefore, disk: plainDisk }),
+    aPlace(folder, "parts-folders", { render: renderedBefore, disk: plainDisk, isConfined: false }),
+  ]);
+  const times = await inTurns(
+    folder,
+    places.map((place) => () => inOneTask(place, 5)),
+    blocks,
+  );
+  for (const { store } of places) await store.close();
+  const names = [
+    "a builder's report, once more",
+    "the same, its pages rendered before",
+    "the same, and its document written by node:fs alone",
+    "the same, and its folders not held against links",
+  ];
+  return names.map((name, at) => [name, times[at] ?? []] as const);
+}
+
 export async function aloneFigures(folder: string): Promise<readonly Figure[]> {
   const place = await aPlace(folder, "alone");
   const tasks = path.join(folder, "alone-tasks");
@@ -148,11 +194,11 @@ export async function aloneFigures(folder: string): Promise<readonly Figure[]> {
   ] as const;
   const { directory } = placeOf(place.root, { projectId, taskId: await aStartedTask(place, 5) });
   await place.store.close();
+  const parts = await withoutParts(folder);
   const all = globSync(["task.*", "steps/*"], { cwd: directory });
   const opens = await perBlock(blocks, async () => [await timed(() => opening(directory, all))]);
-  return [...figures, ["the files that opening a task of 5 steps reads", opens] as const].map(([what, values]) => ({
-    measure: `the disk's part alone: ${what}`,
-    unit: "F",
-    values,
-  }));
+  const alone = [...figures, ["the files that opening a task of 5 steps reads", opens] as const].map(
+    ([what, values]) => [`the disk's part alone: ${what}`, values] as const,
+  );
+  return [...alone, ...parts].map(([measure, values]) => ({ measure, unit: "F", values }));
 }

@@ -26,7 +26,7 @@ const report = ({ bench }: Place, caller: Caller) =>
   timed(() => bench.done("record_builder_result", aBuilderReport(), caller));
 
 /** Times of reports in one fresh task: its steps are taken in turn, and put back after each report. */
-async function inOneTask(place: Place, steps: number): Promise<readonly number[]> {
+export async function inOneTask(place: Place, steps: number): Promise<readonly number[]> {
   const taskId = await aStartedTask(place, steps);
   const times: number[] = [];
   for (let number = 0; number < reportsPerBlock; number += 1) {
@@ -99,7 +99,7 @@ async function perBlock(folder: string, block: () => Promise<readonly number[]>,
 }
 
 /** Medians of blocks of several kinds, which take turns: whatever changes in the process or on the disk meanwhile weighs on all. */
-async function inTurns(
+export async function inTurns(
   folder: string,
   blocks: readonly (() => Promise<readonly number[]>)[],
   count: number,

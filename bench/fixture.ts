@@ -23,8 +23,14 @@ export const stepOf = (number: number) => `step-${String(number + 1).padStart(2,
 
 export type Place = { readonly root: string; readonly store: Store; readonly bench: Bench };
 
-/** What a figure listens at. */
-type Parts = { readonly disk?: Disk; readonly onFlowRead?: () => void };
+/** What a figure listens at, or leaves out. */
+type Parts = {
+  readonly disk?: Disk;
+  readonly onFlowRead?: () => void;
+  readonly render?: typeof renderPages;
+  /** False: folders are not held against links. */
+  readonly isConfined?: boolean;
+};
 
 let ids = 0;
 
@@ -38,13 +44,16 @@ export async function aPlace(folder: string, name: string, parts?: Parts): Promi
 }
 
 /** Opens a root that is there. */
-export async function openPlace(root: string, { disk, onFlowRead }: Parts = {}): Promise<Place> {
+export async function openPlace(
+  root: string,
+  { disk, onFlowRead, render = renderPages, isConfined = true }: Parts = {},
+): Promise<Place> {
   const store = await createFileStore({
     root,
-    renderPages,
+    renderPages: render,
     now: () => new Date(),
     randomId: () => `${process.pid.toString(36)}-${Date.now().toString(36)}-${(ids += 1).toString(36)}`,
-    ...(disk === undefined ? {} : { disk: confinedDisk(root, disk) }),
+    ...(disk === undefined ? {} : { disk: isConfined ? confinedDisk(root, disk) : disk }),
   });
   const config = { parallelSteps: 8, acceptanceReview: false } as const;
   // The driver has brought each flow record up to its journal.
