@@ -78,30 +78,31 @@ function rankOfStep({ stepStatus }: { readonly stepStatus: Parameters<typeof isF
   return isFinished({ status: stepStatus }) ? 2 : 0;
 }
 
-type List = { readonly path: string; readonly length: number; readonly bytes: number };
+type List = { readonly path: string; readonly entries: readonly unknown[] };
 
-/**
- * Every list by its path, with its bytes but for those of lists within its entries; these have a path of their own, one
- * for all entries. Choices belong to their question.
- */
+/** Every list by its path; lists within its entries have a path of their own, one for all entries. Choices belong to their question. */
 function listsIn(value: unknown, path = ""): readonly List[] {
   if (typeof value !== "object" || value === null) return [];
-  if (!Array.isArray(value))
-    return Object.entries(value).flatMap(([key, one]) => (key === "choices" ? [] : listsIn(one, pathOf(path, key))));
-  const withoutInner = JSON.stringify(value, (_key, one: unknown) => (Array.isArray(one) && one !== value ? [] : one));
-  return [
-    { path, length: value.length, bytes: byteLength(withoutInner) },
-    ...value.flatMap((one) => listsIn(one, path)),
-  ];
+  if (Array.isArray(value)) return [{ path, entries: value }, ...value.flatMap((one) => listsIn(one, path))];
+  return Object.entries(value).flatMap(([key, one]) => (key === "choices" ? [] : listsIn(one, pathOf(path, key))));
 }
 
-function largestList(details: StatusDetails): List | undefined {
+/** The bytes of a list but for those of lists within its entries. */
+function bytesOf({ entries }: List): number {
+  return byteLength(
+    JSON.stringify(entries, (_key, one: unknown) => (Array.isArray(one) && one !== entries ? [] : one)),
+  );
+}
+
+function largestList(
+  details: StatusDetails,
+): { readonly path: string; readonly length: number; readonly bytes: number } | undefined {
   const byPath = Map.groupBy(listsIn(details), (one) => one.path);
   return [...byPath]
     .map(([path, lists]) => ({
       path,
-      length: Math.max(...lists.map((one) => one.length)),
-      bytes: lists.reduce((sum, one) => sum + one.bytes, 0),
+      length: Math.max(...lists.map(({ entries }) => entries.length)),
+      bytes: lists.reduce((sum, one) => sum + bytesOf(one), 0),
     }))
     .filter((one) => one.length > 0)
     .toSorted((one, other) => other.bytes - one.bytes)[0];
@@ -119,14 +120,9 @@ function missingWords(lengths: ReadonlyMap<string, number>, limits: ReadonlyMap<
 }
 
 /** The length of each list; of several with the same path that of the longest. */
-function lengthsOf(value: unknown, path = "", lengths = new Map<string, number>()): ReadonlyMap<string, number> {
-  if (typeof value !== "object" || value === null) return lengths;
-  if (Array.isArray(value)) {
-    lengths.set(path, Math.max(value.length, lengths.get(path) ?? 0));
-    for (const one of value) lengthsOf(one, path, lengths);
-  } else {
-    for (const [key, one] of Object.entries(value)) if (key !== "choices") lengthsOf(one, pathOf(path, key), lengths);
-  }
+function lengthsOf(details: StatusDetails): ReadonlyMap<string, number> {
+  const lengths = new Map<string, number>();
+  for (const { path, entries } of listsIn(details)) lengths.set(path, Math.max(entries.length, lengths.get(path) ?? 0));
   return lengths;
 }
 
