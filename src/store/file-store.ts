@@ -11,7 +11,7 @@ import { lookAt, nodeDisk, pause, writingMany, type Disk, type Found } from "./d
 import { createFolders } from "./folders.ts";
 import { createGlances } from "./glances.ts";
 import { formatRecord, type Reading } from "./journal.ts";
-import { createJournalFile, type JournalFile, type News } from "./journal-file.ts";
+import { createJournalFile, type Draft, type JournalFile, type News } from "./journal-file.ts";
 import {
   pathOf,
   placeOf,
@@ -132,7 +132,7 @@ type Waiter = {
 };
 
 /** A change that is about to be appended. */
-type Draft = { readonly waiter: Waiter; readonly record: JournalRecord; readonly line: string };
+type OwnDraft = Draft & { readonly waiter: Waiter };
 
 /** What is remembered of a project for its tasks; holds while its journal's identity and size stay the same. */
 type Standing = {
@@ -384,7 +384,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     await trustAgain(opened);
     beforeCommit(opened, () => catchUp(opened));
     opened.own.clear();
-    let appended: readonly Draft[];
+    let appended: readonly OwnDraft[];
     try {
       appended = await append(opened, group);
     } finally {
@@ -403,10 +403,10 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   }
 
   /** Appends the changes with one write. Resolves with those whose records are valid, and answers the others. */
-  async function append(opened: OpenStream, group: readonly Waiter[]): Promise<readonly Draft[]> {
+  async function append(opened: OpenStream, group: readonly Waiter[]): Promise<readonly OwnDraft[]> {
     const { journal } = opened;
-    const valid: Draft[] = [];
-    const refuseAll = (drafts: readonly Draft[], error: unknown) => {
+    const valid: OwnDraft[] = [];
+    const refuseAll = (drafts: readonly OwnDraft[], error: unknown) => {
       const refusal = error instanceof OrchestratorError ? error : notCommitted(opened, error);
       for (const { waiter } of drafts) waiter.reject(refusal);
       return valid;
@@ -430,7 +430,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       }
       let failure: unknown;
       try {
-        journal.append(drafts.map(({ line }) => line).join("\n"));
+        journal.append(drafts);
       } catch (error) {
         failure = error ?? new Error("unknown");
       }
@@ -458,8 +458,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   }
 
   /** The records of the changes, each behind the one before; answers those that cannot be made. `decided`: what was decided anew. */
-  function draftAll(opened: OpenStream, group: readonly Waiter[], decided: Set<Waiter>): readonly Draft[] {
-    const drafts: Draft[] = [];
+  function draftAll(opened: OpenStream, group: readonly Waiter[], decided: Set<Waiter>): readonly OwnDraft[] {
+    const drafts: OwnDraft[] = [];
     let { seq, sum } = opened.journal.reading;
     let { documents } = viewOf(opened);
     for (const waiter of group) {

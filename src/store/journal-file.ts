@@ -21,6 +21,9 @@ import type { DocumentName, JournalRecord, Stream } from "./store.ts";
 
 /** How much of a journal that was just opened is written again before it is trusted to be durable. */
 const doubtfulBytes = 1024 * 1024;
+/** So much of what was read last is kept until it is durable. */
+const mostKeptBytes = 64 * 1024;
+const newline = Buffer.from("\n");
 /** By how much a journal has grown when the next checkpoint of it is worth its place; at its closing anything is, once it is as long. */
 const checkpointBytes = 64 * 1024;
 
@@ -35,6 +38,9 @@ export type News = {
 };
 
 const noNews: News = { replaced: false, grew: false, records: [] };
+
+/** A record that is not in the journal yet, and its line without a newline. */
+export type Draft = { readonly record: JournalRecord; readonly line: string };
 
 /**
  * Modes: closed (no descriptor: nothing was read, or the file is gone) and open (one descriptor, kept so that a sync
@@ -53,8 +59,8 @@ export type JournalFile = {
   keep(): void;
   /** Opens the file for appending, unless it is open for that, and makes it when missing. */
   create(): void;
-  /** One write of one line. Says nothing about validity: catch up and look for the record with `holds`. */
-  append(line: string): void;
+  /** One write of these records' lines. Says nothing about validity: catch up and look for the records with `holds`. */
+  append(drafts: readonly Draft[]): void;
   /** True when the record is valid in what was read. */
   holds(record: Pick<JournalRecord, "seq" | "sum">): boolean;
   /** True when everything that was read is known to be durable. */
@@ -80,7 +86,7 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
   let size = 0;
   /** Everything before this offset was synced through the open descriptor. */
   let durableTo = 0;
-  /** False until a sync through the open descriptor succeeded, and after one failed: then the pages may only seem written. */
+  /** False until a sync through the open descriptor succeeded, unless the file was empty, and after one failed: then the pages may only seem written. */
   let trusted = false;
   /** Where the bytes begin that no sync covered when the last one failed; outlives the descriptor. */
   let doubtFrom = Number.POSITIVE_INFINITY;
@@ -90,6 +96,10 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
   let known: KnownPlaces = new Map();
   /** Where the last checkpoint ends. */
   let keptTo = 0;
+  /** What was appended here and not read back yet. */
+  let own: readonly { readonly record: JournalRecord; readonly bytes: Buffer }[] = [];
+  /** What was read last, for making it durable: the same bytes, if a sync should fail. */
+  let lately: { readonly from: number; readonly bytes: Buffer } | undefined;
 
   function close(): void {
     if (descriptor === undefined) return;
@@ -107,6 +117,7 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
     known = new Map();
     keptTo = 0;
     size = 0;
+    lately = undefined;
   }
 
   function reset(): void {
@@ -126,7 +137,10 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
       descriptor = disk.open(place.journal, "read");
       isReadOnly = true;
     }
-    identity = disk.factsOfOpen(descriptor).identity;
+    const facts = disk.factsOfOpen(descriptor);
+    ({ identity } = facts);
+    // A sync tells of everything that failed since the file was opened, and before that there was nothing.
+    trusted = facts.size === 0;
   }
 
   /** What could only be read when it was opened may be writable by now. What was read stays, and is not trusted to be durable. */
@@ -199,12 +213,15 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
   function readOn(replaced: boolean): News {
     const fromStart = reading.offset === 0;
     const isOpening = reading.offset === keptTo && reading.places.length === 0;
-    const bytes = readRange(reading.offset, Number.POSITIVE_INFINITY);
-    size = reading.offset + bytes.length;
+    const from = reading.offset;
+    const bytes = readRange(from, Number.POSITIVE_INFINITY);
+    size = from + bytes.length;
+    lately = bytes.length > mostKeptBytes ? undefined : { from, bytes };
     try {
       const records: JournalRecord[] = [];
       const { seq } = reading;
-      advanceEach(reading, bytes, (record) => fromStart || records.push(record));
+      advanceEach(reading, bytes, (record) => fromStart || records.push(record), readOrKnow);
+      own = [];
       if (isOpening) lastAtOpening = reading.places.at(-1)?.offset ?? keptTo;
       return { replaced, grew: reading.seq > seq, records };
     } catch (error) {
@@ -218,6 +235,11 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
       durableTo = 0;
       return readOn(true);
     }
+  }
+
+  /** What is in a line; of one that was appended here just now this is known without looking into it. */
+  function readOrKnow(of: Stream, line: Buffer): JournalRecord | undefined {
+    return own.find(({ bytes }) => bytes.equals(line))?.record ?? readRecord(of, line);
   }
 
   function readRange(from: number, to: number): Buffer {
@@ -241,7 +263,8 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
 
   async function makeDurable(): Promise<void> {
     const from = trusted ? durableTo : doubtfulFrom();
-    const bytes = readRange(from, size);
+    const last = lately;
+    const bytes = last?.from === from && from + last.bytes.length === size ? last.bytes : readRange(from, size);
     const open = openDescriptor();
     if (!trusted) writeAgain(bytes, from, doubtFrom < size);
     try {
@@ -256,6 +279,7 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
     trusted = true;
     doubtFrom = Number.POSITIVE_INFINITY;
     durableTo = from + bytes.length;
+    if (lately === last) lately = undefined;
   }
 
   /**
@@ -364,9 +388,11 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
     create: () => {
       if (descriptor === undefined || isReadOnly) openForAppending();
     },
-    append: (line) => {
+    append: (drafts) => {
       const torn = size > reading.offset ? closingOfTornTail : "";
-      disk.append(openDescriptor(), Buffer.from(`${torn}${line}\n`));
+      own = drafts.map(({ record, line }) => ({ record, bytes: Buffer.from(line) }));
+      const lines = own.flatMap(({ bytes }) => [bytes, newline]);
+      disk.append(openDescriptor(), Buffer.concat([Buffer.from(torn), ...lines]));
     },
     holds: (record) => placeIn(reading, record.seq)?.sum === record.sum,
     isDurable: () => durableTo >= size,

@@ -124,14 +124,22 @@ export function advance(reading: Reading, bytes: Buffer): readonly JournalRecord
   return valid;
 }
 
-/** The same, for a reader who does not keep ten thousand records: `take` gets each one as it becomes valid. */
-export function advanceEach(reading: Reading, bytes: Buffer, take: (record: JournalRecord) => void): void {
+/**
+ * The same, for a reader who does not keep ten thousand records: `take` gets each one as it becomes valid. `read` must answer what
+ * `readRecord` does; a writer knows its own lines.
+ */
+export function advanceEach(
+  reading: Reading,
+  bytes: Buffer,
+  take: (record: JournalRecord) => void,
+  read = readRecord,
+): void {
   const base = reading.offset;
   let start = 0;
   for (let end = bytes.indexOf(newline); end !== -1; end = bytes.indexOf(newline, start)) {
     const line = bytes.subarray(start, bytes[end - 1] === carriageReturn && end > start ? end - 1 : end);
     reading.lines += 1;
-    const record = takeLine(reading, line, base + start);
+    const record = takeLine(reading, line, base + start, read);
     if (record !== undefined) take(record);
     start = end + 1;
     reading.offset = base + start;
@@ -141,9 +149,9 @@ export function advanceEach(reading: Reading, bytes: Buffer, take: (record: Jour
 }
 
 /** Decides one complete line: the record when it is the next one, undefined when it is void. */
-function takeLine(reading: Reading, line: Buffer, offset: number): JournalRecord | undefined {
+function takeLine(reading: Reading, line: Buffer, offset: number, read: typeof readRecord): JournalRecord | undefined {
   if (line.at(-1) === space) return undefined;
-  const record = readRecord(reading.stream, line);
+  const record = read(reading.stream, line);
   if (record === undefined) {
     const glued = recordBehindTornRest(reading.stream, line);
     // Void, but more of the same write may follow it.

@@ -181,6 +181,23 @@ describe("a sync", () => {
     expect([syncs(), rewritten]).toEqual([1, []]);
   });
 
+  it("happens once for a new stream's first record, too: there is nothing that an earlier one may have missed", async () => {
+    const { store, faults } = await setup();
+    const { behave, rewritten, syncs } = failingSync([]);
+    faults.behave = behave;
+    await commitNow(store, otherTask, { task: taskText({}, otherTask) });
+    expect([syncs(), rewritten]).toEqual([1, []]);
+  });
+
+  it("of a new stream's first record that fails once is done again only after the same bytes were written", async () => {
+    const { root, store, faults } = await setup();
+    const { behave, rewritten, syncs } = failingSync([1]);
+    faults.behave = behave;
+    await commitNow(store, otherTask, { task: taskText({}, otherTask) });
+    expect(syncs()).toBe(2);
+    expect(rewritten).toEqual([{ offset: 0, bytes: readText(root, otherTask, "journal.jsonl") }]);
+  });
+
   it(
     "that fails once is done again only after the same bytes were written at the same place",
     { tags: ["s6.sync-again"] },
