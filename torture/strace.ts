@@ -65,7 +65,7 @@ function readCalls(text: string, thread: SystemCall["thread"], root: string): re
     if (name === undefined) return [];
     const number = next(name);
     // What is reached through an open folder names no path of its own.
-    if (line.includes('"/proc/self/fd/')) return [{ thread, name, number }];
+    if (/"\/proc\/\d+\/fd\//.test(line)) return [{ thread, name, number }];
     const at = line.indexOf(root);
     const file = at < 0 ? undefined : /^\/?([^">]*)/.exec(line.slice(at + root.length))?.[1];
     if (file === undefined) return [];

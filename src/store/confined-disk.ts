@@ -8,7 +8,7 @@ import { basename, dirname, isAbsolute, join, relative, sep } from "node:path";
 import { OrchestratorError } from "../errors.ts";
 import { isErrorWith, type Disk } from "./disk.ts";
 
-const openFolders = "/proc/self/fd";
+const openFiles = "/proc/self/fd";
 /** So many folders stay open while a piece of work does not wait; the next turn of the event loop closes them. */
 const maxHeld = 16;
 
@@ -20,7 +20,8 @@ type HeldFolder = { readonly descriptor: number; readonly anchor: string; readon
  * may be a link itself and need not exist yet.
  */
 export function confinedDisk(root: string, disk: Disk): Disk {
-  if (!fs.existsSync(openFolders)) return disk;
+  const openFolders = openFilesOfThis();
+  if (openFolders === undefined) return disk;
 
   const held = new Map<string, HeldFolder>();
   let realRoot: string | undefined;
@@ -107,6 +108,15 @@ export function confinedDisk(root: string, disk: Disk): Disk {
       }
     },
   };
+}
+
+/** Where the kernel lists this process's open files; not by way of a link, which everything that resolves a path would follow each time. */
+function openFilesOfThis(): string | undefined {
+  try {
+    return fs.realpathSync.native(openFiles);
+  } catch {
+    return undefined;
+  }
 }
 
 function isBelow(path: string, folder: string): boolean {
