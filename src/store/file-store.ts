@@ -566,6 +566,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     opened.pagesDue ||= opened.unrendered || opened.projection.stalePages();
     opened.unrendered = false;
     if (isOpening && !opened.isMade) folders.tidy(opened.stream);
+    // Of a hundred files to be made none has to be looked for.
+    if (opened.isMade) opened.projection.listed(folders.filesOf(opened.stream));
     opened.isMade = false;
     try {
       for (let round = 1; round <= quietRounds; round += 1) {
@@ -599,6 +601,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       opened.due = "all";
       throw error;
     } finally {
+      opened.projection.listed(undefined);
       opened.versions = undefined;
       opened.touched.clear();
     }

@@ -12,6 +12,9 @@ import { nameOfStream, type DocumentName, type Stream } from "./store.ts";
 /** Younger temporary files may belong to a write that is going on. */
 const litterAgeMs = 60_000;
 
+/** A folder that did not change for so long shows the next change in its time, however coarse the clock of its file system is. */
+const settledMs = 3_000;
+
 /** Types that `statfs` gives for file systems whose clients emulate appending. */
 const networkFileSystems: ReadonlyMap<number, string> = new Map([
   [0x6969, "NFS"],
@@ -52,6 +55,8 @@ export type Folders = {
   sync(stream: Stream): void;
   /** Removes what a crash may have left and makes a missing .gitignore. Its failure is a warning. */
   tidy(stream: Stream): void;
+  /** Every file in the stream's folder and in that of its steps, as paths in the folder; undefined when that cannot be told. */
+  filesOf(stream: Stream): ReadonlySet<string> | undefined;
   /** Documents and pages in the stream's folder that are not among those. */
   unknownFiles(stream: Stream, known: Iterable<DocumentName>): readonly string[];
   /** Throws `unsupported-file-system` when the root is where appending is not safe. */
@@ -61,6 +66,41 @@ export type Folders = {
 };
 
 export function createFolders(disk: Disk, root: string, now: () => Date, warn: (message: string) => void): Folders {
+  const folderOfProjects = join(root, "projects");
+  /** What the folder of projects held when it was as `folder` says. */
+  let listed: { readonly folder: string; readonly ids: readonly string[] } | undefined;
+
+  function projects(whole?: boolean): readonly string[] {
+    const before = stampOfProjects();
+    if (before !== undefined && listed?.folder === before) return listed.ids;
+    const ids = idsIn(folderOfProjects, whole);
+    listed = before !== undefined && holdsNoLink() ? { folder: before, ids } : undefined;
+    return ids;
+  }
+
+  /** Changes whenever something is put into the folder of projects or taken out; undefined while that cannot be told. */
+  function stampOfProjects(): string | undefined {
+    try {
+      const facts = disk.factsOf(folderOfProjects);
+      if (facts?.kind !== "directory") return undefined;
+      // Two changes of it that come together may have one time.
+      const isSettled = Math.abs(now().getTime() - facts.changedMs) > settledMs;
+      return isSettled ? `${facts.identity} ${facts.changedMs}` : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Where a link leads can change without the folder that it is in. */
+  function holdsNoLink(): boolean {
+    try {
+      const names = disk.namesIn(folderOfProjects).filter(isId);
+      return names.every((name) => disk.factsOf(join(folderOfProjects, name))?.kind !== "link");
+    } catch {
+      return false;
+    }
+  }
+
   function idsIn(directory: string, whole = false): readonly string[] {
     try {
       if (!isInside(directory)) return [];
@@ -90,7 +130,8 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     const tasks = join(root, "projects", projectId, "tasks");
     const stream = { projectId, taskId };
     try {
-      return isInside(tasks) && isUsable(join(tasks, taskId)) && isThere(stream) ? [stream] : [];
+      // Most projects do not have it, and need not be looked at any closer.
+      return isThere(stream) && isInside(tasks) && isUsable(join(tasks, taskId)) ? [stream] : [];
     } catch (error) {
       warn(`${relative(root, tasks)} could not be looked at (${codeOf(error)}).`);
       return [];
@@ -169,6 +210,12 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     }
   }
 
+  function namesOf(stream: Stream): readonly string[] {
+    const { directory } = placeOf(root, stream);
+    const steps = stream.taskId === undefined ? [] : disk.namesIn(join(directory, "steps"));
+    return [...disk.namesIn(directory), ...steps.map((name) => `steps/${name}`)];
+  }
+
   let warnedOfFuse = false;
 
   /** Throws when the file system of a folder, or of the nearest one above it that exists, is a network's. */
@@ -211,7 +258,7 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
   }
 
   return {
-    projects: (whole) => idsIn(join(root, "projects"), whole),
+    projects,
     tasksOf: (projectId, whole) =>
       idsIn(join(root, "projects", projectId, "tasks"), whole)
         .map((taskId) => ({ projectId, taskId }))
@@ -224,6 +271,7 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     requireInside,
     make: (stream) => {
       const { directory } = placeOf(root, stream);
+      if (stream.taskId === undefined) listed = undefined;
       disk.makeDirectory(directory);
       requireInside(directory, nameOfStream(stream));
       if (stream.taskId === undefined) ensureGitignore(directory);
@@ -253,11 +301,16 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
         warn(`${nameOfStream(stream)}: the folder could not be tidied (${codeOf(error)}).`);
       }
     },
+    filesOf: (stream) => {
+      try {
+        return new Set(namesOf(stream));
+      } catch {
+        return undefined;
+      }
+    },
     unknownFiles: (stream, known) => {
-      const { directory } = placeOf(root, stream);
       const files = new Set(Array.from(known).flatMap((name) => [fileOf(name, "document"), fileOf(name, "page")]));
-      const steps = stream.taskId === undefined ? [] : disk.namesIn(join(directory, "steps"));
-      return [...disk.namesIn(directory), ...steps.map((name) => `steps/${name}`)]
+      return namesOf(stream)
         .filter((file) => /^[^.].*\.(?:json|md)$/.test(file) && !files.has(file))
         .sort();
     },

@@ -7,7 +7,6 @@ import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { codeOf } from "../errors.ts";
 import { isErrorWith, lookAt, pause, type Disk, type Found } from "./disk.ts";
-import { hashOf } from "./journal.ts";
 import { fileOf } from "./layout.ts";
 import { framePage, isTornPage, readPage, withFinalNewline, withoutTrailingZeros, type PageParts } from "./pages.ts";
 import type { DocumentName, Stream } from "./store.ts";
@@ -50,6 +49,8 @@ export type Projection = {
    */
   stage(name: DocumentName): void;
   unstage(): void;
+  /** What the folder holds, when it was listed just now: that a file is not there is then believed once. Undefined ends that. */
+  listed(files: ReadonlySet<string> | undefined): void;
   /** Another writer makes the document this: found so, it is nobody's edit. */
   expect(name: DocumentName, text: string | null): void;
   /** Makes a document's file what the journal says. `unexpected`: a missing file is worth a word. Never throws. */
@@ -74,13 +75,21 @@ export function createProjection(
   now: () => Date,
   truth: Truth,
 ): Projection {
-  /** Hash of what was last seen right on the disk. */
+  /** What was last seen right on the disk. */
   const right = new Map<DocumentName, string>();
-  /** Hash of what another writer made of it last, until it was compared. */
+  /** What another writer made of it last, until it was compared. */
   const theirs = new Map<DocumentName, string>();
   const staleDocuments = new Set<DocumentName>();
   const stalePages = new Set<DocumentName>();
   const staged = new Map<DocumentName, { readonly text: string; readonly path: string }>();
+  /** Files that a listing has, or that were looked at since. */
+  let listing: Set<string> | undefined;
+
+  function look(file: string): Found {
+    if (listing === undefined || listing.has(file)) return lookAt(disk, join(directory, file));
+    listing.add(file);
+    return { kind: "missing" };
+  }
 
   function stage(name: DocumentName): void {
     const text = truth.documents().get(name);
@@ -127,12 +136,15 @@ export function createProjection(
     let misses = 0;
     for (let round = 0; round < writeRounds; round += 1) {
       const wanted = truth.documents().get(name);
-      const found = lookAt(disk, path);
+      const found = look(file);
       if (isAsWanted(found, wanted)) {
-        remember(name, wanted);
+        theirs.delete(name);
+        if (wanted === undefined) right.delete(name);
+        else right.set(name, wanted);
         return undefined;
       }
-      const expected = found.kind === "file" && [right.get(name), theirs.get(name)].includes(hashOf(found.bytes));
+      const expected =
+        found.kind === "file" && [right.get(name), theirs.get(name)].some((text) => isAsWanted(found, text));
       // Another process may have written it after a commit of its own, which then stands in the journal by now.
       if (!expected && found.kind !== "missing" && truth.catchUp()) continue;
       await truth.makeDurable();
@@ -150,15 +162,9 @@ export function createProjection(
     return "other writers kept changing it";
   }
 
-  function remember(name: DocumentName, text: string | undefined): void {
-    theirs.delete(name);
-    if (text === undefined) right.delete(name);
-    else right.set(name, hashOf(text));
-  }
-
   function expect(name: DocumentName, text: string | null): void {
     if (text === null) theirs.delete(name);
-    else theirs.set(name, hashOf(text));
+    else theirs.set(name, text);
   }
 
   async function settlePage(name: DocumentName, page: PageWanted, unexpected: boolean): Promise<readonly Mending[]> {
@@ -182,7 +188,7 @@ export function createProjection(
   ): Promise<void> {
     const path = join(directory, file);
     const wanted = page.body === undefined ? undefined : framePage(stream, page.seq, page.body);
-    const { found, state, parts } = await lookAtPage(path, wanted, page);
+    const { found, state, parts } = await lookAtPage(file, wanted, page);
     if (state === "missing" && wanted === undefined) return;
     const isSame = page.body !== undefined && parts?.body === withFinalNewline(page.body);
     if (isSame && parts.seq >= page.since) return;
@@ -196,9 +202,9 @@ export function createProjection(
   }
 
   /** What stands in a page's place. Looks again at one that seems edited: another process may be in the middle of writing it. */
-  async function lookAtPage(path: string, wanted: string | undefined, { earlier }: PageWanted): Promise<PageFound> {
+  async function lookAtPage(file: string, wanted: string | undefined, { earlier }: PageWanted): Promise<PageFound> {
     for (let attempt = 1; ; attempt += 1) {
-      const found = lookAt(disk, path);
+      const found = look(file);
       if (found.kind === "missing") return { found, state: "missing" };
       if (found.kind === "file") {
         const parts = readPage(Buffer.from(found.bytes).toString("utf8"));
@@ -287,7 +293,16 @@ export function createProjection(
     }
   }
 
-  return { stage, unstage, expect, settleDocument, settlePage, staleDocuments, stalePages: () => stalePages.size > 0 };
+  return {
+    stage,
+    unstage,
+    listed: (files) => (listing = files === undefined ? undefined : new Set(files)),
+    expect,
+    settleDocument,
+    settlePage,
+    staleDocuments,
+    stalePages: () => stalePages.size > 0,
+  };
 }
 
 type PageFound = {

@@ -37,6 +37,20 @@ import {
 const current = taskText({ rev: 2, status: "running" });
 const aside = "task.json.edited-20260304T050607Z";
 
+describe("what stands in a folder before its stream begins there", () => {
+  it("is kept aside, and nothing of it is overwritten", async () => {
+    const root = await aRootWithTask();
+    const store = await aFileStore(root);
+    mkdirSync(pathOf(root, otherTask, "steps"), { recursive: true });
+    for (const file of ["task.md", "steps/step-01.json", "steps/step-01.md"]) writeText(root, otherTask, file, "Mine.");
+    const documents = { task: taskText({}, otherTask), "steps/step-01": stepText("step-01") };
+    const warnings = await commitNow(store, otherTask, documents);
+    expect(warnings).toHaveLength(3);
+    expect(asides(root, otherTask).map((file) => readText(root, otherTask, file))).toEqual(["Mine.", "Mine.", "Mine."]);
+    expect(differences(root, otherTask)).toEqual([]);
+  });
+});
+
 describe("a document that was changed by hand", () => {
   const edited = taskText({ rev: 2, status: "done" });
 
