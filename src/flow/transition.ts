@@ -884,9 +884,10 @@ function settle(before: TaskState | undefined, draft: Draft, event: TaskEvent): 
     draft.task.dependsOn.length === 0 ||
     ["running", "blocked"].includes(draft.task.status);
   const status = statusOf(draft.task, steps, settled && draft.task.question === null);
-  const entries = steps.map(({ id, index, title }) => ({ id, index, title, file: `steps/${id}.json` }));
-  const sameEntries = JSON.stringify(entries) === JSON.stringify(draft.task.steps);
-  const unchanged = draft.task === before?.task && status === draft.task.status && sameEntries;
+  const entries = sameEntries(draft.task.steps, steps)
+    ? draft.task.steps
+    : steps.map(({ id, index, title }) => ({ id, index, title, file: fileOfStep(id) }));
+  const unchanged = draft.task === before?.task && status === draft.task.status && entries === draft.task.steps;
   // Skipping every step also answers what the task itself asked.
   const answered = status === "done" && event.type === "StepDecided" ? answerTask(draft.task, event) : draft.task;
   const task = unchanged
@@ -895,11 +896,23 @@ function settle(before: TaskState | undefined, draft: Draft, event: TaskEvent): 
         ...answered,
         status,
         question: status === "done" ? null : answered.question,
-        steps: sameEntries ? draft.task.steps : entries,
+        steps: entries,
         rev: draft.task.rev + 1,
         updatedAt: event.at,
       };
   return { task, steps };
+}
+
+const fileOfStep = (id: string) => `steps/${id}.json`;
+
+function sameEntries(entries: Task["steps"], steps: readonly Step[]): boolean {
+  return (
+    entries.length === steps.length &&
+    steps.every(({ id, index, title }, at) => {
+      const entry = entries[at];
+      return entry?.id === id && entry.index === index && entry.title === title && entry.file === fileOfStep(id);
+    })
+  );
 }
 
 /**

@@ -170,7 +170,8 @@ export function parseParameters<T extends TSchema>(
   const value: unknown = raw ?? {};
   // Of a field that is missing the library says so first, and then that it is of no type.
   const firstOf = new Map<string, ValueError>();
-  for (const error of Value.Errors(schema, value)) if (!firstOf.has(error.path)) firstOf.set(error.path, error);
+  const errors = Value.Check(schema, value) ? [] : Value.Errors(schema, value);
+  for (const error of errors) if (!firstOf.has(error.path)) firstOf.set(error.path, error);
   const wrong = [...firstOf.values()].map(wordsOf);
   const enums = wrong.length > 0 ? [] : outOfBounds(schema, value, "", "enum");
   if (wrong.length + enums.length > 0)
@@ -190,7 +191,7 @@ export function parseParameters<T extends TSchema>(
         .join("; "),
       over.slice(0, 10).map((one) => one.accepted),
     );
-  // Value.Errors found nothing, so the value has the schema's static type.
+  // Value.Check found nothing wrong, so the value has the schema's static type.
   return { ok: true, value: value as ParametersOf<T> };
 }
 
