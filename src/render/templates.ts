@@ -5,6 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import Handlebars from "handlebars";
+import { remembering } from "./remembering.ts";
 import { cell, code, fence, inline } from "./quote.ts";
 
 /** Text of people and agents enters a template only through one of these. */
@@ -16,6 +17,8 @@ const options = {
   knownHelpersOnly: true,
   knownHelpers: { cell: true, code: true, fence: true, inline: true, rows: true, log: false },
 } as const;
+
+const rowOf = remembering((item: object, block: Handlebars.HelperOptions) => block.fn(item));
 
 const handlebars = createHandlebars();
 
@@ -50,15 +53,10 @@ function createHandlebars(): typeof Handlebars {
     });
   }
   // Like `each`, for objects that stay the same from one page to the next: an object has one such block, which uses nothing but it.
-  const rows = new WeakMap<object, string>();
   instance.registerHelper("rows", (items: unknown, block: Handlebars.HelperOptions) => {
     if (!Array.isArray(items)) throw new TypeError("{{#rows}} was given no list");
     let text = "";
-    for (const item of items as readonly object[]) {
-      const row = rows.get(item) ?? block.fn(item);
-      rows.set(item, row);
-      text += row;
-    }
+    for (const item of items as readonly object[]) text += rowOf(item, block);
     return text;
   });
   instance.registerPartial("text", instance.compile(readTemplate("text"), options));

@@ -398,7 +398,8 @@ function queuedWords(step: Step): string {
   return `It starts when ${those} passed or skipped.`;
 }
 
-function viewAttempt(attempt: Attempt) {
+/** A step's earlier attempts stay as they are while it goes on. */
+const viewAttempt = remembering((attempt: Attempt) => {
   const { builder, qa, tree } = attempt;
   const changedAfter = tree.changedAfterBuild ?? null;
   return {
@@ -448,7 +449,7 @@ function viewAttempt(attempt: Attempt) {
     runs: attempt.runs.map(viewRun),
     usage: attempt.runs.length < 2 ? null : usageWords(sumUsage(attempt.runs)),
   };
-}
+});
 
 /** One sentence about how an attempt went. Ids and numbers only. */
 export function outcomeWords(attempt: Attempt): string {
@@ -552,8 +553,8 @@ function viewRun(run: Run) {
 }
 
 /** What the document itself tells of the step's way, oldest first. The journal has every change. */
-function historyOf(step: Step): readonly { readonly at: string; readonly what: string }[] {
-  const moments = [
+function historyOf(step: Step): readonly Moment[] {
+  const moments: readonly Moment[] = [
     { at: step.createdAt, what: "The step was created." },
     ...step.attempts.flatMap(momentsOf),
     ...decisionsAbout(step).map(momentOfDecision),
@@ -562,12 +563,14 @@ function historyOf(step: Step): readonly { readonly at: string; readonly what: s
     step.question === null
       ? []
       : [{ at: step.question.askedAt, what: `A question was asked: the step ${questionWords[step.question.kind]}.` }];
-  return [...moments, ...asked]
-    .toSorted((one, other) => byText(one.at, other.at))
-    .map(({ at, what }) => ({ at: momentWords(at), what }));
+  return [...moments, ...asked].toSorted((one, other) => byText(one.at, other.at)).map(viewMoment);
 }
 
-function momentsOf(attempt: Attempt): readonly { readonly at: string; readonly what: string }[] {
+type Moment = { readonly at: string; readonly what: string };
+
+const viewMoment = remembering(({ at, what }: Moment): Moment => ({ at: momentWords(at), what }));
+
+const momentsOf = remembering((attempt: Attempt): readonly Moment[] => {
   const of = `attempt ${attempt.attempt}`;
   const runs = attempt.runs.flatMap((run) => {
     const name = `${roleWord(run.role)}, ${of}, launch ${run.launch}`;
@@ -583,8 +586,9 @@ function momentsOf(attempt: Attempt): readonly { readonly at: string; readonly w
     what: `A late report came (${roleWord(role)}, ${of}); it has no effect.`,
   }));
   return [...runs, ...late];
-}
+});
 
-function momentOfDecision({ at, by, status }: Decision): { readonly at: string; readonly what: string } {
-  return { at, what: `Decided by ${by === "person" ? "a person" : "the orchestrator"}: ${decisionWords(status)}.` };
-}
+const momentOfDecision = remembering(({ at, by, status }: Decision): Moment => ({
+  at,
+  what: `Decided by ${by === "person" ? "a person" : "the orchestrator"}: ${decisionWords(status)}.`,
+}));

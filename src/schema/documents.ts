@@ -302,18 +302,55 @@ export function formatDocument(value: Project | Task | Step): string {
   return `${JSON.stringify(inSchemaOrder(schema, value), null, 2)}\n`;
 }
 
+/** The value itself when its keys are in that order already, as those of nearly everything in a document are. */
 function inSchemaOrder(schema: TSchema | undefined, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || isInOrder(schema, value)) return value;
   if (Array.isArray(value)) return value.map((item) => inSchemaOrder(schema?.["items"], item));
-  if (typeof value !== "object" || value === null) return value;
-  const branches: readonly TSchema[] = schema?.["anyOf"] ?? (schema === undefined ? [] : [schema]);
-  const properties: Record<string, TSchema> =
+  const fields = Object.entries(value);
+  const places = placesOf(schema);
+  const place = (key: string) => places.get(key)?.at ?? places.size;
+  return Object.fromEntries(
+    fields
+      .toSorted(([one], [other]) => place(one) - place(other))
+      .map(([key, item]) => [key, inSchemaOrder(places.get(key)?.schema, item)]),
+  );
+}
+
+/** True when nothing in the value has to move: known keys come in the schema's order, and then the others. */
+function isInOrder(schema: TSchema | undefined, value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  if (Array.isArray(value)) {
+    for (const item of value) if (!isInOrder(schema?.["items"], item)) return false;
+    return true;
+  }
+  const fields = value as Readonly<Record<string, unknown>>;
+  const places = placesOf(schema);
+  let last = 0;
+  for (const key in fields) {
+    const place = places.get(key);
+    const at = place?.at ?? places.size;
+    if (at < last || !isInOrder(place?.schema, fields[key])) return false;
+    last = at;
+  }
+  return true;
+}
+
+type Places = ReadonlyMap<string, { readonly at: number; readonly schema: TSchema }>;
+
+const places = new WeakMap<TSchema, Places>();
+const noPlaces: Places = new Map();
+
+/** Where the schema has each key. */
+function placesOf(schema: TSchema | undefined): Places {
+  if (schema === undefined) return noPlaces;
+  const known = places.get(schema);
+  if (known !== undefined) return known;
+  const branches: readonly TSchema[] = schema["anyOf"] ?? [schema];
+  const properties: Readonly<Record<string, TSchema>> =
     branches.find((branch) => branch["properties"] !== undefined)?.["properties"] ?? {};
-  const ordered: [string, unknown][] = [];
-  for (const [key, of] of Object.entries(properties))
-    if (Object.hasOwn(value, key)) ordered.push([key, inSchemaOrder(of, (value as Record<string, unknown>)[key])]);
-  for (const [key, item] of Object.entries(value))
-    if (!Object.hasOwn(properties, key)) ordered.push([key, inSchemaOrder(undefined, item)]);
-  return Object.fromEntries(ordered);
+  const made = new Map(Object.entries(properties).map(([key, of], at) => [key, { at, schema: of }]));
+  places.set(schema, made);
+  return made;
 }
 
 /**
@@ -321,13 +358,22 @@ function inSchemaOrder(schema: TSchema | undefined, value: unknown): unknown {
  * names the document.
  */
 export function parseProject(text: string): Project {
-  return projects(text, "project");
+  return projects.of(text, "project");
 }
 export function parseTask(text: string): Task {
-  return tasks(text, "task");
+  return tasks.of(text, "task");
 }
 export function parseStep(text: string, name = "a step"): Step {
-  return steps(text, name);
+  return steps.of(text, name);
+}
+
+/**
+ * Says that this text is what `formatDocument` made of the document, so that parsing it gives this very one: what did not change from one
+ * version to the next is the same object in both then, and what was worked out of it is not worked out again.
+ */
+export function rememberDocument(text: string, document: Task | Step): void {
+  if ("kind" in document) steps.know(text, document);
+  else tasks.know(text, document);
 }
 
 /** So many characters of text are remembered with what they were parsed to, twice at most. */
@@ -335,16 +381,13 @@ const rememberedChars = 1024 * 1024;
 
 /**
  * Parses as `parse` does, and remembers: a change of one step is followed by readings of all its task's documents, of which
- * the others are as they were. Nobody changes a document in place, so all get the same one.
+ * the others are as they were. Nobody changes a document in place, so all get the same one. `know` says what a text is without parsing it.
  */
-function remembering<T>(parse: (text: string, name: string) => T): (text: string, name: string) => T {
+function remembering<T>(parse: (text: string, name: string) => T) {
   let recent = new Map<string, T>();
   let older = new Map<string, T>();
   let chars = 0;
-  return (text, name) => {
-    const known = recent.get(text);
-    if (known !== undefined) return known;
-    const value = older.get(text) ?? parse(text, name);
+  const know = (text: string, value: T) => {
     chars += text.length;
     if (chars > rememberedChars) {
       older = recent;
@@ -352,8 +395,15 @@ function remembering<T>(parse: (text: string, name: string) => T): (text: string
       chars = text.length;
     }
     recent.set(text, value);
+  };
+  const of = (text: string, name: string) => {
+    const known = recent.get(text);
+    if (known !== undefined) return known;
+    const value = older.get(text) ?? parse(text, name);
+    know(text, value);
     return value;
   };
+  return { of, know };
 }
 const projects = remembering((text, name): Project => parseDocument(Project, text, name));
 const tasks = remembering((text, name): Task => parseDocument(Task, text, name));

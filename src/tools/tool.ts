@@ -8,7 +8,7 @@ import { OrchestratorError, errorTable, refuse, type ErrorCode, type Refusal } f
 import { placeOfSession } from "../flow/run-identity.ts";
 import { changedDocuments, transition } from "../flow/transition.ts";
 import type { Settings } from "../schema/config.ts";
-import { parseProject, type Origin, type Project, type TaskState } from "../schema/documents.ts";
+import { parseProject, rememberDocument, type Origin, type Project, type TaskState } from "../schema/documents.ts";
 import type { Effect } from "../schema/effects.ts";
 import type { TaskEvent } from "../schema/events.ts";
 import { taskStateOf } from "../schema/outline.ts";
@@ -340,13 +340,20 @@ type Decided = {
   readonly effects: readonly Effect[];
 };
 
-function decide(before: TaskState | undefined, event: TaskEvent): Decided | Refusal {
+/** What is decided has nothing in common with what the caller gave: that may change, and documents do not. */
+function decide(before: TaskState | undefined, given: TaskEvent): Decided | Refusal {
+  const event = structuredClone(given);
   const decision = transition(before, event);
   return decision.ok ? { ok: true, before, event, state: decision.next, effects: decision.effects } : decision;
 }
 
 function changeOf({ actor, tool, callId }: ChangeRequest, { before, event, state }: Decided): Change {
-  return { at: event.at, actor, tool, callId, event, documents: changedDocuments(before, state) };
+  const documents = changedDocuments(before, state);
+  for (const document of [state.task, ...state.steps]) {
+    const text = documents["kind" in document ? `steps/${document.id}` : "task"];
+    if (text !== undefined) rememberDocument(text, document);
+  }
+  return { at: event.at, actor, tool, callId, event, documents };
 }
 
 /**

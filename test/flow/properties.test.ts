@@ -297,6 +297,10 @@ describe("after any sequence of events", () => {
     }, 60);
   });
 
+  it("every document is the very same after writing and reading, and of its schema", () => {
+    always(({ after }) => expect(reload(after)).toStrictEqual(after), 60);
+  });
+
   it("what is due is the same after writing and reading", () => {
     always(({ after }) => {
       for (const parallelSteps of [1, 2])

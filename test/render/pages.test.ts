@@ -1,11 +1,12 @@
 import { describe, expect, expectTypeOf, it } from "vitest";
 import { renderPages } from "../../src/render/pages.ts";
-import { formatDocument } from "../../src/schema/documents.ts";
+import { formatDocument, rememberDocument } from "../../src/schema/documents.ts";
 import type { RenderPages, TaskOnPage } from "../../src/store/store.ts";
 import { aCheckResult, anAttempt, aProject, aStep, aTaskWith, documentsOf, minute } from "../support/builders.ts";
 import { hostileText, withHostileTexts } from "../support/hostile.ts";
 import { linesOutside, skeletonOf, unseenCharacters } from "../support/markdown.ts";
 import { fc } from "../support/properties.ts";
+import { walks } from "../support/walks.ts";
 import { states, type State } from "./states.ts";
 
 const projectStream = { projectId: "word-count" };
@@ -33,6 +34,23 @@ const rows: readonly TaskOnPage[] = [
 ];
 
 describe("the pages", () => {
+  it("say the same of documents that were there before as of ones that nobody has seen", () => {
+    fc.assert(
+      fc.property(walks, (walk) => {
+        for (const { decision, after } of walk) {
+          if (!decision.ok) continue;
+          for (const document of [after.task, ...after.steps]) rememberDocument(formatDocument(document), document);
+          const documents = documentsOf(after.task, after.steps);
+          const unseen = Object.fromEntries(Object.entries(documents).map(([name, text]) => [name, `${text}\n`]));
+          expect(renderPages({ stream: taskStream, documents })).toEqual(
+            renderPages({ stream: taskStream, documents: unseen }),
+          );
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it("fit what the store asks for", () => {
     expectTypeOf(renderPages).toExtend<RenderPages>();
   });

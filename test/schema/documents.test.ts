@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import {
   formatDocument,
+  rememberDocument,
   parseProject,
   parseStep,
   parseTask,
@@ -265,6 +266,17 @@ describe("a text that was parsed before", () => {
     expect(parseTask(formatDocument(task))).toBe(parseTask(formatDocument(task)));
     expect(parseProject(formatDocument(project))).toBe(parseProject(formatDocument(project)));
     expect(parseStep(formatDocument({ ...step, rev: step.rev + 1 }))).not.toBe(parseStep(text));
+  });
+
+  it("is the document that it was made of, when that was said", () => {
+    const [changedStep, changedTask] = [
+      { ...step, rev: 41 },
+      { ...task, rev: 41 },
+    ];
+    rememberDocument(formatDocument(changedStep), changedStep);
+    rememberDocument(formatDocument(changedTask), changedTask);
+    expect(parseStep(formatDocument(changedStep))).toBe(changedStep);
+    expect(parseTask(formatDocument(changedTask))).toBe(changedTask);
   });
 
   it("is parsed anew when much else was read meanwhile", () => {

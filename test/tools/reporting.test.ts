@@ -184,6 +184,21 @@ describe("a builder's report", () => {
     expect((await bench.step(taskId)).question).toMatchObject({ kind: "builder-asks", text: "Which?" });
   });
 
+  it("is kept as it was given, whatever the caller makes of it afterwards", async () => {
+    const bench = createBench();
+    const taskId = await bench.started();
+    const builder = await bench.launched(taskId, "step-01", "builder");
+    const report = aBuilderReport({ testsRun: [{ command: "npm test", exitCode: 0 }] });
+    const given = structuredClone(report);
+    await bench.done("record_builder_result", given, builder.caller());
+    Object.assign((given as typeof report & { testsRun: object[] }).testsRun[0] ?? {}, { command: "[redacted]" });
+    await bench.ended(taskId, "step-01", "builder");
+    const { attempts } = await bench.step(taskId);
+    expect(attempts[0]?.builder).toMatchObject({ testsRun: [{ command: "npm test", exitCode: 0 }] });
+    const { documents = {} } = (await bench.store.read({ projectId: "shop", taskId })) ?? {};
+    expect(documents["steps/step-01"]).not.toContain("redacted");
+  });
+
   it("is kept as it was given", async () => {
     const { bench, taskId, builder } = await setup();
     const report = aBuilderReport({
