@@ -76,7 +76,8 @@ export async function callTool<T extends TSchema>(
   try {
     const changed = (result: Answer | Refusal) => "text" in result && tool.readsOnly !== true;
     const result = await desk.answers.once(call.callId, () => tool.run(parsed.value, call), changed);
-    return "text" in result ? result : asAnswer(result);
+    // Whoever gets it may change it; documents and the answer to a repetition are in it.
+    return structuredClone("text" in result ? result : asAnswer(result));
   } catch (error) {
     if (error instanceof OrchestratorError && error.code !== "bug") return asAnswer(refuse(error.code, error.message));
     throw new OrchestratorError("bug", `${tool.name} failed. ${describeFailure(error).reason}`, { cause: error });

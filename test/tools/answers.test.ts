@@ -63,3 +63,25 @@ it("the tools say what happened and what follows", async () => {
   const words = `${lines.join("\n")}\n`.replaceAll(first, "FIRST").replaceAll(second, "SECOND");
   await expect(words).toMatchFileSnapshot("golden/answers.txt");
 });
+
+it("an answer is the caller's own: what becomes of it changes no document and no other answer", async () => {
+  const bench = createBench();
+  const taskId = await bench.started();
+  const spoil = (value: unknown): void => {
+    if (typeof value !== "object" || value === null) return;
+    for (const [key, inner] of Object.entries(value)) {
+      spoil(inner);
+      if (typeof inner === "string") Object.assign(value, { [key]: "spoiled" });
+    }
+  };
+  const caller = owner({ toolCallId: "the same call" });
+  const pause = { taskId, status: "paused", reason: "A pause." };
+  const paused = await bench.call("set_task_status", pause, caller);
+  const before = structuredClone(paused.details);
+  for (const taken of [paused, await bench.call("get_status", { taskId }), await bench.call("get_status", {})])
+    spoil(taken.details);
+  expect((await bench.call("set_task_status", pause, caller)).details).toEqual(before);
+  await bench.done("set_task_status", { taskId, status: "running", reason: "On." }, owner());
+  expect(await bench.everything()).not.toContain("spoiled");
+  expect(JSON.stringify((await bench.call("get_status", { taskId })).details)).not.toContain("spoiled");
+});
