@@ -834,8 +834,14 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
   function viewOf(opened: OpenStream): NonNullable<OpenStream["view"]> {
     const { sum, documents } = opened.journal.reading;
-    if (opened.view?.sum === sum) return opened.view;
-    opened.view = { sum, documents: Object.fromEntries(documents), readOnly: readOnlyOf(opened.stream, documents) };
+    const known = opened.view;
+    if (known?.sum === sum) return known;
+    // What stood in no way before and did not change does not now.
+    const isFine = known !== undefined && known.readOnly === undefined;
+    const changed = isFine
+      ? new Map([...documents].filter(([name, text]) => known.documents[name] !== text))
+      : documents;
+    opened.view = { sum, documents: Object.fromEntries(documents), readOnly: readOnlyOf(opened.stream, changed) };
     return opened.view;
   }
 
