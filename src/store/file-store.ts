@@ -591,7 +591,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
         await (names.size > 1 && (isNew || !all) ? writingMany(settleDocuments) : settleDocuments());
         if (pages) touchAll(opened);
         shown = opened.journal.reading.sum;
-        mendings.push(...(await settlePages(opened, pages ? undefined : [...opened.touched], tasks?.tasks, all)));
+        // What was settled in an earlier round and others changed since is due again; of the rest only the task's page may be outdated.
+        mendings.push(...(await settlePages(opened, pages ? undefined : [...names], tasks?.tasks, all)));
         opened.tasksShown = tasks?.signature ?? "";
         catchUp(opened);
         if (readOnlyNow(opened, project) !== undefined) break;
