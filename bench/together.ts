@@ -129,12 +129,22 @@ async function processFigures(folder: string): Promise<readonly Figure[]> {
   const place = await aPlace(folder, "processes");
   const taskIds: string[] = [];
   while (taskIds.length < races) taskIds.push(await aStartedTask(place, callers));
+  const lonely: string[] = [];
+  while (lonely.length < races) lonely.push(await aStartedTask(place, callers));
   const before = new Map<string, number>();
   for (const taskId of taskIds) before.set(taskId, (await place.store.history({ projectId, taskId }, 0)).length);
   await place.store.close();
   const processes = await Promise.all(Array.from({ length: callers }, () => aProcess(place.root)));
   const [lost, errors, pace, spread]: [number[], number[], number[], number[]] = [[], [], [], []];
+  const alone: number[] = [];
   try {
+    for (const [number, taskId] of lonely.entries()) {
+      const order = { taskId, stepId: stepOf(0), changes: changesPerProcess };
+      const [took = Number.NaN] = await inFloors(folder, async () => [
+        await timed(() => processes[number]?.order(order)),
+      ]);
+      alone.push(changesPerProcess / took);
+    }
     for (const taskId of taskIds) {
       let outcomes: readonly Outcome[] = [];
       const race = async () => {
@@ -165,6 +175,7 @@ async function processFigures(folder: string): Promise<readonly Figure[]> {
     { measure: "the same, errors", unit: "errors", values: errors, goal: { atMost: 0 } },
     { measure: "the same, changes per F of all of them", unit: "per F", values: pace, goal: { atLeast: 0.4 } },
     { measure: "the same, slowest process against fastest", unit: "×", values: spread, goal: { atMost: 1.5 } },
+    { measure: "one such process alone, changes per F", unit: "per F", values: alone },
   ];
 }
 
