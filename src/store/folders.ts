@@ -73,7 +73,9 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
   function projects(whole?: boolean): readonly string[] {
     const before = stampOfProjects();
     if (before !== undefined && listed?.folder === before) return listed.ids;
+    listed = undefined;
     const ids = idsIn(folderOfProjects, whole);
+    if (ids === undefined) return [];
     listed = before !== undefined && holdsNoLink() ? { folder: before, ids } : undefined;
     return ids;
   }
@@ -101,9 +103,10 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     }
   }
 
-  function idsIn(directory: string, whole = false): readonly string[] {
+  /** Undefined when it lies outside the root or, with a warning, when it cannot be listed; with `whole` that throws. */
+  function idsIn(directory: string, whole = false): readonly string[] | undefined {
     try {
-      if (!isInside(directory)) return [];
+      if (!isInside(directory)) return undefined;
       return disk
         .namesIn(directory)
         .filter((name) => isId(name) && isUsable(join(directory, name)))
@@ -112,7 +115,7 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
       const message = `${relative(root, directory)} could not be listed (${codeOf(error)}).`;
       if (whole) throw new OrchestratorError("journal-unreadable", message, { cause: error });
       warn(message);
-      return [];
+      return undefined;
     }
   }
 
@@ -260,7 +263,7 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
   return {
     projects,
     tasksOf: (projectId, whole) =>
-      idsIn(join(root, "projects", projectId, "tasks"), whole)
+      (idsIn(join(root, "projects", projectId, "tasks"), whole) ?? [])
         .map((taskId) => ({ projectId, taskId }))
         .filter(isThere),
     taskNames,

@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync, writeFile
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Store } from "../../src/store/store.ts";
-import { aFileStore, aRoot, aRootWithTask, commitNow, projectText, task } from "./support.ts";
+import { aFileStore, aRoot, aRootWithTask, commitNow, projectText, systemError, task, watchedDisk } from "./support.ts";
 
 const projects = async (store: Store) =>
   (await store.list()).filter(({ taskId }) => taskId === undefined).map(({ projectId }) => projectId);
@@ -34,6 +34,19 @@ describe("the projects", () => {
     passMoment(folder);
     renameSync(join(folder, "shop"), join(root, "aside"));
     expect([await projects(store), await copies(store)]).toEqual([["copy"], ["copy"]]);
+  });
+
+  it("that could not be listed once are known when they can be", async () => {
+    const root = await aRootWithTask();
+    let fails = true;
+    const disk = watchedDisk(({ name, path }, proceed) => {
+      if (fails && name === "namesIn" && path.endsWith("projects")) throw systemError("EIO");
+      return proceed();
+    });
+    const store = await aFileStore(root, { disk });
+    expect([await projects(store), await copies(store)]).toEqual([[], []]);
+    fails = false;
+    expect([await projects(store), await copies(store)]).toEqual([["shop"], ["shop"]]);
   });
 
   it("that this store makes are known at once, whatever the time of their folder says", async () => {
