@@ -153,7 +153,9 @@ export function sumOfMessages(messages: readonly unknown[]): Usage {
     sum.outputTokens += numberIn(usage, "output");
     sum.costUsd += numberIn(field(usage, "cost"), "total");
   }
-  return { ...sum, costUsd: Math.round(sum.costUsd * 1e8) / 1e8 };
+  // Some providers count in parts of a token.
+  const [inputTokens, outputTokens] = [Math.round(sum.inputTokens), Math.round(sum.outputTokens)];
+  return { inputTokens, outputTokens, costUsd: Math.round(sum.costUsd * 1e8) / 1e8 };
 }
 
 function field(value: unknown, name: string): unknown {

@@ -369,9 +369,14 @@ export function parseStep(text: string, name = "a step"): Step {
 
 /**
  * Says that this text is what `formatDocument` made of the document, so that parsing it gives this very one: what did not change from one
- * version to the next is the same object in both then, and what was worked out of it is not worked out again.
+ * version to the next is the same object in both then, and what was worked out of it is not worked out again. Throws `bug` when it is none.
  */
 export function rememberDocument(text: string, document: Task | Step): void {
+  const schema = "kind" in document ? Step : Task;
+  if (!Value.Check(schema, document)) {
+    const where = Value.Errors(schema, document).First()?.path ?? "";
+    throw new OrchestratorError("bug", `The document of ${document.id} would not be valid at ${where}.`);
+  }
   if ("kind" in document) steps.know(text, document);
   else tasks.know(text, document);
 }

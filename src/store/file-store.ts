@@ -566,8 +566,6 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     opened.pagesDue ||= opened.unrendered || opened.projection.stalePages();
     opened.unrendered = false;
     if (isOpening && !opened.isMade) folders.tidy(opened.stream);
-    // Of a hundred files to be made none has to be looked for.
-    if (opened.isMade) opened.projection.listed(folders.filesOf(opened.stream));
     opened.isMade = false;
     try {
       for (let round = 1; round <= quietRounds; round += 1) {
@@ -591,8 +589,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
         await (names.size > 1 && (isNew || !all) ? writingMany(settleDocuments) : settleDocuments());
         if (pages) touchAll(opened);
         shown = opened.journal.reading.sum;
-        // What was settled in an earlier round and others changed since is due again; of the rest only the task's page may be outdated.
-        mendings.push(...(await settlePages(opened, pages ? undefined : [...names], tasks?.tasks, all)));
+        mendings.push(...(await settlePages(opened, pages ? undefined : [...opened.touched], tasks?.tasks, all)));
         opened.tasksShown = tasks?.signature ?? "";
         catchUp(opened);
         if (readOnlyNow(opened, project) !== undefined) break;
@@ -602,7 +599,6 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       opened.due = "all";
       throw error;
     } finally {
-      opened.projection.listed(undefined);
       opened.versions = undefined;
       opened.touched.clear();
     }

@@ -14,6 +14,8 @@ const litterAgeMs = 60_000;
 
 /** A folder that did not change for so long shows the next change in its time, however coarse the clock of its file system is. */
 const settledMs = 3_000;
+/** There are file systems that give a folder no other time when it changes. */
+const listedAnewMs = 60_000;
 
 /** Types that `statfs` gives for file systems whose clients emulate appending. */
 const networkFileSystems: ReadonlyMap<number, string> = new Map([
@@ -55,8 +57,6 @@ export type Folders = {
   sync(stream: Stream): void;
   /** Removes what a crash may have left and makes a missing .gitignore. Its failure is a warning. */
   tidy(stream: Stream): void;
-  /** Every file in the stream's folder and in that of its steps, as paths in the folder; undefined when that cannot be told. */
-  filesOf(stream: Stream): ReadonlySet<string> | undefined;
   /** Documents and pages in the stream's folder that are not among those. */
   unknownFiles(stream: Stream, known: Iterable<DocumentName>): readonly string[];
   /** Throws `unsupported-file-system` when the root is where appending is not safe. */
@@ -67,16 +67,17 @@ export type Folders = {
 
 export function createFolders(disk: Disk, root: string, now: () => Date, warn: (message: string) => void): Folders {
   const folderOfProjects = join(root, "projects");
-  /** What the folder of projects held when it was as `folder` says. */
-  let listed: { readonly folder: string; readonly ids: readonly string[] } | undefined;
+  /** What the folder of projects held when it was as `folder` says, and when that was looked at. */
+  let listed: { readonly folder: string; readonly ids: readonly string[]; readonly at: number } | undefined;
 
   function projects(whole?: boolean): readonly string[] {
     const before = stampOfProjects();
-    if (before !== undefined && listed?.folder === before) return listed.ids;
+    const at = now().getTime();
+    if (before !== undefined && listed?.folder === before && Math.abs(at - listed.at) < listedAnewMs) return listed.ids;
     listed = undefined;
     const ids = idsIn(folderOfProjects, whole);
     if (ids === undefined) return [];
-    listed = before !== undefined && holdsNoLink() ? { folder: before, ids } : undefined;
+    listed = before !== undefined && holdsNoLink() ? { folder: before, ids, at } : undefined;
     return ids;
   }
 
@@ -213,12 +214,6 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     }
   }
 
-  function namesOf(stream: Stream): readonly string[] {
-    const { directory } = placeOf(root, stream);
-    const steps = stream.taskId === undefined ? [] : disk.namesIn(join(directory, "steps"));
-    return [...disk.namesIn(directory), ...steps.map((name) => `steps/${name}`)];
-  }
-
   let warnedOfFuse = false;
 
   /** Throws when the file system of a folder, or of the nearest one above it that exists, is a network's. */
@@ -304,16 +299,11 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
         warn(`${nameOfStream(stream)}: the folder could not be tidied (${codeOf(error)}).`);
       }
     },
-    filesOf: (stream) => {
-      try {
-        return new Set(namesOf(stream));
-      } catch {
-        return undefined;
-      }
-    },
     unknownFiles: (stream, known) => {
+      const { directory } = placeOf(root, stream);
       const files = new Set(Array.from(known).flatMap((name) => [fileOf(name, "document"), fileOf(name, "page")]));
-      return namesOf(stream)
+      const steps = stream.taskId === undefined ? [] : disk.namesIn(join(directory, "steps"));
+      return [...disk.namesIn(directory), ...steps.map((name) => `steps/${name}`)]
         .filter((file) => /^[^.].*\.(?:json|md)$/.test(file) && !files.has(file))
         .sort();
     },

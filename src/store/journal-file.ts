@@ -216,7 +216,7 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
     const from = reading.offset;
     const bytes = readRange(from, Number.POSITIVE_INFINITY);
     size = from + bytes.length;
-    lately = bytes.length > mostKeptBytes ? undefined : { from, bytes };
+    lately = own.length === 0 || bytes.length > mostKeptBytes ? undefined : { from, bytes };
     try {
       const records: JournalRecord[] = [];
       const { seq } = reading;

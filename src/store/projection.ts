@@ -49,8 +49,6 @@ export type Projection = {
    */
   stage(name: DocumentName): void;
   unstage(): void;
-  /** What the folder holds, when it was listed just now: that a file is not there is then believed once. Undefined ends that. */
-  listed(files: ReadonlySet<string> | undefined): void;
   /** Another writer makes the document this: found so, it is nobody's edit. */
   expect(name: DocumentName, text: string | null): void;
   /** Makes a document's file what the journal says. `unexpected`: a missing file is worth a word. Never throws. */
@@ -82,14 +80,6 @@ export function createProjection(
   const staleDocuments = new Set<DocumentName>();
   const stalePages = new Set<DocumentName>();
   const staged = new Map<DocumentName, { readonly text: string; readonly path: string }>();
-  /** Files that a listing has, or that were looked at since. */
-  let listing: Set<string> | undefined;
-
-  function look(file: string): Found {
-    if (listing === undefined || listing.has(file)) return lookAt(disk, join(directory, file));
-    listing.add(file);
-    return { kind: "missing" };
-  }
 
   function stage(name: DocumentName): void {
     const text = truth.documents().get(name);
@@ -136,7 +126,7 @@ export function createProjection(
     let misses = 0;
     for (let round = 0; round < writeRounds; round += 1) {
       const wanted = truth.documents().get(name);
-      const found = look(file);
+      const found = lookAt(disk, path);
       if (isAsWanted(found, wanted)) {
         theirs.delete(name);
         if (wanted === undefined) right.delete(name);
@@ -188,7 +178,7 @@ export function createProjection(
   ): Promise<void> {
     const path = join(directory, file);
     const wanted = page.body === undefined ? undefined : framePage(stream, page.seq, page.body);
-    const { found, state, parts } = await lookAtPage(file, wanted, page);
+    const { found, state, parts } = await lookAtPage(path, wanted, page);
     if (state === "missing" && wanted === undefined) return;
     const isSame = page.body !== undefined && parts?.body === withFinalNewline(page.body);
     if (isSame && parts.seq >= page.since) return;
@@ -202,9 +192,9 @@ export function createProjection(
   }
 
   /** What stands in a page's place. Looks again at one that seems edited: another process may be in the middle of writing it. */
-  async function lookAtPage(file: string, wanted: string | undefined, { earlier }: PageWanted): Promise<PageFound> {
+  async function lookAtPage(path: string, wanted: string | undefined, { earlier }: PageWanted): Promise<PageFound> {
     for (let attempt = 1; ; attempt += 1) {
-      const found = look(file);
+      const found = lookAt(disk, path);
       if (found.kind === "missing") return { found, state: "missing" };
       if (found.kind === "file") {
         const parts = readPage(Buffer.from(found.bytes).toString("utf8"));
@@ -293,16 +283,7 @@ export function createProjection(
     }
   }
 
-  return {
-    stage,
-    unstage,
-    listed: (files) => (listing = files === undefined ? undefined : new Set(files)),
-    expect,
-    settleDocument,
-    settlePage,
-    staleDocuments,
-    stalePages: () => stalePages.size > 0,
-  };
+  return { stage, unstage, expect, settleDocument, settlePage, staleDocuments, stalePages: () => stalePages.size > 0 };
 }
 
 type PageFound = {

@@ -85,6 +85,11 @@ describe("what a run has used", () => {
     () => {
       const messages = [{ role: "user" }, usage(10, 1, 0.1), usage(20, 2, 0.2, 300, 4_000), { usage: { output: 5 } }];
       expect(sumOfMessages(messages)).toStrictEqual({ inputTokens: 4_330, outputTokens: 8, costUsd: 0.3 });
+      expect(sumOfMessages([usage(10.5, 0.25, 0), usage(0.25, 0.5, 0)])).toStrictEqual({
+        inputTokens: 11,
+        outputTokens: 1,
+        costUsd: 0,
+      });
       expect(sumOfMessages([null, "x", usage(-1, Number.NaN, 0)])).toStrictEqual({
         inputTokens: 0,
         outputTokens: 0,

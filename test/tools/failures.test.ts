@@ -47,3 +47,20 @@ describe("the words for a failure", () => {
     expect(describeFailure(Object.assign(new Error("x"), { code: "/home/ada" })).reason).not.toContain("/home");
   });
 });
+
+describe("a change that would leave a document that is none", () => {
+  it("fails and changes nothing: the task can be read and goes on", async () => {
+    const bench = createBench();
+    const taskId = await bench.started();
+    await bench.launched(taskId, "step-01", "builder");
+    const before = await bench.everything();
+    const usage = { inputTokens: 10.5, outputTokens: 1, costUsd: 0 };
+    await expect(bench.ended(taskId, "step-01", "builder", { usage })).rejects.toMatchObject({
+      code: "bug",
+      message: expect.stringContaining("/attempts/0/runs/0/usage") as unknown,
+    });
+    expect(await bench.everything()).toBe(before);
+    await bench.ended(taskId, "step-01", "builder");
+    expect((await bench.step(taskId)).attempts[0]?.runs[0]?.endedAt).not.toBeNull();
+  });
+});
