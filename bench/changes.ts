@@ -10,6 +10,7 @@ import { inFloors, median, timed, type Figure } from "./measure.ts";
 
 const blocks = 10;
 const reportsPerBlock = 20;
+const triesBefore = 30;
 
 /** A run that is about to report, in the step of a started task. */
 async function aRun({ bench }: Place, taskId: string, stepId: string): Promise<Caller> {
@@ -35,6 +36,17 @@ export async function inOneTask(place: Place, steps: number): Promise<readonly n
     await free(place, taskId, stepId);
   }
   return times;
+}
+
+/** Times of reports in a step of a fresh task that was built and put back so many times before. */
+async function inOldStep(place: Place, tries: number): Promise<readonly number[]> {
+  const taskId = await aStartedTask(place, 5);
+  const times: number[] = [];
+  for (let number = 0; number < tries + reportsPerBlock / 2; number += 1) {
+    times.push(await report(place, await aRun(place, taskId, stepOf(0))));
+    await free(place, taskId, stepOf(0));
+  }
+  return times.slice(tries);
 }
 
 /** Times of reports of which each is of another task; more tasks than stay open lie between two looks at one. */
@@ -133,8 +145,13 @@ export async function changeFigures(
 ): Promise<readonly Figure[]> {
   const small = await aPlace(folder, "small");
   const smallIds = await addTasks(small, 10);
-  const inOne = [() => inOneTask(small, 5), () => inOneTask(small, 100), () => inOneTask(many, 5)];
-  const [one = [], hundred = [], again = []] = await inTurns(folder, inOne, blocks);
+  const inOne = [
+    () => inOneTask(small, 5),
+    () => inOneTask(small, 100),
+    () => inOneTask(many, 5),
+    () => inOldStep(small, triesBefore),
+  ];
+  const [one = [], hundred = [], again = [], old = []] = await inTurns(folder, inOne, blocks);
   const [few, spread] = [await some(small, smallIds), await some(many, taskIds)];
   const overAll = [() => scattered(small, few), () => scattered(many, spread)];
   const [scatteredFew = [], scatteredMany = []] = await inTurns(folder, overAll, 3);
@@ -163,6 +180,11 @@ export async function changeFigures(
       unit: "×",
       values: against(hundred, one),
       goal: { atMost: 1.3 },
+    },
+    {
+      measure: `the same in a step that was tried ${triesBefore} times before`,
+      unit: "×",
+      values: against(old, one),
     },
     {
       measure: "syncs of a builder's report",
