@@ -68,7 +68,6 @@ export function withDeadlines<P extends Pick<ExecutorPorts, "reader" | "recorder
     },
     flows: {
       sync: (stream, state, at) => within("the flow record", flows.sync(stream, state, at)),
-      levelDrafts: (drafts) => within("the flow records", flows.levelDrafts(drafts)),
       cancelRequested: (streams) => within("the flow records", flows.cancelRequested(streams)),
     },
     checks: {

@@ -331,17 +331,6 @@ export function createDriver(unbounded: DriverPorts): Driver {
     }
   }
 
-  /** The drafts of which nothing is to be done, not even in their flow records: there may be a thousand, and none has to be opened. */
-  async function levelDrafts(tasks: readonly Unfinished[]): Promise<ReadonlySet<Stream>> {
-    const drafts = tasks.flatMap(({ stream, outline, end }) =>
-      outline?.status === "draft" && outline.openRuns === 0 && end !== undefined
-        ? [{ stream, flowId: outline.flowId, end }]
-        : [],
-    );
-    // Where it cannot be told each is looked at, and that says what is wrong.
-    return flows.levelDrafts(drafts).catch(() => new Set<Stream>());
-  }
-
   /** Wakes those that wait for a task that has ended; tried until it could be read, for nobody else would wake them. */
   async function wakeDependents(stream: Stream): Promise<void> {
     if (stream.taskId === undefined) return;
@@ -372,7 +361,6 @@ export function createDriver(unbounded: DriverPorts): Driver {
         if (task !== undefined) going.push({ stream, ...task });
       }
       holdPlaces(going);
-      const level = await levelDrafts(tasks);
       await obeyCancels(tasks.filter(({ outline }) => outline !== undefined).map(({ stream }) => stream));
       // What goes on comes before the drafts, of which there may be a thousand.
       const live = new Set(going.filter(({ state }) => state.steps.some(isLive)).map(({ stream }) => stream));
@@ -380,8 +368,7 @@ export function createDriver(unbounded: DriverPorts): Driver {
       for (const one of [...tasks.filter(isFirst), ...tasks.filter((task) => !isFirst(task))]) {
         // Of a draft nobody hears anything.
         if (one.outline?.status !== "draft") notifier.changed(one.stream);
-        if (level.has(one.stream)) unfinished.set(nameOfStream(one.stream), one.stream);
-        else wake(one.stream);
+        wake(one.stream);
       }
     },
     wake,

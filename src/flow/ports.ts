@@ -17,10 +17,8 @@ export type Recorder = {
   ): Promise<{ readonly ok: true; readonly state: TaskState; readonly effects: readonly Effect[] } | Refusal>;
 };
 
-/** Where a journal ends. */
-export type End = { readonly seq: number; readonly sum: string };
-/** A task that may have something due; without an outline one that cannot be read, without an end one that was opened. */
-export type Unfinished = { readonly stream: Stream; readonly outline?: Outline; readonly end?: End };
+/** A task that may have something due; without an outline one that cannot be read. */
+export type Unfinished = { readonly stream: Stream; readonly outline?: Outline };
 
 /** Reading state. `unfinished` names the tasks that may have something due, in a stable order, and reads as few of them as it can. */
 export type TaskReader = {
@@ -113,10 +111,6 @@ export type FlowRecords = {
     state: TaskState,
     at: { readonly seq: number; readonly sum: string },
   ): Promise<string | undefined>;
-  /** Among these drafts, those whose record says already what the task and its journal's end do. One list per owner; asks nothing of a task's files. */
-  levelDrafts(
-    drafts: readonly { readonly stream: Stream; readonly flowId: string | null; readonly end: End }[],
-  ): Promise<ReadonlySet<Stream>>;
   /** Among these tasks, those whose flow a person asked to cancel. One list per owner. Throws when it found none and could not look at all. */
   cancelRequested(streams: readonly Stream[]): Promise<readonly Stream[]>;
 };

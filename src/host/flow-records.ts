@@ -27,8 +27,6 @@ type FlowView = {
   readonly wait: string;
 };
 
-const draftView: FlowView = { status: "waiting", currentStep: "await-start", wait: "start" };
-
 /** The record's readable place for a state. Pure. */
 export function describeFlow({ task, steps }: TaskState): FlowView {
   const live = steps.flatMap((step) => openRuns(step).map((run) => `${step.id} ${run.role} attempt ${step.attempt}`));
@@ -40,7 +38,7 @@ export function describeFlow({ task, steps }: TaskState): FlowView {
     .map((step) => `${step.id} ${step.question?.kind ?? ""}`);
   switch (task.status) {
     case "draft":
-      return draftView;
+      return { status: "waiting", currentStep: "await-start", wait: "start" };
     case "done":
       return { status: "succeeded", currentStep: "done", wait: "" };
     case "cancelled":
@@ -169,31 +167,6 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
       } catch (error) {
         throw asHostError("the flow record", error);
       }
-    },
-
-    async levelDrafts(drafts) {
-      const level = new Set<Stream>();
-      const byOwner = new Map<string, (typeof drafts)[number][]>();
-      for await (const draft of inBatches(drafts)) {
-        const owner =
-          draft.flowId === null ? undefined : await ownerOf(draft.stream, draft.flowId).catch(() => undefined);
-        if (owner === undefined) continue;
-        const owned = byOwner.get(owner) ?? [];
-        byOwner.set(owner, owned);
-        owned.push(draft);
-      }
-      for (const [sessionKey, owned] of byOwner) {
-        const known = await bind(sessionKey)
-          .list()
-          .catch((error: unknown) => Promise.reject(asHostError("the flow records", error)));
-        const flows = new Map(known.map((flow) => [flow.flowId, flow]));
-        for (const { stream, flowId, end } of owned) {
-          const flow = flows.get(flowId ?? "");
-          const isLevel = flow !== undefined && isOurs(flow, root) && saysSo(flow, draftView, end);
-          if (isLevel && textIn(flow.stateJson, "taskId") === stream.taskId) level.add(stream);
-        }
-      }
-      return level;
     },
 
     async cancelRequested(streams) {

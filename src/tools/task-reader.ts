@@ -79,10 +79,10 @@ export function createTaskReader(desk: Pick<Desk, "store" | "readFlow">): TaskRe
         // Of one that must not be changed no task is driven.
         if (project?.readOnly !== undefined) continue;
         const isWhole = project?.documents["project"] !== undefined;
-        for (const { stream, outline, readOnly, seq, sum } of await store.tasks(projectId)) {
+        for (const { stream, outline, readOnly } of await store.tasks(projectId)) {
           if (outline !== undefined && isOver(outline)) continue;
           if (outline !== undefined && readOnly === undefined && !hasEnded(outline) && isWhole) {
-            found.push({ stream, outline, end: { seq, sum } });
+            found.push({ stream, outline });
             continue;
           }
           const task = await read(stream).catch(() => "unreadable" as const);

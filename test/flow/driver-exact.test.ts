@@ -31,8 +31,6 @@ function setup(tasks: Readonly<Record<string, Read>>) {
     /** When the host has brought a flow record up to date. */
     synced: Promise.resolve(),
     cancels: (): readonly string[] => [],
-    /** Drafts whose flow records say already what is so. */
-    level: [] as readonly string[] | Error,
     parallelTasks: 4,
     parallelSteps: 1,
     /** Ends the checks and the observations that are under way. */
@@ -69,9 +67,7 @@ function setup(tasks: Readonly<Record<string, Read>>) {
         Promise.resolve(
           Object.entries(world.tasks).map(([taskId, state]) => ({
             stream: streamOf(taskId),
-            ...(state instanceof Error || state === undefined
-              ? {}
-              : { outline: outlineOf(state), end: { seq: world.seq, sum: "" } }),
+            ...(state instanceof Error || state === undefined ? {} : { outline: outlineOf(state) }),
           })),
         ),
       read: ({ taskId = "" }) => {
@@ -132,13 +128,6 @@ function setup(tasks: Readonly<Record<string, Read>>) {
       sync: ({ taskId }) => {
         note(`sync ${taskId} ${world.seq}`);
         return world.synced.then(() => world.flowId);
-      },
-      levelDrafts: (drafts) => {
-        const level = world.level;
-        if (level instanceof Error) return Promise.reject(level);
-        const isLevel = ({ stream: { taskId = "" }, end }: (typeof drafts)[number]) =>
-          level.includes(taskId) && end.seq === world.seq;
-        return Promise.resolve(new Set(drafts.filter(isLevel).map(({ stream }) => stream)));
       },
       cancelRequested: (streams) => {
         note(`cancels of ${streams.map(({ taskId }) => taskId).join(", ")}`);
@@ -225,37 +214,6 @@ describe("a task with nothing due", () => {
     const { wake, asked } = setup({});
     await wake("gone");
     expect(asked()).toStrictEqual(["read gone"]);
-  });
-});
-
-describe("drafts at a start", () => {
-  const reads = (asked: readonly string[]) => [...new Set(asked.filter((what) => what.startsWith("read ")))];
-
-  it("are not opened when their flow records say already what is so, and are known", async () => {
-    const { driver, asked, settle, world } = setup({ a: draft, b: draft, c: queued });
-    world.level = ["a", "c"];
-    await driver.resume();
-    await settle();
-    // Whatever is said of a task that goes on, it is looked at.
-    expect(reads(asked())).toStrictEqual(["read c", "read b"]);
-    expect(driver.unfinished().map(({ taskId }) => taskId)).toStrictEqual(expect.arrayContaining(["a", "b", "c"]));
-  });
-
-  it("are looked at when a cancel was asked of their flows meanwhile", async () => {
-    const { driver, asked, settle, world } = setup({ a: draft });
-    world.level = ["a"];
-    world.cancels = () => ["a"];
-    await driver.resume();
-    await settle();
-    expect(asked()).toContain("cancels of a");
-  });
-
-  it("are all looked at when that cannot be told", async () => {
-    const { driver, asked, settle, world } = setup({ a: draft, b: draft });
-    world.level = new Error("the host does not answer");
-    await driver.resume();
-    await settle();
-    expect(reads(asked())).toStrictEqual(["read a", "read b"]);
   });
 });
 

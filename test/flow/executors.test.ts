@@ -127,7 +127,6 @@ function setup(options: Options = {}) {
     },
     flows: {
       sync: () => Promise.resolve(undefined),
-      levelDrafts: () => Promise.resolve(new Set()),
       cancelRequested: (streams) => Promise.resolve(options.cancelAsked === true ? streams : []),
     },
     briefs: { brief: (role) => doing(`brief for ${role}`, `Do ${role}.`) },

@@ -226,59 +226,6 @@ describe("a flow record that is brought up to the journal", () => {
   });
 });
 
-describe("a draft is level with its flow record", () => {
-  async function aDraft() {
-    const { bench, records, made: other, has, lists } = await setup();
-    const taskId = String((await bench.done("create_task", aTask({ title: "Search" })))["taskId"]);
-    const stream = { projectId: "shop", taskId };
-    const { flowId } = (await bench.state(taskId)).task;
-    const stateJson = { ...(other.stateJson as Record<string, unknown>), taskId };
-    const flow = has({ flowId: flowId ?? "", stateJson, currentStep: "await-start" });
-    const { seq = 0, sum = "" } = (await bench.store.read(stream)) ?? {};
-    const end = { seq, sum };
-    const isLevel = async (fields: Partial<{ flowId: string | null; end: typeof end }> = {}) =>
-      (await records.levelDrafts([{ stream, flowId, end, ...fields }])).has(stream);
-    const sync = async () => records.sync(stream, await bench.state(taskId), end);
-    return { flow, end, isLevel, sync, lists };
-  }
-
-  it("when that says all that there is to say, and one list tells it", async () => {
-    const { isLevel, sync, lists } = await aDraft();
-    expect(await isLevel()).toBe(false);
-    await sync();
-    const before = lists.length;
-    expect(await isLevel()).toBe(true);
-    expect(lists.slice(before)).toStrictEqual([owner]);
-  });
-
-  it("and not when the journal ends otherwise, or it has no flow or another one", async () => {
-    const { isLevel, sync, end } = await aDraft();
-    await sync();
-    for (const fields of [
-      { end: { ...end, seq: end.seq + 1 } },
-      { end: { ...end, sum: "another" } },
-      { flowId: null },
-      { flowId: "gone" },
-    ])
-      expect({ fields, isLevel: await isLevel(fields) }).toEqual({ fields, isLevel: false });
-  });
-
-  it.each([
-    { status: "cancelled", endedAt: 1 },
-    { endedAt: 1 },
-    { currentStep: "paused" },
-    { controllerId: "somebody's" },
-    { stateJson: { orphan: true } },
-    { stateJson: { root: "another" } },
-    { stateJson: { taskId: "another" } },
-  ])("and not when the record has %j", async ({ stateJson, ...fields }) => {
-    const { flow, isLevel, sync } = await aDraft();
-    await sync();
-    Object.assign(flow, fields, { stateJson: { ...(flow.stateJson as object), ...stateJson } });
-    expect(await isLevel()).toBe(false);
-  });
-});
-
 describe("a cancel asked of a flow", () => {
   it.each([{ cancelRequestedAt: 1 }, { status: "cancelled", endedAt: 1 }])(
     "is found as %j",

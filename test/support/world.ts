@@ -380,15 +380,6 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
             Object.assign(known, { taskStatus: state.task.status, seq: at.seq, sum: at.sum, ended: isEnd });
             return undefined;
           }),
-        levelDrafts: (drafts) =>
-          out("cancelRequested", () => {
-            const isLevel = ({ stream, flowId, end }: (typeof drafts)[number]) => {
-              const flow = flowsById.get(flowId ?? "");
-              const isSame = flow?.taskStatus === "draft" && flow.seq === end.seq && flow.sum === end.sum;
-              return isSame && !flow.ended && flow === flows.get(stream.taskId ?? "");
-            };
-            return new Set(drafts.filter(isLevel).map(({ stream }) => stream));
-          }),
         cancelRequested: (streams) =>
           out("cancelRequested", () =>
             streams.filter((stream) => flows.get(stream.taskId ?? "")?.cancelRequested === true),
