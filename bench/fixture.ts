@@ -1,9 +1,6 @@
 /** Roots of a size: one project with so many tasks, written as the store writes them, but without its syncs. */
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-// A gateway has loaded it, and with it the lock, which listens to signals: else each document written takes up twenty of them anew.
-// oxlint-disable-next-line import/no-unassigned-import -- nothing of it is used here
-import "../src/host/lease.ts";
 import { renderPages } from "../src/render/pages.ts";
 import { confinedDisk } from "../src/store/confined-disk.ts";
 import type { Disk } from "../src/store/disk.ts";
@@ -14,6 +11,9 @@ import { framePage } from "../src/store/pages.ts";
 import type { Change, JournalRecord, Store, Stream } from "../src/store/store.ts";
 import { aProject, aStep, aTask, createBench, type Bench } from "../test/support/bench.ts";
 import { owner } from "../test/support/callers.ts";
+
+// A gateway has loaded it, and with it the lock, which listens to signals: else each document written takes up twenty of them anew.
+await import("../src/host/lease.ts");
 
 export const projectId = "shop";
 

@@ -1,4 +1,7 @@
-/** Gives back what it is given, so that a class that extends it puts its private field on that very object. */
+/**
+ * Gives back what it is given, so that a class that extends it puts its private field on that very object. A function, of which the compiler
+ * has to be told that it constructs: a class with nothing but this in it would be one for nothing.
+ */
 const Given = function (of: object) {
   return of;
 } as unknown as new (of: object) => object;

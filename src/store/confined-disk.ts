@@ -8,6 +8,7 @@ import { basename, dirname, isAbsolute, join, relative, sep } from "node:path";
 import { OrchestratorError } from "../errors.ts";
 import { isErrorWith, type Disk } from "./disk.ts";
 
+/** Where the kernel lists this process's open files. */
 const openFiles = "/proc/self/fd";
 /** So many folders stay open while a piece of work does not wait; the next turn of the event loop closes them. */
 const maxHeld = 16;
@@ -20,8 +21,9 @@ type HeldFolder = { readonly descriptor: number; readonly anchor: string; readon
  * may be a link itself and need not exist yet.
  */
 export function confinedDisk(root: string, disk: Disk): Disk {
-  const openFolders = openFilesOfThis();
-  if (openFolders === undefined) return disk;
+  if (!fs.existsSync(openFiles)) return disk;
+  // Not by way of a link, which everything that resolves a path would follow each time.
+  const openFolders = fs.realpathSync.native(openFiles);
 
   const held = new Map<string, HeldFolder>();
   let realRoot: string | undefined;
@@ -108,15 +110,6 @@ export function confinedDisk(root: string, disk: Disk): Disk {
       }
     },
   };
-}
-
-/** Where the kernel lists this process's open files; not by way of a link, which everything that resolves a path would follow each time. */
-function openFilesOfThis(): string | undefined {
-  try {
-    return fs.realpathSync.native(openFiles);
-  } catch {
-    return undefined;
-  }
 }
 
 function isBelow(path: string, folder: string): boolean {

@@ -12,11 +12,6 @@ import { nameOfStream, type DocumentName, type Stream } from "./store.ts";
 /** Younger temporary files may belong to a write that is going on. */
 const litterAgeMs = 60_000;
 
-/** A folder that did not change for so long shows the next change in its time, however coarse the clock of its file system is. */
-const settledMs = 3_000;
-/** There are file systems that give a folder no other time when it changes. */
-const listedAnewMs = 60_000;
-
 /** Types that `statfs` gives for file systems whose clients emulate appending. */
 const networkFileSystems: ReadonlyMap<number, string> = new Map([
   [0x6969, "NFS"],
@@ -66,48 +61,9 @@ export type Folders = {
 };
 
 export function createFolders(disk: Disk, root: string, now: () => Date, warn: (message: string) => void): Folders {
-  const folderOfProjects = join(root, "projects");
-  /** What the folder of projects held when it was as `folder` says, and when that was looked at. */
-  let listed: { readonly folder: string; readonly ids: readonly string[]; readonly at: number } | undefined;
-
-  function projects(whole?: boolean): readonly string[] {
-    const before = stampOfProjects();
-    const at = now().getTime();
-    if (before !== undefined && listed?.folder === before && Math.abs(at - listed.at) < listedAnewMs) return listed.ids;
-    listed = undefined;
-    const ids = idsIn(folderOfProjects, whole);
-    if (ids === undefined) return [];
-    listed = before !== undefined && holdsNoLink() ? { folder: before, ids, at } : undefined;
-    return ids;
-  }
-
-  /** Changes whenever something is put into the folder of projects or taken out; undefined while that cannot be told. */
-  function stampOfProjects(): string | undefined {
+  function idsIn(directory: string, whole = false): readonly string[] {
     try {
-      const facts = disk.factsOf(folderOfProjects);
-      if (facts?.kind !== "directory") return undefined;
-      // Two changes of it that come together may have one time.
-      const isSettled = Math.abs(now().getTime() - facts.changedMs) > settledMs;
-      return isSettled ? `${facts.identity} ${facts.changedMs}` : undefined;
-    } catch {
-      return undefined;
-    }
-  }
-
-  /** Where a link leads can change without the folder that it is in. */
-  function holdsNoLink(): boolean {
-    try {
-      const names = disk.namesIn(folderOfProjects).filter(isId);
-      return names.every((name) => disk.factsOf(join(folderOfProjects, name))?.kind !== "link");
-    } catch {
-      return false;
-    }
-  }
-
-  /** Undefined when it lies outside the root or, with a warning, when it cannot be listed; with `whole` that throws. */
-  function idsIn(directory: string, whole = false): readonly string[] | undefined {
-    try {
-      if (!isInside(directory)) return undefined;
+      if (!isInside(directory)) return [];
       return disk
         .namesIn(directory)
         .filter((name) => isId(name) && isUsable(join(directory, name)))
@@ -116,7 +72,7 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
       const message = `${relative(root, directory)} could not be listed (${codeOf(error)}).`;
       if (whole) throw new OrchestratorError("journal-unreadable", message, { cause: error });
       warn(message);
-      return undefined;
+      return [];
     }
   }
 
@@ -256,9 +212,9 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
   }
 
   return {
-    projects,
+    projects: (whole) => idsIn(join(root, "projects"), whole),
     tasksOf: (projectId, whole) =>
-      (idsIn(join(root, "projects", projectId, "tasks"), whole) ?? [])
+      idsIn(join(root, "projects", projectId, "tasks"), whole)
         .map((taskId) => ({ projectId, taskId }))
         .filter(isThere),
     taskNames,
@@ -269,7 +225,6 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     requireInside,
     make: (stream) => {
       const { directory } = placeOf(root, stream);
-      if (stream.taskId === undefined) listed = undefined;
       disk.makeDirectory(directory);
       requireInside(directory, nameOfStream(stream));
       if (stream.taskId === undefined) ensureGitignore(directory);
