@@ -3,7 +3,6 @@
  * open. Pure: no clock, no I/O.
  */
 import type { Attempt, Role, Run, Seat, Step, StepStatus, TaskState } from "../schema/documents.ts";
-import { finishedSteps } from "../schema/outline.ts";
 
 /** What one step needs of another. Open for conditions later; today every edge has the same `on`. */
 export type Edge = { readonly from: string; readonly on: readonly StepStatus[] };
@@ -22,7 +21,7 @@ export function isLive(step: Pick<Step, "status">): boolean {
 
 /** True when the step will not change any more. Pure. */
 export function isFinished(step: Pick<Step, "status">): boolean {
-  return finishedSteps.includes(step.status);
+  return step.status === "passed" || step.status === "skipped" || step.status === "cancelled";
 }
 
 /** The latest attempt, or undefined before the first launch. Pure. */

@@ -2,10 +2,7 @@
  * What a list says of a task, read off its documents: enough for counts, for what waits for what, and for telling which tasks
  * somebody has to look at. Pure.
  */
-import { parseStep, parseTask, type StepStatus, type TaskState, type TaskStatus, type Usage } from "./documents.ts";
-
-/** A step of one of these will not change any more. */
-export const finishedSteps: readonly StepStatus[] = ["passed", "skipped", "cancelled"];
+import { parseStep, parseTask, type TaskState, type TaskStatus, type Usage } from "./documents.ts";
 
 export type Outline = {
   readonly title: string;
@@ -34,7 +31,8 @@ export function outlineOf({ task, steps }: TaskState): Outline {
     dependsOn,
     flowId,
     steps: steps.length,
-    stepsFinished: steps.filter((step) => finishedSteps.includes(step.status)).length,
+    // As on the task's page: one that ended with its cancelled task was not finished.
+    stepsFinished: steps.filter(({ status }) => status === "passed" || status === "skipped").length,
     openRuns: runs.filter((run) => run.endedAt === null).length,
     questions: [question, ...steps.map((step) => step.question)].filter((one) => one !== null).length,
     usage: {

@@ -18,7 +18,7 @@ import { glanceOf, glanceOfFailure } from "./standing.ts";
 import { nameOfStream, type Cursor, type Stream, type TaskGlance } from "./store.ts";
 
 /** Grows when what a glance says changes its meaning. */
-const format = 1;
+const format = 2;
 /** With so many tasks or fewer all journals are looked at each time: little is saved by less. */
 export const fewTasks = 50;
 const lookAtAllMs = 60_000;

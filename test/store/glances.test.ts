@@ -324,7 +324,7 @@ describe("what is kept of many tasks", () => {
       flipped[at] = (flipped[at] ?? 0) ^ 4;
       await put(flipped);
     }
-    for (const wrong of ["null", "[]", '{"format":2,"tasks":[["a"]]}', "\ufeff{}"]) await put(wrong);
+    for (const wrong of ["null", "[]", '{"format":3,"tasks":[["a"]]}', "\ufeff{}"]) await put(wrong);
     rmSync(keptFile(root));
     writeFileSync(join(root, "elsewhere"), text);
     symlinkSync(join(root, "elsewhere"), keptFile(root));

@@ -81,7 +81,7 @@ describe("get_status of a project", () => {
       ]),
     ).toStrictEqual([
       [running, "running", 0, 2],
-      [cancelled, "cancelled", 2, 2],
+      [cancelled, "cancelled", 0, 2],
     ]);
     expect(details.project?.projectPath).toBe("/memory/projects/shop/project.json");
   });
