@@ -68,6 +68,12 @@ export async function replaceHalfWay(stage: Stage, play: Play, sessionKey?: stri
   await until("its runs to have ended", async () => (await play.steps()).every((step) => openRuns(step).length === 0), {
     limitMs: 120_000,
   });
-  if (!(await replacePlugin(stage))) throw new Error("the host sees work of the plugin where none is");
+  // The host holds on to the plugin a moment longer than a run shows, and for each turn of a chat that is being told something.
+  const replaced = await until(
+    "the host to replace the plugin",
+    () => replacePlugin(stage).catch((error: unknown) => ({ error })),
+    { limitMs: 120_000 },
+  );
+  if (replaced !== true) throw replaced.error;
   await set("running");
 }
