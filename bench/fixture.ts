@@ -6,7 +6,7 @@ import { confinedDisk } from "../src/store/confined-disk.ts";
 import type { Disk } from "../src/store/disk.ts";
 import { createFileStore } from "../src/store/file-store.ts";
 import { formatRecord } from "../src/store/journal.ts";
-import { fileOf, placeOf } from "../src/store/layout.ts";
+import { fileOf, placeOf, sidecarFileOf } from "../src/store/layout.ts";
 import { framePage } from "../src/store/pages.ts";
 import type { Change, JournalRecord, Store, Stream } from "../src/store/store.ts";
 import { aProject, aStep, aTask, createBench, type Bench } from "../test/support/bench.ts";
@@ -71,7 +71,7 @@ export async function openPlace(
 
 /**
  * Adds so many tasks with five steps each; one is made by the tools, the others are like it under ids of their own. Answers their
- * ids. The others are drafts; `cancelled` ones are over, and of these the disk has no more than the journal and task.json: nobody opens
+ * ids. The others are drafts; `cancelled` ones are over, and of these the disk has no more than the journal, their chat and task.json: nobody opens
  * them, and a hundred thousand files more would take minutes.
  */
 export async function addTasks(
@@ -84,10 +84,12 @@ export async function addTasks(
   if (cancelled)
     await bench.done("set_task_status", { taskId: first, status: "cancelled", reason: "Not wanted." }, owner());
   const records = await store.history({ projectId, taskId: first }, 0);
+  const chats = JSON.stringify(await store.readSidecar({ projectId, taskId: first }, "chats"));
   const taskIds = [first];
   for (let number = 2; number <= count; number += 1) {
     const taskId = `${cancelled ? "over" : "many"}-${number.toString(16).padStart(8, "0")}`;
     writeLike(root, { projectId, taskId }, records, (text) => text.replaceAll(first, taskId), !cancelled);
+    writeFileSync(path.join(placeOf(root, { projectId, taskId }).directory, sidecarFileOf("chats")), `${chats}\n`);
     taskIds.push(taskId);
   }
   return taskIds;

@@ -70,6 +70,8 @@ type Worker = {
   /** Its place was given back while it could not be read: it asks for one again, also for what seems to run. */
   gaveBack: boolean;
   syncedSeq: number;
+  /** The journal's last record when the last look found nothing due but the flow record; undefined otherwise. */
+  idleSeq: number | undefined;
 };
 
 type ReadTask = NonNullable<Awaited<ReturnType<TaskReader["read"]>>>;
@@ -121,6 +123,7 @@ export function createDriver(unbounded: DriverPorts): Driver {
       runs: [],
       gaveBack: false,
       syncedSeq: -1,
+      idleSeq: undefined,
     };
     workers.set(name, worker);
     unfinished.set(name, stream);
@@ -160,6 +163,7 @@ export function createDriver(unbounded: DriverPorts): Driver {
 
   async function lookOnce(worker: Worker): Promise<void> {
     const { stream } = worker;
+    worker.idleSeq = undefined;
     const task = await reader.read(stream);
     if (task === undefined || stopping.signal.aborted) return;
     const { state, repo, seq } = task;
@@ -189,8 +193,9 @@ export function createDriver(unbounded: DriverPorts): Driver {
     const isPlanning = [...worker.doing.keys()].some((key) => key.startsWith("PlanRun"));
     if (isPlanning || worker.runs.some(({ isLaunched }) => !isLaunched)) planning.set(nameOfStream(stream), stream);
     else planning.delete(nameOfStream(stream));
-    if (due.size === 0 && worker.doing.size === 0 && worker.syncedSeq === seq && !worker.again)
-      workers.delete(nameOfStream(stream));
+    const isIdle = due.size === 0 && [...worker.doing.keys()].every((key) => key === "sync") && !worker.again;
+    if (isIdle && worker.doing.size === 0 && worker.syncedSeq === seq) workers.delete(nameOfStream(stream));
+    else if (isIdle) worker.idleSeq = seq;
   }
 
   const claimOf = (stream: Stream, { state, repo }: ReadTask): Claim => ({
@@ -244,8 +249,11 @@ export function createDriver(unbounded: DriverPorts): Driver {
       () => {
         worker.doing.delete(key);
         worker.failures.delete(key);
+        // Nothing was due, and nobody has said since that something is: it need not be looked at once more.
+        const isDone = !worker.looking && !doing.askedAgain && worker.idleSeq === worker.syncedSeq;
+        if (isDone && worker.doing.size === 0) workers.delete(nameOfStream(worker.stream));
         // A wait for a slot, a tree or another task ends without a commit; its end wakes the task when it comes.
-        if (!isWait(key) || signal.aborted || doing.askedAgain) wake(worker.stream);
+        else if (!isWait(key) || signal.aborted || doing.askedAgain) wake(worker.stream);
       },
       (error: unknown) => {
         worker.doing.delete(key);

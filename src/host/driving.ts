@@ -25,11 +25,11 @@ import { createCheckRunner } from "./check-runner.ts";
 import { createDesk } from "./desk.ts";
 import { createFlowRecords, readKnownTasks, settleFlows, youngMs } from "./flow-records.ts";
 import { takeLease } from "./lease.ts";
-import { createNotifier, isTold, noteTurnEnd } from "./notifier.ts";
+import { createNotifier, noteTurnEnd } from "./notifier.ts";
 import type { Host } from "./openclaw.ts";
-import { inBatches } from "../flow/turns.ts";
 import { closeRoots, createRememberedRoots, hasProjects, knownRoots, openRoot, openRoots } from "./roots.ts";
 import { noteSign, shared, type OpenRoot } from "./shared.ts";
+import { tellWhatEnded } from "./told.ts";
 
 export type Driving = {
   /** Begins to drive every known root; call it once the host accepts runs. Again is harmless. */
@@ -138,15 +138,16 @@ export function createDriving(host: Host, clock = systemClock): Driving {
     const notifier = createNotifier(host, store, clock, AbortSignal.any([signal, driven.signal]));
     const desk = createDesk(host, open);
     const worktree = worktreeBesides(root, host);
+    const flows = createFlowRecords(host, root, store);
     const driver = createDriver({
       root,
       settings: () => host.settings(),
       recorder: createRecorder(desk),
-      reader: createTaskReader(desk),
+      reader: createTaskReader({ store, readFlow: flows.mark }),
       runner: createAgentRunner(host, () => host.settings(), root, store),
       checks: createCheckRunner(host, () => host.settings(), path.join(root, "projects"), store),
       worktree,
-      flows: createFlowRecords(host, root, store),
+      flows,
       briefs: createBriefs(store, worktree),
       notifier,
       slots,
@@ -164,10 +165,8 @@ export function createDriving(host: Host, clock = systemClock): Driving {
       insist(`settling the flows of ${root}`, signal, async () => {
         while ((await settleFlowsOf(root, driver, store)) > 0 && !signal.aborted) await wait(youngMs, signal);
       });
-      // A task that ended may have ended untold: the gateway died in between.
-      for (const projectId of await store.projects())
-        for await (const glance of inBatches(await store.tasks(projectId)))
-          if (!(await isTold(store, glance))) notifier.changed(glance.stream);
+      // Of those that have not ended resuming has told what is to be told.
+      await tellWhatEnded(store, (stream) => notifier.changed(stream));
       await followOthers(driver, store, cursor, signal);
     } finally {
       delete open.driver;

@@ -9,12 +9,13 @@ import { openRuns } from "../flow/ready.ts";
 import type { TaskState } from "../schema/documents.ts";
 import { hasEnded, type Outline } from "../schema/outline.ts";
 import { readChats } from "../tools/chat-of-task.ts";
-import { nameOfStream, type Store, type Stream } from "../store/store.ts";
+import { nameOfStream, type Store, type Stream, type TaskGlance } from "../store/store.ts";
 import type { FlowMark } from "../tools/desk.ts";
 import { hash, readTask } from "../tools/tool.ts";
 import type { Host } from "./openclaw.ts";
 import { asHostError } from "./agent-runner.ts";
 import { remember } from "./shared.ts";
+import { readToldTasks, type ToldTasks } from "./told.ts";
 
 export const controllerId = "project-orchestrator/task";
 
@@ -121,11 +122,24 @@ export async function readFlow(
 /** Where a chat with an agent is as long as nobody opens another one. */
 const mainSessions = (host: Host) => host.agentIds().map((agentId) => `agent:${agentId}:main`);
 
-/** Binds the flow port to the host, for the tasks of one store. */
-export function createFlowRecords(host: Host, root: string, store: Store): FlowRecords {
+/**
+ * Binds the flow port to the host, for the tasks of one store that this process drives; others must not write their flow records meanwhile.
+ * `mark` is what `readFlow` answers.
+ */
+export function createFlowRecords(
+  host: Host,
+  root: string,
+  store: Store,
+): FlowRecords & { readonly mark: (stream: Stream, flowId: string | null) => Promise<FlowMark | undefined> } {
   const bind = (sessionKey: string) => host.api.runtime.tasks.async.managedFlows.bindSession({ sessionKey });
   /** The chat that owns each flow record, which stays the same as long as the record does. Asked every few seconds, of all tasks. */
   const owners = new Map<string, string>();
+  /**
+   * What the first list said of each record, for one mark and one sync of its task: of a thousand drafts none need be asked for alone at a
+   * start. Nobody else writes to them meanwhile.
+   */
+  const [toMark, toSync] = [new Map<string, FlowRecord>(), new Map<string, FlowRecord>()];
+  let isListed = false;
 
   async function ownerOf(stream: Stream, flowId: string): Promise<string | undefined> {
     const owner = owners.get(flowId) ?? (await readChats(store, stream))?.flowOwner.sessionKey;
@@ -141,11 +155,18 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
   }
 
   return {
+    async mark(stream, flowId) {
+      const known = take(toMark, flowId);
+      return known === undefined ? readFlow(host, root, store, stream, flowId) : markIn(known);
+    },
+
     async sync(stream, state, { seq, sum }) {
+      const view = describeFlow(state);
+      const before = take(toSync, state.task.flowId);
+      if (before !== undefined && saysSo(before, view, { seq, sum })) return undefined;
       const chats = await readChats(store, stream);
       if (chats === undefined) return undefined;
       const { sessionKey } = chats.flowOwner;
-      const view = describeFlow(state);
       const runIds = state.steps.flatMap((step) => openRuns(step).map((run) => run.runId));
       const stateJson = { root: markOf(root), projectId: stream.projectId, taskId: state.task.id, runIds, seq, sum };
       try {
@@ -174,10 +195,10 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
       const unknown: unknown[] = [];
       const wanted = new Set(streams.map(({ taskId }) => taskId));
       const projectIds = new Set(streams.map(({ projectId }) => projectId));
-      const outlines = await outlinesOf(store, projectIds, ({ taskId }) => wanted.has(taskId));
+      const glances = await glancesOf(store, projectIds, ({ taskId }) => wanted.has(taskId));
       for await (const stream of inBatches(streams)) {
-        const outline = outlines.get(nameOfStream(stream));
-        const flowId = outline === undefined ? await flowIdOf(stream) : outline.flowId;
+        const glance = glances.get(nameOfStream(stream));
+        const flowId = glance === undefined ? await flowIdOf(stream) : glance.outline.flowId;
         if (flowId === null) continue;
         const owner = await ownerOf(stream, flowId).catch((error: unknown) => void unknown.push(error));
         if (owner === undefined) continue;
@@ -186,6 +207,8 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
         owned.push({ stream, flowId });
       }
       const asked: Stream[] = [];
+      const isFirst = !isListed;
+      isListed = true;
       for (const [sessionKey, owned] of byOwner) {
         const flows = await bind(sessionKey)
           .list()
@@ -197,6 +220,9 @@ export function createFlowRecords(host: Host, root: string, store: Store): FlowR
             .map((flow) => flow.flowId),
         );
         asked.push(...owned.filter((one) => cancelled.has(one.flowId)).map((one) => one.stream));
+        const known = new Set(isFirst ? owned.map(({ flowId }) => flowId) : []);
+        for (const flow of flows.filter((one) => known.has(one.flowId) && isOurs(one, root)))
+          for (const listed of [toMark, toSync]) listed.set(flow.flowId, flow);
       }
       // What is known counts first: one owner that cannot be read must not hide the cancels of the others.
       if (asked.length === 0 && unknown.length > 0) throw unknown[0];
@@ -298,16 +324,22 @@ export async function readKnownTasks(
   wake: (stream: Stream) => void,
 ): Promise<{ readonly known: ReadonlyMap<string, KnownTask>; readonly owners: readonly string[] }> {
   const known = new Map<string, KnownTask>();
-  const owners = new Set<string>();
-  const outlines = await outlinesOf(store, await store.projects());
+  const projectIds = await store.projects();
+  const told = new Map<string, ToldTasks>();
+  for (const projectId of projectIds) told.set(projectId, await readToldTasks(store, projectId));
+  const owners = new Set([...told.values()].flatMap((one) => one.owners));
+  const glances = await glancesOf(store, projectIds);
   for await (const stream of inBatches(await store.list({ whole: true }))) {
     const { taskId } = stream;
     if (taskId === undefined) continue;
-    const chats = await readChats(store, stream);
-    if (chats !== undefined) owners.add(chats.flowOwner.sessionKey);
-    const outline = outlines.get(nameOfStream(stream));
-    if (outline !== undefined) {
-      known.set(taskId, { flowId: outline.flowId, ended: hasEnded(outline), wake: () => wake(stream) });
+    const glance = glances.get(nameOfStream(stream));
+    if (glance === undefined || told.get(stream.projectId)?.has(glance) !== true) {
+      const chats = await readChats(store, stream);
+      if (chats !== undefined) owners.add(chats.flowOwner.sessionKey);
+    }
+    if (glance !== undefined) {
+      const { flowId } = glance.outline;
+      known.set(taskId, { flowId, ended: hasEnded(glance.outline), wake: () => wake(stream) });
       continue;
     }
     const read = await readTask({ store }, stream);
@@ -323,21 +355,24 @@ export async function readKnownTasks(
   return { known, owners: [...owners] };
 }
 
+type Glance = TaskGlance & { readonly outline: Outline };
+
 /** The tasks of these projects that can be read and changed, by their stream's name: what is asked of them here needs no look at their files. */
-async function outlinesOf(
+async function glancesOf(
   store: Store,
   projectIds: Iterable<string>,
-  isWanted: (stream: Stream) => boolean = () => true,
-): Promise<ReadonlyMap<string, Outline>> {
-  const outlines = new Map<string, Outline>();
+  isWanted: (stream: Glance["stream"]) => boolean = () => true,
+): Promise<ReadonlyMap<string, Glance>> {
+  const isWhole = (glance: TaskGlance): glance is Glance =>
+    glance.outline !== undefined && glance.readOnly === undefined && isWanted(glance.stream);
+  const glances = new Map<string, Glance>();
   for (const projectId of projectIds) {
     const project = await store.read({ projectId }).catch(() => undefined);
     if (project === undefined || project.readOnly !== undefined) continue;
-    for (const { stream, outline, readOnly } of await store.tasks(projectId))
-      if (outline !== undefined && readOnly === undefined && isWanted(stream))
-        outlines.set(nameOfStream(stream), outline);
+    for (const glance of (await store.tasks(projectId)).filter(isWhole))
+      glances.set(nameOfStream(glance.stream), glance);
   }
-  return outlines;
+  return glances;
 }
 
 type FlowRecord = {
@@ -356,6 +391,12 @@ function saysSo(flow: FlowRecord, view: FlowView, { seq, sum }: { readonly seq: 
   const mark = markIn(flow);
   const isSame = mark !== undefined && !mark.ended && mark.seq === seq && mark.sum === sum && !isOrphan(flow);
   return isSame && view.status === "waiting" && flow.status === "waiting" && flow.currentStep === view.currentStep;
+}
+
+function take(listed: Map<string, FlowRecord>, flowId: string | null): FlowRecord | undefined {
+  const flow = flowId === null ? undefined : listed.get(flowId);
+  if (flow !== undefined) listed.delete(flow.flowId);
+  return flow;
 }
 
 const isOurs = ({ controllerId: controller, stateJson }: FlowRecord, root: string) =>

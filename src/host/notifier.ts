@@ -11,14 +11,14 @@ import type { Clock, Notifier } from "../flow/ports.ts";
 import { createTurns } from "../flow/turns.ts";
 import { renderNotice, renderTrouble } from "../render/notices.ts";
 import { parseProject } from "../schema/documents.ts";
-import { isOver } from "../schema/outline.ts";
-import { nameOfStream, type JournalRecord, type Store, type Stream, type TaskGlance } from "../store/store.ts";
+import { nameOfStream, type JournalRecord, type Store, type Stream } from "../store/store.ts";
 import { readChats } from "../tools/chat-of-task.ts";
 import { describeFailure, stateOf } from "../tools/tool.ts";
 import { beginning, holds, isWanted, readNotices, type Mark, type NoticeInTime, type Place } from "../tools/outbox.ts";
 import type { Host } from "./openclaw.ts";
 import { orchestratingAgents } from "./roots.ts";
 import { remember } from "./shared.ts";
+import { readTold, writeTold } from "./told.ts";
 
 /** One notice as it is said, the task's stream that it is of, and the question that it asks or the trouble that it tells. */
 type Pending = {
@@ -288,7 +288,7 @@ export function createNotifier(
    * accepted everything since then is news.
    */
   async function beginReading(stream: Stream, records: readonly JournalRecord[]): Promise<Reading> {
-    const saved = markIn(await store.readSidecar(stream, "told"));
+    const saved = await readTold(store, stream);
     const isOurs = saved === undefined ? (await readChats(store, stream)) !== undefined : holds(records, saved);
     if (isOurs) {
       const { place } = readNotices(beginning, records.slice(0, saved?.seq ?? 0));
@@ -328,7 +328,7 @@ export function createNotifier(
   /** Everything up to the first text that is not told yet has been told. */
   async function saveTold(stream: Stream, { place, untold }: Reading): Promise<void> {
     const { seq, sum } = untold.reduce((first, one) => (one.seq < first.seq ? one : first), place);
-    await store.writeSidecar(stream, "told", { seq, sum });
+    await writeTold(store, stream, { seq, sum });
   }
 
   async function troubleOf(stream: Stream): Promise<string | undefined> {
@@ -421,21 +421,6 @@ function openQuestions(place: Place): ReadonlySet<string> {
   if (place.documents["task"] === undefined) return new Set();
   const { task, steps } = stateOf(place);
   return new Set([task, ...steps].flatMap(({ question }) => (question === null ? [] : [question.id])));
-}
-
-/** True when a task that is over was told to its end, as far as its sidecar says: then there is nothing to read in its journal. */
-export async function isTold(store: Store, { stream, seq, sum, outline }: TaskGlance): Promise<boolean> {
-  if (outline === undefined || !isOver(outline)) return false;
-  const saved = await store.readSidecar(stream, "told").catch(() => undefined);
-  const told = markIn(saved);
-  return told?.seq === seq && told.sum === sum;
-}
-
-/** How far a task was told, as its sidecar says; undefined when that says nothing. */
-function markIn(saved: unknown): Mark | undefined {
-  if (typeof saved !== "object" || saved === null || !("seq" in saved) || !("sum" in saved)) return undefined;
-  const { seq, sum } = saved;
-  return typeof seq === "number" && typeof sum === "string" ? { seq, sum } : undefined;
 }
 
 const pauseAfter = (failures: number) => Math.min(250 * 2 ** failures, longestPauseMs);

@@ -112,7 +112,8 @@ export function confinedDisk(root: string, disk: Disk): Disk {
   };
 }
 
-function isBelow(path: string, folder: string): boolean {
+/** True for the folder and everything below it, by their paths alone. Pure. */
+export function isBelow(path: string, folder: string): boolean {
   // What the store makes of checked names; every other path is taken apart.
   if (path.startsWith(`${folder}${sep}`) && !path.includes(`${sep}..`)) return true;
   const way = relative(folder, path);

@@ -2,9 +2,9 @@
  * The folders of streams: which there are, making them, keeping them tidy, and staying inside the root. Knows nothing of
  * what journals and documents hold.
  */
-import { dirname, isAbsolute, join, relative, sep } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { OrchestratorError, codeOf } from "../errors.ts";
-import { leadsOutside } from "./confined-disk.ts";
+import { isBelow, leadsOutside } from "./confined-disk.ts";
 import { isErrorWith, type Disk, type FileFacts } from "./disk.ts";
 import { fileOf, gitignoreText, isId, isLitter, pathOf, placeOf } from "./layout.ts";
 import { nameOfStream, type DocumentName, type Stream } from "./store.ts";
@@ -120,20 +120,29 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     }
   }
 
+  let realRoot: string | undefined;
+
   /** False when the path, or the nearest folder above it that exists, is outside the root. */
   function isInside(path: string): boolean {
-    const realRoot = disk.realPath(root);
-    for (let existing = path; realRoot !== undefined && existing !== root; existing = dirname(existing)) {
+    for (let existing = path; existing !== root; existing = dirname(existing)) {
       const real = disk.realPath(existing);
-      if (real === undefined) {
-        // A link to nothing has no real path, and yet something written through it would end up elsewhere.
-        if (disk.factsOf(existing) !== undefined) return false;
-        continue;
-      }
-      const way = relative(realRoot, real);
-      return way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+      if (real !== undefined) return isBelowRoot(real);
+      // A link to nothing has no real path, and yet something written through it would end up elsewhere.
+      if (disk.factsOf(existing) !== undefined) return realRootNow() === undefined;
     }
     return true;
+  }
+
+  /** Where the root leads is asked again before anything is refused. */
+  function isBelowRoot(real: string): boolean {
+    if (realRoot !== undefined && isBelow(real, realRoot)) return true;
+    const now = realRootNow();
+    return now === undefined || isBelow(real, now);
+  }
+
+  function realRootNow(): string | undefined {
+    realRoot = disk.realPath(root);
+    return realRoot;
   }
 
   /** False for a link that leads outside. What cannot be looked at is there: reading it says why. */

@@ -279,6 +279,43 @@ describe("a cancel asked of a flow", () => {
   });
 });
 
+describe("the first list of the flow records", () => {
+  /** As a gateway begins to drive a task whose record was brought up to it before. */
+  async function listed() {
+    const scene = await setup();
+    await scene.sync();
+    const records = createFlowRecords(scene.host, root, scene.bench.store);
+    await records.cancelRequested([scene.stream]);
+    const before = scene.gets.length;
+    const { seq = 0, sum = "" } = (await scene.bench.store.read(scene.stream)) ?? {};
+    return {
+      ...scene,
+      at: { seq, sum },
+      asked: () => scene.gets.slice(before),
+      mark: () => records.mark(scene.stream, scene.made.flowId),
+      sync: async (at = { seq, sum }) => records.sync(scene.stream, await scene.bench.state(scene.taskId), at),
+    };
+  }
+
+  it("says where a record stands and that it says so already, once, without asking for it", async () => {
+    const { at, asked, mark, sync, made } = await listed();
+    expect(await mark()).toMatchObject(at);
+    await sync();
+    expect(asked()).toStrictEqual([]);
+    await mark();
+    await sync();
+    expect(asked()).toStrictEqual([made.flowId, made.flowId]);
+  });
+
+  it("keeps no record from being brought up to a task that was changed since", async () => {
+    const { bench, taskId, stream, sync, made } = await listed();
+    await bench.done("set_task_status", pausing(taskId));
+    const { seq = 0, sum = "" } = (await bench.store.read(stream)) ?? {};
+    await sync({ seq, sum });
+    expect(made).toMatchObject({ currentStep: "paused", stateJson: { seq, sum } });
+  });
+});
+
 describe("a task whose chats cannot be read now", () => {
   /** The chats of one task cannot be read. */
   const unreadable = (store: Store, taskId: string): Store => ({

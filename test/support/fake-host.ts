@@ -27,6 +27,8 @@ export type FakeHost = {
   readonly touchedAfterEnd: readonly string[];
   /** Owners whose flows were listed, one entry per list. */
   readonly lists: readonly string[];
+  /** The flows that were asked for alone. */
+  readonly gets: readonly string[];
   readonly logged: readonly string[];
   /** Working directories of the runs that were launched. */
   readonly launchedIn: readonly string[];
@@ -56,6 +58,7 @@ export function createFakeHost(initial: object = {}, stateDir = "/no-state", run
   const flows: FlowRow[] = [];
   const touchedAfterEnd: string[] = [];
   const lists: string[] = [];
+  const gets: string[] = [];
   const logged: string[] = [];
   const launchedIn: string[] = [];
   let config = initial;
@@ -82,7 +85,7 @@ export function createFakeHost(initial: object = {}, stateDir = "/no-state", run
       return { applied: true, flow: { ...flow } };
     };
     return {
-      get: async (flowId: string) => (meet(), own(flowId) && { ...own(flowId) }),
+      get: async (flowId: string) => (meet(), gets.push(flowId), own(flowId) && { ...own(flowId) }),
       list: async () => {
         meet();
         lists.push(sessionKey);
@@ -155,6 +158,7 @@ export function createFakeHost(initial: object = {}, stateDir = "/no-state", run
     flows,
     touchedAfterEnd,
     lists,
+    gets,
     logged,
     launchedIn,
     flow(flowId) {

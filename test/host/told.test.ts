@@ -1,0 +1,104 @@
+/** Which tasks are over and told: found at a start, and remembered so that nothing is read of them at the next one. */
+import { describe, expect, it } from "vitest";
+import { readKnownTasks } from "../../src/host/flow-records.ts";
+import { readToldTasks, tellWhatEnded, writeTold } from "../../src/host/told.ts";
+import type { Store } from "../../src/store/store.ts";
+import { aProject, aTask, createBench } from "../support/bench.ts";
+import { owner } from "../support/callers.ts";
+
+const project = { projectId: "shop" };
+
+/** So many tasks that were cancelled, all told. `start` does what a start does and says whom it told and what it read of which task. */
+async function setup(count: number) {
+  const bench = createBench();
+  const asked: string[] = [];
+  const store: Store = {
+    ...bench.store,
+    read: (stream) => (asked.push(`${stream.taskId ?? "project"}`), bench.store.read(stream)),
+    readSidecar: (stream, name) => (
+      asked.push(`${name} of ${stream.taskId ?? "project"}`),
+      bench.store.readSidecar(stream, name)
+    ),
+  };
+  await bench.done("create_project", aProject());
+  const taskIds: string[] = [];
+  const cancelled = async () => {
+    const taskId = String((await bench.done("create_task", aTask()))["taskId"]);
+    await bench.done("set_task_status", { taskId, status: "cancelled", reason: "Not wanted." }, owner());
+    taskIds.push(taskId);
+    return taskId;
+  };
+  const told = async (taskId: string) => {
+    const stream = { ...project, taskId };
+    const { seq = 0, sum = "" } = (await bench.store.read(stream)) ?? {};
+    await writeTold(bench.store, stream, { seq, sum });
+  };
+  for (let made = 0; made < count; made += 1) await told(await cancelled());
+  const start = async () => {
+    const tells: string[] = [];
+    asked.splice(0);
+    await tellWhatEnded(store, ({ taskId }) => void tells.push(taskId ?? ""));
+    return { tells, asked: [...asked] };
+  };
+  return { bench, store, asked, taskIds, cancelled, told, start };
+}
+
+describe("a start", () => {
+  it(
+    "tells what ended untold, and looks at nothing else that is not over",
+    { tags: ["s7.told-after-restart"] },
+    async () => {
+      const { bench, start, cancelled, told } = await setup(0);
+      const draft = String((await bench.done("create_task", aTask()))["taskId"]);
+      const [untold, behind, heard] = [await cancelled(), await cancelled(), await cancelled()];
+      await told(heard);
+      await writeTold(bench.store, { ...project, taskId: behind }, { seq: 1, sum: "an earlier one" });
+      const { tells, asked } = await start();
+      expect(tells.toSorted()).toStrictEqual([untold, behind].toSorted());
+      expect(asked.filter((what) => what.endsWith(draft))).toStrictEqual([]);
+    },
+  );
+
+  it("reads of tasks that were found told before no sidecar again, and of one that changed since", async () => {
+    const { bench, start, taskIds } = await setup(64);
+    const [changed = ""] = taskIds;
+    expect((await start()).tells).toStrictEqual([]);
+    const second = await start();
+    expect(second).toStrictEqual({ tells: [], asked: ["told of project"] });
+    await bench.store.commit(
+      { ...project, taskId: changed },
+      (await bench.store.read({ ...project, taskId: changed }))?.seq ?? 0,
+      { ...(await lastChangeOf(bench.store, changed)), callId: "again" },
+    );
+    expect(await start()).toStrictEqual({ tells: [changed], asked: ["told of project", `told of ${changed}`] });
+  });
+
+  it("settles flow records without asking for the chats of those, which it knows", async () => {
+    const { store, asked, start, cancelled, taskIds } = await setup(64);
+    await start();
+    const later = await cancelled();
+    asked.splice(0);
+    const { known, owners } = await readKnownTasks(store, () => undefined);
+    expect(asked.filter((what) => what.startsWith("chats"))).toStrictEqual([`chats of ${later}`]);
+    expect([...known.keys()].toSorted()).toStrictEqual([...taskIds].toSorted());
+    expect(owners).toStrictEqual(["agent:main:chat"]);
+  });
+
+  it("goes by each task's own sidecar where what is kept is few, gone or no such thing", async () => {
+    const { bench, start, taskIds } = await setup(63);
+    await start();
+    expect((await readToldTasks(bench.store, "shop")).count).toBe(0);
+    for (const wrong of [null, [], "told", { tasks: {} }, { owners: [1], tasks: {} }, { owners: [], tasks: null }]) {
+      await bench.store.writeSidecar(project, "told", wrong);
+      const { tells, asked } = await start();
+      expect([tells, asked.length]).toStrictEqual([[], 1 + taskIds.length]);
+    }
+  });
+});
+
+async function lastChangeOf(store: Store, taskId: string) {
+  const record = (await store.history({ ...project, taskId }, 0)).at(-1);
+  if (record === undefined) throw new Error("no record");
+  const { at, actor, tool, event } = record;
+  return { at, actor, tool, event, documents: {} };
+}
