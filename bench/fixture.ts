@@ -1,13 +1,13 @@
 /** Roots of a size: one project with so many tasks, written as the store writes them, but without its syncs. */
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { renderPages } from "../src/render/pages.ts";
+import { renderPages, rendering } from "../src/render/pages.ts";
 import { confinedDisk } from "../src/store/confined-disk.ts";
 import type { Disk } from "../src/store/disk.ts";
 import { createFileStore } from "../src/store/file-store.ts";
-import { formatRecord } from "../src/store/journal.ts";
+import { applyDocuments, createReading, formatRecord } from "../src/store/journal.ts";
 import { fileOf, placeOf, sidecarFileOf } from "../src/store/layout.ts";
-import { framePage } from "../src/store/pages.ts";
+import { framePage, sourceOfPage } from "../src/store/pages.ts";
 import type { Change, JournalRecord, Store, Stream } from "../src/store/store.ts";
 import { aProject, aStep, aTask, createBench, type Bench } from "../test/support/bench.ts";
 import { owner } from "../test/support/callers.ts";
@@ -54,6 +54,7 @@ export async function openPlace(
   const store = await createFileStore({
     root,
     renderPages: render,
+    rendering,
     now: () => new Date(),
     randomId: () => `${process.pid.toString(36)}-${Date.now().toString(36)}-${(ids += 1).toString(36)}`,
     ...(disk === undefined ? {} : { disk: isConfined ? confinedDisk(root, disk) : disk }),
@@ -134,7 +135,7 @@ function writeLike(
   isWhole: boolean,
 ): void {
   const { directory, journal } = placeOf(root, stream);
-  const documents: Record<string, string> = {};
+  const reading = createReading(stream);
   let prev = "";
   let lines = "";
   for (const { id, seq, docs, at, actor, tool, callId, event } of records) {
@@ -144,8 +145,9 @@ function writeLike(
     const { record, line } = formatRecord(change, `${id}-${stream.taskId ?? ""}`, seq, prev);
     prev = record.sum;
     lines += `${line}\n`;
-    for (const [name, text] of Object.entries(record.docs)) if (text !== null) documents[name] = text;
+    applyDocuments(reading, record);
   }
+  const documents = Object.fromEntries(reading.documents);
   mkdirSync(isWhole ? path.join(directory, "steps") : directory, { recursive: true });
   writeFileSync(journal, lines);
   if (!isWhole) {
@@ -155,5 +157,8 @@ function writeLike(
   for (const [name, text] of Object.entries(documents))
     writeFileSync(path.join(directory, fileOf(name, "document")), text);
   for (const [name, body] of Object.entries(renderPages({ stream, documents })))
-    writeFileSync(path.join(directory, fileOf(name, "page")), framePage(stream, records.length, body));
+    writeFileSync(
+      path.join(directory, fileOf(name, "page")),
+      framePage(stream, records.length, body, sourceOfPage(reading, name, rendering)),
+    );
 }

@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { renderPages } from "../src/render/pages.ts";
+import { renderPages, rendering } from "../src/render/pages.ts";
 import { parseProject, parseStep, parseTask } from "../src/schema/documents.ts";
 import { createFileStore } from "../src/store/file-store.ts";
 import { advance, createReading } from "../src/store/journal.ts";
@@ -22,6 +22,7 @@ export function openStore(root: string): Promise<Store> {
   return createFileStore({
     root,
     renderPages,
+    rendering,
     now: () => new Date(),
     randomId: () => `${process.pid.toString(36)}-${Date.now().toString(36)}-${(ids += 1).toString(36)}`,
   });

@@ -13,7 +13,7 @@ import { confinedDisk } from "../src/store/confined-disk.ts";
 import { nodeDisk } from "../src/store/disk.ts";
 import type { TaskEvent } from "../src/schema/events.ts";
 import { createFileStore } from "../src/store/file-store.ts";
-import { renderPages } from "../src/render/pages.ts";
+import { renderPages, rendering } from "../src/render/pages.ts";
 import { createRecorder } from "../src/tools/driver-tools.ts";
 import { systemError, watchedDisk } from "../test/support/watched-disk.ts";
 import { createBench } from "../test/support/bench.ts";
@@ -46,6 +46,7 @@ let ids = 0;
 const store = await createFileStore({
   root,
   renderPages,
+  rendering,
   now: aMoment,
   randomId: () => `${process.pid.toString(36)}-${Date.now().toString(36)}-${(ids += 1).toString(36)}`,
   disk: die === undefined && fail === undefined && !words.includes("count") ? confined : disk,

@@ -109,8 +109,7 @@ export async function readFlow(
               (flow) => isOurs(flow, root) && textIn(flow.stateJson, "taskId") === stream.taskId,
             )
           : [linked];
-      const marks = candidates.flatMap((flow) => markIn(flow) ?? []);
-      const latest = marks.toSorted((one, other) => other.seq - one.seq)[0];
+      const latest = latestMark(candidates);
       if (latest !== undefined) return latest;
     }
     return undefined;
@@ -135,11 +134,23 @@ export function createFlowRecords(
   /** The chat that owns each flow record, which stays the same as long as the record does. Asked every few seconds, of all tasks. */
   const owners = new Map<string, string>();
   /**
-   * What the first list said of each record, for one mark and one sync of its task: of a thousand drafts none need be asked for alone at a
-   * start. Nobody else writes to them meanwhile.
+   * What the first list said, for one mark and one sync of each task: of a thousand drafts none need be asked for alone at a start. Nobody
+   * else writes their records meanwhile. By the stream's name where it stands, and by its id the record itself.
    */
-  const [toMark, toSync] = [new Map<string, FlowRecord>(), new Map<string, FlowRecord>()];
+  const toMark = new Map<string, FlowMark | undefined>();
+  const toSync = new Map<string, FlowRecord>();
   let isListed = false;
+
+  function keepListed(owned: readonly OwnedFlow[], flows: readonly FlowRecord[]): void {
+    const ours = flows.filter((flow) => isOurs(flow, root));
+    const byId = new Map(ours.map((flow) => [flow.flowId, flow]));
+    const byTask = Map.groupBy(ours, ({ stateJson }) => textIn(stateJson, "taskId"));
+    for (const { stream, flowId } of owned) {
+      const linked = byId.get(flowId);
+      if (linked !== undefined) toSync.set(flowId, linked);
+      toMark.set(nameOfStream(stream), latestMark(linked === undefined ? byTask.get(stream.taskId) : [linked]));
+    }
+  }
 
   async function ownerOf(stream: Stream, flowId: string): Promise<string | undefined> {
     const owner = owners.get(flowId) ?? (await readChats(store, stream))?.flowOwner.sessionKey;
@@ -156,13 +167,15 @@ export function createFlowRecords(
 
   return {
     async mark(stream, flowId) {
-      const known = take(toMark, flowId);
-      return known === undefined ? readFlow(host, root, store, stream, flowId) : markIn(known);
+      const name = nameOfStream(stream);
+      const known = toMark.get(name);
+      return toMark.delete(name) ? known : readFlow(host, root, store, stream, flowId);
     },
 
     async sync(stream, state, { seq, sum }) {
       const view = describeFlow(state);
-      const before = take(toSync, state.task.flowId);
+      const before = toSync.get(state.task.flowId ?? "");
+      toSync.delete(state.task.flowId ?? "");
       if (before !== undefined && saysSo(before, view, { seq, sum })) return undefined;
       const chats = await readChats(store, stream);
       if (chats === undefined) return undefined;
@@ -191,7 +204,7 @@ export function createFlowRecords(
     },
 
     async cancelRequested(streams) {
-      const byOwner = new Map<string, { readonly stream: Stream; readonly flowId: string }[]>();
+      const byOwner = new Map<string, OwnedFlow[]>();
       const unknown: unknown[] = [];
       const wanted = new Set(streams.map(({ taskId }) => taskId));
       const projectIds = new Set(streams.map(({ projectId }) => projectId));
@@ -220,9 +233,7 @@ export function createFlowRecords(
             .map((flow) => flow.flowId),
         );
         asked.push(...owned.filter((one) => cancelled.has(one.flowId)).map((one) => one.stream));
-        const known = new Set(isFirst ? owned.map(({ flowId }) => flowId) : []);
-        for (const flow of flows.filter((one) => known.has(one.flowId) && isOurs(one, root)))
-          for (const listed of [toMark, toSync]) listed.set(flow.flowId, flow);
+        if (isFirst) keepListed(owned, flows);
       }
       // What is known counts first: one owner that cannot be read must not hide the cancels of the others.
       if (asked.length === 0 && unknown.length > 0) throw unknown[0];
@@ -375,6 +386,8 @@ async function glancesOf(
   return glances;
 }
 
+type OwnedFlow = { readonly stream: Stream; readonly flowId: string };
+
 type FlowRecord = {
   readonly flowId: string;
   readonly revision: number;
@@ -393,12 +406,6 @@ function saysSo(flow: FlowRecord, view: FlowView, { seq, sum }: { readonly seq: 
   return isSame && view.status === "waiting" && flow.status === "waiting" && flow.currentStep === view.currentStep;
 }
 
-function take(listed: Map<string, FlowRecord>, flowId: string | null): FlowRecord | undefined {
-  const flow = flowId === null ? undefined : listed.get(flowId);
-  if (flow !== undefined) listed.delete(flow.flowId);
-  return flow;
-}
-
 const isOurs = ({ controllerId: controller, stateJson }: FlowRecord, root: string) =>
   controller === controllerId && textIn(stateJson, "root") === markOf(root);
 
@@ -411,7 +418,15 @@ function markIn({ flowId, stateJson, endedAt }: FlowRecord): FlowMark | undefine
 
 /** Tells the flows of one root from those of another without naming the folder. */
 function markOf(root: string): string {
-  return hash(root).slice(0, 16);
+  const mark = marksOfRoots.get(root) ?? hash(root).slice(0, 16);
+  marksOfRoots.set(root, mark);
+  return mark;
+}
+
+const marksOfRoots = new Map<string, string>();
+
+function latestMark(flows: readonly FlowRecord[] = []): FlowMark | undefined {
+  return flows.flatMap((flow) => markIn(flow) ?? []).toSorted((one, other) => other.seq - one.seq)[0];
 }
 
 /** True for a flow that was given up because its task was not there. */

@@ -9,7 +9,7 @@ import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { expandHome, realPlace } from "../files/paths.ts";
 import type { Settings } from "../schema/config.ts";
-import { renderPages } from "../render/pages.ts";
+import { renderPages, rendering } from "../render/pages.ts";
 import { createFileStore } from "../store/file-store.ts";
 import type { Host } from "./openclaw.ts";
 import { shared, type OpenRoot } from "./shared.ts";
@@ -30,6 +30,7 @@ export async function openRoot(root: string, warn: (message: string) => void): P
   const opening = createFileStore({
     root: real,
     renderPages,
+    rendering,
     now: () => new Date(),
     randomId: () => randomBytes(12).toString("hex"),
     warn,

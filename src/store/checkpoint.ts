@@ -75,8 +75,10 @@ export function resumeReading(
     if (!records.has(offset)) records.set(offset, readRecord(stream, read(offset, offset + length)));
     return records.get(offset);
   };
-  const record = recordAt(last);
-  if (record === undefined || record.seq !== seq || read(end - 1, end)[0] !== 0x0a) return undefined;
+  const tail = read(last.offset, end);
+  const record = tail.at(-1) === 0x0a ? readRecord(stream, tail.subarray(0, last.length)) : undefined;
+  if (record === undefined || record.seq !== seq) return undefined;
+  records.set(last.offset, record);
   const reading: Reading = {
     ...createReading(stream),
     base: seq,
@@ -94,10 +96,11 @@ export function resumeReading(
       reading.removed.add(name);
       continue;
     }
-    const holder = recordAt(place);
+    const holder = place.offset + place.length < end ? recordAt(place) : undefined;
     const text = holder?.seq === changedAt ? holder.docs[name] : undefined;
     if (typeof text !== "string") return undefined;
     reading.documents.set(name, text);
+    reading.changedBy.set(name, holder?.sum ?? "");
     known.set(name, place);
   }
   for (const [callId, at] of calls) reading.calls.set(callId, at);

@@ -10,7 +10,7 @@ import { confinedDisk } from "./confined-disk.ts";
 import { lookAt, nodeDisk, pause, writingMany, type Disk, type Found } from "./disk.ts";
 import { createFolders } from "./folders.ts";
 import { createGlances } from "./glances.ts";
-import { formatRecord, type Reading } from "./journal.ts";
+import { applyDocuments, createReading, formatRecord, type Reading } from "./journal.ts";
 import { createJournalFile, type Draft, type JournalFile, type News } from "./journal-file.ts";
 import {
   pathOf,
@@ -21,7 +21,7 @@ import {
   sidecarFileOf,
   type Place,
 } from "./layout.ts";
-import { framePage } from "./pages.ts";
+import { framePage, sourceOfPage } from "./pages.ts";
 import { createProjection, type Mending, type Projection } from "./projection.ts";
 import { readOnlyOf, type ReadOnly } from "./standing.ts";
 import {
@@ -45,6 +45,8 @@ export type FileStoreOptions = {
   /** Folder that holds `projects/`; may not exist yet. */
   readonly root: string;
   readonly renderPages: RenderPages;
+  /** Another number whenever `renderPages` gives other pages of the same documents; left out, every page is rendered to be compared. */
+  readonly rendering?: number;
   readonly now: () => Date;
   /** Random enough that two processes never make the same; see DESIGN.md, section 6. */
   readonly randomId: () => string;
@@ -144,7 +146,7 @@ type Standing = {
 
 /** Opens a store below a root. Throws `unsupported-file-system`. Several stores, also in other processes, may share a root. */
 export async function createFileStore(options: FileStoreOptions): Promise<Store> {
-  const { renderPages, now, randomId } = options;
+  const { renderPages, rendering, now, randomId } = options;
   const root = resolve(options.root);
   const disk = options.disk ?? confinedDisk(root, nodeDisk);
   const warn = options.warn ?? (() => undefined);
@@ -291,7 +293,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       const readOnly = readOnlyNow(opened, project);
       if (readOnly !== undefined) return [finding("journal.jsonl", readOnly.reason)];
       opened.due = "all";
-      const mendings = await settle(opened, project);
+      const mendings = await settle(opened, project, true);
       const strangers = folders
         .unknownFiles(opened.stream, opened.journal.reading.documents.keys())
         .map((file) => finding(file, "is not known to the journal and has no effect"));
@@ -555,8 +557,13 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
    * Writes what is due until no other writer changed any of it: a slow writer would otherwise leave its older document over
    * a newer one. Resolves with what was found different; throws only when the journal itself cannot be read.
    * The tasks of a project are looked at only when its page may be due, and once more after it was written: there may be thousands.
+   * `isThorough`: every page is rendered, whatever it says of itself.
    */
-  async function settle(opened: OpenStream, project: ReadOnly | undefined): Promise<readonly Mending[]> {
+  async function settle(
+    opened: OpenStream,
+    project: ReadOnly | undefined,
+    isThorough = false,
+  ): Promise<readonly Mending[]> {
     const mendings: Mending[] = [];
     const isOpening = opened.due === "all";
     endLeaving(opened);
@@ -589,7 +596,9 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
         await (names.size > 1 && (isNew || !all) ? writingMany(settleDocuments) : settleDocuments());
         if (pages) touchAll(opened);
         shown = opened.journal.reading.sum;
-        mendings.push(...(await settlePages(opened, pages ? undefined : [...opened.touched], tasks?.tasks, all)));
+        // Of a stream that is new no page stands there.
+        const changed = !pages ? [...opened.touched] : isThorough || isNew ? undefined : pagesToRender(opened);
+        if (!pages || changed?.length !== 0) mendings.push(...(await settlePages(opened, changed, tasks?.tasks, all)));
         opened.tasksShown = tasks?.signature ?? "";
         catchUp(opened);
         if (readOnlyNow(opened, project) !== undefined) break;
@@ -644,12 +653,23 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       return [{ file: "*.md", what: `could not be rendered (${reasonOf(error)})`, repaired: false, loud: true }];
     }
     const gone = (changed ?? [...removed]).filter((name) => !documents.has(name) && rendered[name] === undefined);
+    const sources = new Map(Object.keys(rendered).map((name) => [name, sourceOf(journal.reading, name, rendering)]));
     for (const name of [...Object.keys(rendered), ...gone]) {
-      const earlier = () => pagesOfEarlierStates(opened, name, (input) => renderPages({ ...input, ...shown }));
-      const page = { body: rendered[name], seq, since: changedAt.get(name) ?? 0, earlier };
+      const earlier = () =>
+        pagesOfEarlierStates(opened, name, rendering, (input) => renderPages({ ...input, ...shown }));
+      const page = { body: rendered[name], source: sources.get(name), seq, since: changedAt.get(name) ?? 0, earlier };
       mendings.push(...(await projection.settlePage(name, page, unexpected)));
     }
     return mendings;
+  }
+
+  /** The documents whose pages do not say themselves that they are made of just this; all where that cannot be told. */
+  function pagesToRender({ projection, journal, stream }: OpenStream): readonly DocumentName[] | undefined {
+    if (rendering === undefined || stream.taskId === undefined) return undefined;
+    const { documents, removed, changedAt } = journal.reading;
+    const isRight = (name: DocumentName) =>
+      projection.isPageOf(name, sourceOf(journal.reading, name, rendering), changedAt.get(name) ?? 0);
+    return [...[...documents.keys()].filter((name) => !isRight(name)), ...removed];
   }
 
   /** What was rendered while the record was made durable, when it is of the same state and the same documents. */
@@ -961,23 +981,27 @@ function withChanges(documents: Snapshot["documents"], change: Change): Snapshot
   return Object.fromEntries(changed.filter((entry): entry is [DocumentName, string] => entry[1] !== null));
 }
 
+/** Of what the page is made; undefined where nothing is said of that. */
+function sourceOf(state: Parameters<typeof sourceOfPage>[0], name: DocumentName, rendering: number | undefined) {
+  return rendering === undefined ? undefined : sourceOfPage(state, name, rendering);
+}
+
 /** Full texts of a page as of the last records, for telling the remains of an interrupted writing from an edit. */
 function pagesOfEarlierStates(
   { stream, journal }: OpenStream,
   name: DocumentName,
+  rendering: number | undefined,
   render: RenderPages,
 ): readonly string[] {
-  const documents: Record<DocumentName, string> = {};
+  const state = createReading(stream);
   const pages: string[] = [];
   try {
-    for (const { seq, docs } of journal.recordsAfter(0)) {
-      for (const [changed, text] of Object.entries(docs)) {
-        if (text === null) delete documents[changed];
-        else documents[changed] = text;
-      }
+    for (const record of journal.recordsAfter(0)) {
+      applyDocuments(state, record);
+      const { seq } = record;
       if (seq <= journal.reading.seq - earlierStates) continue;
-      const body = render({ stream, documents, changed: [name] })[name];
-      if (body !== undefined) pages.push(framePage(stream, seq, body));
+      const body = render({ stream, documents: Object.fromEntries(state.documents), changed: [name] })[name];
+      if (body !== undefined) pages.push(framePage(stream, seq, body, sourceOf(state, name, rendering)));
     }
   } catch {
     // What cannot be rendered any more cannot be compared; the page is then taken for edited and kept.

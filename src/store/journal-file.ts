@@ -214,7 +214,7 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
     const fromStart = reading.offset === 0;
     const isOpening = reading.offset === keptTo && reading.places.length === 0;
     const from = reading.offset;
-    const bytes = readRange(from, Number.POSITIVE_INFINITY);
+    const bytes = readRange(from);
     size = from + bytes.length;
     lately = own.length === 0 || bytes.length > mostKeptBytes ? undefined : { from, bytes };
     try {
@@ -242,9 +242,11 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
     return own.find(({ bytes }) => bytes.equals(line))?.record ?? readRecord(of, line);
   }
 
-  function readRange(from: number, to: number): Buffer {
+  /** As far as the file goes; `to` is an offset that it has or had, or none. */
+  function readRange(from: number, to = Number.POSITIVE_INFINITY): Buffer {
     const open = openDescriptor();
-    const length = Math.max(0, Math.min(to, disk.factsOfOpen(open).size) - from);
+    const end = to === Number.POSITIVE_INFINITY ? disk.factsOfOpen(open).size : to;
+    const length = Math.max(0, end - from);
     const bytes = Buffer.alloc(length);
     let filled = 0;
     while (filled < length) {

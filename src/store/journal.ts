@@ -88,6 +88,8 @@ export type Reading = {
   readonly removed: Set<DocumentName>;
   /** The `seq` that changed or removed each document last. */
   readonly changedAt: Map<DocumentName, number>;
+  /** The sum of that record; of a document that was removed before `base` it is not known. */
+  readonly changedBy: Map<DocumentName, string>;
 };
 
 /** A journal of which nothing has been read. Pure. */
@@ -106,6 +108,7 @@ export function createReading(stream: Stream): Reading {
     documents: new Map(),
     removed: new Set(),
     changedAt: new Map(),
+    changedBy: new Map(),
   };
 }
 
@@ -176,9 +179,14 @@ function takeLine(reading: Reading, line: Buffer, offset: number, read: typeof r
   throw damaged(reading, reading.lines, "the record that it follows is missing");
 }
 
-function applyDocuments(reading: Reading, record: JournalRecord): void {
+/** Takes in what a record says of documents. */
+export function applyDocuments(
+  reading: Pick<Reading, "documents" | "removed" | "changedAt" | "changedBy">,
+  record: Pick<JournalRecord, "docs" | "seq" | "sum">,
+): void {
   for (const [name, text] of Object.entries(record.docs)) {
     reading.changedAt.set(name, record.seq);
+    reading.changedBy.set(name, record.sum);
     if (text === null) {
       reading.documents.delete(name);
       reading.removed.add(name);

@@ -2,17 +2,35 @@
  * The frame of a page: the body that was rendered, and a last line that says where it comes from and lets the store tell
  * its own page from an edited one. Pure.
  */
-import { hashOf } from "./journal.ts";
-import { nameOfStream, type Stream } from "./store.ts";
+import { hashOf, type Reading } from "./journal.ts";
+import { nameOfStream, type DocumentName, type Stream } from "./store.ts";
 
 const lastLine =
-  /^\*This page is generated from (projects\/[a-z0-9/-]+), change (\d+)\. Edits here are not read and will be overwritten\. sha256:([0-9a-f]{64})\*$/;
+  /^\*This page is generated from (projects\/[a-z0-9/-]+), change (\d+)\. Edits here are not read and will be overwritten\. sha256:([0-9a-f]{64})(?: of (\d+-[0-9a-f]{16}))?\*$/;
 
-/** The page's full text: the body, which ends in a newline, an empty line, and the line about it. */
-export function framePage(stream: Stream, seq: number, rendered: string): string {
+/** The page's full text: the body, which ends in a newline, an empty line, and the line about it. `source`: what `sourceOfPage` says. */
+export function framePage(stream: Stream, seq: number, rendered: string, source?: string): string {
   const body = withFinalNewline(rendered);
   const origin = `${nameOfStream(stream)}, change ${seq}`;
-  return `${body}\n*This page is generated from ${origin}. Edits here are not read and will be overwritten. sha256:${hashOf(body)}*\n`;
+  const sum = `sha256:${hashOf(body)}${source === undefined ? "" : ` of ${source}`}`;
+  return `${body}\n*This page is generated from ${origin}. Edits here are not read and will be overwritten. ${sum}*\n`;
+}
+
+/**
+ * Of what a task's or step's page is made, as its last line says it: the version of the rendering and the beginning of the sum of the last record that
+ * changed what it shows, which stands for all records up to it. The task's page shows all documents, a step's its own. Undefined where
+ * nothing is said: of a project's page, which shows other journals too.
+ */
+export function sourceOfPage(
+  { changedAt, changedBy }: Pick<Reading, "changedAt" | "changedBy">,
+  name: DocumentName,
+  rendering: number,
+): string | undefined {
+  if (name === "project") return undefined;
+  let latest = name;
+  if (name === "task") for (const [other, seq] of changedAt) if (seq > (changedAt.get(latest) ?? 0)) latest = other;
+  const sum = changedBy.get(latest);
+  return sum === undefined ? undefined : `${rendering}-${sum.slice(0, 16)}`;
 }
 
 /** A body as it stands in a page. */
@@ -21,7 +39,12 @@ export function withFinalNewline(rendered: string): string {
 }
 
 /** What a page says of itself, when its last line fits its body; undefined for a page that somebody or something changed. */
-export type PageParts = { readonly body: string; readonly from: string; readonly seq: number };
+export type PageParts = {
+  readonly body: string;
+  readonly from: string;
+  readonly seq: number;
+  readonly source: string | undefined;
+};
 
 /** Takes a page apart. Line ends that a version control system changed are no change. */
 export function readPage(text: string): PageParts | undefined {
@@ -31,7 +54,7 @@ export function readPage(text: string): PageParts | undefined {
   const match = lastLine.exec(page.slice(lastAt, -1));
   const body = page.slice(0, Math.max(0, lastAt - 1));
   if (match === null || match[3] !== hashOf(body)) return undefined;
-  return { body, from: match[1] ?? "", seq: Number(match[2]) };
+  return { body, from: match[1] ?? "", seq: Number(match[2]), source: match[4] };
 }
 
 /**

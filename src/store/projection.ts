@@ -34,9 +34,10 @@ export type Truth = {
   makeDurable(): Promise<void>;
 };
 
-/** A page as it must be. `since`: the last change of its document, which it must name or a later one. `earlier`: full texts that it may have had lately, to know the remains of an interrupted writing. */
+/** A page as it must be. `source`: of what it is made. `since`: the last change of its document, which it must name or a later one. `earlier`: full texts that it may have had lately, to know the remains of an interrupted writing. */
 export type PageWanted = {
   readonly body: string | undefined;
+  readonly source: string | undefined;
   readonly seq: number;
   readonly since: number;
   readonly earlier: () => readonly string[];
@@ -53,7 +54,9 @@ export type Projection = {
   expect(name: DocumentName, text: string | null): void;
   /** Makes a document's file what the journal says. `unexpected`: a missing file is worth a word. Never throws. */
   settleDocument(name: DocumentName, unexpected: boolean): Promise<readonly Mending[]>;
-  /** Makes a page what was rendered (undefined: no page). Leaves one with that body that names a change since. Never throws. */
+  /** True when the page is whole and was made of this, or of the very same, since that change. Never throws. */
+  isPageOf(name: DocumentName, source: string | undefined, since: number): boolean;
+  /** Makes a page what was rendered (undefined: no page). Leaves one with that body that names a change since, and with `unexpected` its source. Never throws. */
   settlePage(name: DocumentName, page: PageWanted, unexpected: boolean): Promise<readonly Mending[]>;
   /** Names of documents whose file could not be written yet. */
   readonly staleDocuments: ReadonlySet<DocumentName>;
@@ -170,6 +173,17 @@ export function createProjection(
     return mendings;
   }
 
+  function isPageOf(name: DocumentName, source: string | undefined, since: number): boolean {
+    if (source === undefined || stalePages.has(name)) return false;
+    try {
+      const found = lookAt(disk, join(directory, fileOf(name, "page")));
+      const parts = found.kind === "file" ? readPage(Buffer.from(found.bytes).toString("utf8")) : undefined;
+      return parts !== undefined && parts.source === source && parts.seq >= since;
+    } catch {
+      return false; // Settling says what is wrong.
+    }
+  }
+
   async function bringAboutPage(
     file: string,
     page: PageWanted,
@@ -177,11 +191,13 @@ export function createProjection(
     mendings: Mending[],
   ): Promise<void> {
     const path = join(directory, file);
-    const wanted = page.body === undefined ? undefined : framePage(stream, page.seq, page.body);
+    const wanted = page.body === undefined ? undefined : framePage(stream, page.seq, page.body, page.source);
     const { found, state, parts } = await lookAtPage(path, wanted, page);
     if (state === "missing" && wanted === undefined) return;
     const isSame = page.body !== undefined && parts?.body === withFinalNewline(page.body);
-    if (isSame && parts.seq >= page.since) return;
+    // Where only the source is another one it is written at an opening, and not with each change that does not show.
+    const isOf = !unexpected || page.source === undefined || parts?.source === page.source;
+    if (isSame && parts.seq >= page.since && isOf) return;
     if (state === "edited") mendings.push(keptAside(file, found));
     else if (state === "torn") mendings.push(mended(file, "was torn"));
     else if (unexpected && !isSame)
@@ -283,7 +299,16 @@ export function createProjection(
     }
   }
 
-  return { stage, unstage, expect, settleDocument, settlePage, staleDocuments, stalePages: () => stalePages.size > 0 };
+  return {
+    stage,
+    unstage,
+    expect,
+    settleDocument,
+    isPageOf,
+    settlePage,
+    staleDocuments,
+    stalePages: () => stalePages.size > 0,
+  };
 }
 
 type PageFound = {

@@ -162,7 +162,8 @@ export type Store = {
 
 /**
  * Renders pages: name (as a document's) to body. The store adds the last line (generated, stream, seq, hash).
- * `changed` limits the work to pages that the named documents show; undefined means all. Pure: the same input gives the same text.
+ * `changed` limits the work to pages that the named documents show; undefined means all. A task's page shows all its documents, a step's its own and
+ * of others what never changes. Pure: the same input gives the same text.
  * `tasks` is given for a project's stream only.
  */
 export type RenderPages = (input: {

@@ -307,6 +307,16 @@ describe("the first list of the flow records", () => {
     expect(asked()).toStrictEqual([made.flowId, made.flowId]);
   });
 
+  it("says so also of a task whose own record is gone, by another one of the same task", async () => {
+    const { host, bench, stream, made, at, gets, lists } = await listed();
+    Object.assign(made, { flowId: "an older one" });
+    const records = createFlowRecords(host, root, bench.store);
+    await records.cancelRequested([stream]);
+    const before = [gets.length, lists.length];
+    expect(await records.mark(stream, "gone")).toMatchObject({ flowId: "an older one", ...at });
+    expect([gets.length, lists.length]).toStrictEqual(before);
+  });
+
   it("keeps no record from being brought up to a task that was changed since", async () => {
     const { bench, taskId, stream, sync, made } = await listed();
     await bench.done("set_task_status", pausing(taskId));

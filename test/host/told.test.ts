@@ -14,7 +14,7 @@ async function setup(count: number) {
   const asked: string[] = [];
   const store: Store = {
     ...bench.store,
-    read: (stream) => (asked.push(`${stream.taskId ?? "project"}`), bench.store.read(stream)),
+    read: (stream) => (asked.push(stream.taskId ?? "project"), bench.store.read(stream)),
     readSidecar: (stream, name) => (
       asked.push(`${name} of ${stream.taskId ?? "project"}`),
       bench.store.readSidecar(stream, name)

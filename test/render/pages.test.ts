@@ -1,5 +1,8 @@
+import { readFileSync } from "node:fs";
+import path from "node:path";
 import { describe, expect, expectTypeOf, it } from "vitest";
-import { renderPages } from "../../src/render/pages.ts";
+import { renderPages, rendering } from "../../src/render/pages.ts";
+import { hashOf } from "../../src/store/journal.ts";
 import { formatDocument, rememberDocument } from "../../src/schema/documents.ts";
 import type { RenderPages, TaskOnPage } from "../../src/store/store.ts";
 import { aCheckResult, anAttempt, aProject, aStep, aTaskWith, documentsOf, minute } from "../support/builders.ts";
@@ -65,6 +68,13 @@ describe("the pages", () => {
   it("of a project", async () => {
     await expect(projectPage(rows)).toMatchFileSnapshot("golden/project.md");
     await expect(projectPage([])).toMatchFileSnapshot("golden/project-without-tasks.md");
+  });
+
+  it("have another number when the same documents give others", () => {
+    const pages = Object.entries(states).map(([name, state]) => [name, pagesOf(state)]);
+    const known = path.join(import.meta.dirname, "golden", "rendering.txt");
+    // Where the second word differs, the pages were changed: let `rendering` grow, and write both words there.
+    expect(`${rendering} ${hashOf(JSON.stringify(pages))}\n`).toBe(readFileSync(known, "utf8"));
   });
 
   it("are the same bytes for the same state", () => {

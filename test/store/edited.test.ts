@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { framePage, readPage } from "../../src/store/pages.ts";
 import type { Stream } from "../../src/store/store.ts";
 import { fc } from "../support/properties.ts";
 import {
@@ -27,6 +28,8 @@ import {
   project,
   projectText,
   readText,
+  renderPages,
+  rendering,
   stepText,
   task,
   taskText,
@@ -209,13 +212,13 @@ describe("a document that nobody wrote like that", () => {
 
 describe("a page", () => {
   it(
-    "ends with a sentence that says where it comes from, and the hash of its body",
+    "ends with a sentence that says where it comes from, the hash of its body, and of what it was made",
     { tags: ["s3.page-last-line"] },
     async () => {
       const root = await aRootWithTask();
       const page = readText(root, task, "task.md");
       expect(page).toMatch(
-        /^# Login\n\nIs running\.\n- steps\/step-01 is queued\n\n\*This page is generated from projects\/shop\/tasks\/login-1a2b3c4d, change 2\. Edits here are not read and will be overwritten\. sha256:[0-9a-f]{64}\*\n$/,
+        /^# Login\n\nIs running\.\n- steps\/step-01 is queued\n\n\*This page is generated from projects\/shop\/tasks\/login-1a2b3c4d, change 2\. Edits here are not read and will be overwritten\. sha256:[0-9a-f]{64} of 7-[0-9a-f]{16}\*\n$/,
       );
     },
   );
@@ -251,6 +254,87 @@ describe("a page", () => {
     expect((await store.read(task))?.warnings).toEqual([]);
     expect(asides(root, task)).toEqual([]);
     expect(differences(root, task)).toEqual([]);
+  });
+
+  describe("that names what it is made of", () => {
+    /** Opens the task anew; answers its warnings and for which documents pages were rendered. */
+    async function opened(root: string, look: "read" | "verify" = "read") {
+      const rendered: (readonly string[] | "all")[] = [];
+      const store = await aFileStore(root, {
+        rendering,
+        renderPages: (input) => (
+          input.stream.taskId === undefined || rendered.push(input.changed ?? "all"),
+          renderPages(input)
+        ),
+      });
+      const findings = look === "verify" ? await store.verify(task) : [];
+      const warnings = (await store.read(task))?.warnings;
+      await store.close();
+      return { rendered, warnings, findings: findings.map(({ name }) => name) };
+    }
+    /** A page of the task with a last line that fits it. */
+    const put = (root: string, file: string, body: string, source?: string, seq = 2) =>
+      writeText(root, task, file, framePage(task, seq, body, source));
+    const source = (root: string) => readPage(readText(root, task, "task.md"))?.source;
+
+    it("is not rendered again to be compared", async () => {
+      const root = await aRootWithTask();
+      expect(await opened(root)).toEqual({ rendered: [], warnings: [], findings: [] });
+    });
+
+    it.each([
+      ["was made of something else", (root: string) => put(root, "task.md", "# Older\n", "7-0123456789abcdef")],
+      ["does not say it", (root: string) => put(root, "task.md", "# Older\n")],
+      ["is missing", (root: string) => rmSync(pathOf(root, task, "task.md"))],
+      [
+        "names an earlier change than its document's last",
+        (root: string) => put(root, "task.md", "# Older\n", source(root), 1),
+      ],
+    ])("is rendered when it %s, and no page of a step then", async (_name, change) => {
+      const root = await aRootWithTask();
+      const page = readText(root, task, "task.md");
+      change(root);
+      expect(await opened(root)).toMatchObject({ rendered: [["task"]], warnings: [] });
+      expect(readText(root, task, "task.md")).toBe(page);
+    });
+
+    it("of a step is rendered when its own is another one", async () => {
+      const root = await aRootWithTask();
+      put(root, "steps/step-01.md", "# Older\n", "7-0123456789abcdef", 1);
+      expect(await opened(root)).toMatchObject({ rendered: [["steps/step-01"]] });
+      expect(differences(root, task)).toEqual([]);
+    });
+
+    it("is rendered anew by a newer rendering", async () => {
+      const root = await aRootWithTask();
+      const store = await aFileStore(root, { rendering: 8, renderPages: () => ({ task: "# Newer\n" }) });
+      expect((await store.read(task))?.warnings).toEqual([]);
+      expect(readText(root, task, "task.md")).toMatch(/^# Newer\n[^]* of 8-[0-9a-f]{16}\*\n$/);
+    });
+
+    it("says it from the first opening on where it did not, once", async () => {
+      const root = await aRootWithTask();
+      const page = readText(root, task, "task.md");
+      put(root, "task.md", readPage(page)?.body ?? "");
+      expect([await opened(root), await opened(root)]).toMatchObject([{ rendered: [["task"]] }, { rendered: [] }]);
+      expect(readText(root, task, "task.md")).toBe(page);
+    });
+
+    it("is kept aside when it was edited, whatever it names", { tags: ["s6.edited-page"] }, async () => {
+      const root = await aRootWithTask();
+      const page = readText(root, task, "task.md");
+      writeText(root, task, "task.md", page.replace("Is running", "Is done"));
+      expect((await opened(root)).warnings).toEqual([expect.stringContaining("task.md was changed by hand")]);
+      expect(readText(root, task, "task.md")).toBe(page);
+    });
+
+    it("is not believed when everything is verified", { tags: ["s6.verify"] }, async () => {
+      const root = await aRootWithTask();
+      const page = readText(root, task, "task.md");
+      put(root, "task.md", "# Older\n", source(root));
+      expect(await opened(root, "verify")).toMatchObject({ rendered: ["all"], findings: ["task.md"] });
+      expect(readText(root, task, "task.md")).toBe(page);
+    });
   });
 
   it(

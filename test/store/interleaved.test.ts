@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 import type { Disk } from "../../src/store/disk.ts";
 import type { FileStoreOptions } from "../../src/store/file-store.ts";
 import { advance, createReading, formatRecord, type Reading } from "../../src/store/journal.ts";
-import { framePage } from "../../src/store/pages.ts";
+import { framePage, sourceOfPage } from "../../src/store/pages.ts";
 import type { Change, DocumentName } from "../../src/store/store.ts";
 import { randomFrom } from "../../torture/part.ts";
 import {
@@ -20,6 +20,7 @@ import {
   pathOf,
   readText,
   renderPages,
+  rendering,
   stepText,
   systemError,
   task,
@@ -50,15 +51,18 @@ function append(root: string, documents: Documents): void {
 
 /** What another process makes of these documents and their pages, as its settling ends. */
 function settle(root: string, names: readonly DocumentName[]): void {
-  const { documents, seq } = readingOf(root);
+  const reading = readingOf(root);
+  const { documents, seq } = reading;
   const pages = renderPages({ stream: task, documents: Object.fromEntries(documents), changed: names });
   const put = (file: string, text: string | undefined) =>
     text === undefined
       ? rmSync(pathOf(root, task, file), { force: true })
       : writeFileSync(pathOf(root, task, file), text);
   for (const name of names) put(`${name}.json`, documents.get(name));
-  for (const name of new Set([...names, "task"]))
-    put(`${name}.md`, pages[name] === undefined ? undefined : framePage(task, seq, pages[name]));
+  for (const name of new Set([...names, "task"])) {
+    const source = sourceOfPage(reading, name, rendering);
+    put(`${name}.md`, pages[name] === undefined ? undefined : framePage(task, seq, pages[name], source));
+  }
 }
 
 function commitOfAnother(root: string, documents: Documents): void {

@@ -23,6 +23,9 @@ export const renderPages: RenderPages = ({ documents, changed, tasks }) => {
   return pages;
 };
 
+/** They are the same ones in all tests. */
+export const rendering = 7;
+
 function steps(documents: Readonly<Record<DocumentName, string>>): string {
   const names = Object.keys(documents).filter((name) => name.startsWith("steps/"));
   return names.map((name) => `- ${name} is ${fieldOf(documents[name], "status")}\n`).join("");

@@ -7,7 +7,7 @@ import type { Event } from "../../src/schema/events.ts";
 import { createFileStore, type FileStoreOptions } from "../../src/store/file-store.ts";
 import { advance, createReading } from "../../src/store/journal.ts";
 import { readPage, withFinalNewline } from "../../src/store/pages.ts";
-import { renderPages } from "./pages.ts";
+import { renderPages, rendering } from "./pages.ts";
 import type {
   Change,
   DocumentName,
@@ -18,7 +18,7 @@ import type {
   Stream,
 } from "../../src/store/store.ts";
 
-export { renderPages };
+export { renderPages, rendering };
 export { isWrite, systemError, watchedDisk, type Behaviour, type Call } from "../support/watched-disk.ts";
 
 export const project: Stream = { projectId: "shop" };
@@ -71,6 +71,7 @@ export async function aFileStore(root: string, options: Partial<FileStoreOptions
   const store = await createFileStore({
     root,
     renderPages,
+    ...(options.renderPages === undefined ? { rendering } : {}),
     now: () => new Date(at),
     randomId: () => `id-${process.pid}-${(ids += 1)}`,
     ...options,

@@ -1,7 +1,7 @@
 /** A process of its own that commits to one task until its share is done; `processes.test.ts` starts several. */
 import { createFileStore } from "../../src/store/file-store.ts";
 import type { Stream } from "../../src/store/store.ts";
-import { renderPages } from "./pages.ts";
+import { renderPages, rendering } from "./pages.ts";
 
 const [root = "", name = "", share = "0"] = process.argv.slice(2);
 const stream: Stream = { projectId: "shop", taskId: "login-1a2b3c4d" };
@@ -9,6 +9,7 @@ let ids = 0;
 const store = await createFileStore({
   root,
   renderPages,
+  rendering,
   now: () => new Date(),
   randomId: () => `${name}-${(ids += 1)}`,
 });
