@@ -57,6 +57,8 @@ describe("a launcher", () => {
     const startedAt = startOf(pid);
     const launcher = { ...thisProcess("boot-1"), pid, startedAt: startedAt ?? "not told" };
     expect(isAlive(launcher)).toBe(true);
+    // As long as it is a shell it may ask.
+    await eventually(() => expect(readFileSync(`/proc/${parent.pid}/comm`, "utf8")).toBe("sleep\n"));
     parent.stdin.end();
     await eventually(() => expect(isAlive(launcher)).toBe(false));
     expect(startedAt).toContain("/");
