@@ -237,12 +237,12 @@ async function idleFigures(
     },
     { measure: "of it objects in use", unit: "MB", values: [withPlugin.look.heapUsed - without.look.heapUsed] },
     {
-      measure: "CPU until that gateway is quiet, beyond one without",
+      measure: "CPU until that gateway is quiet, beyond one without: it makes the flow record of each unfinished task",
       unit: "ms of CPU",
       values: [withPlugin.look.spent - without.look.spent],
     },
     {
-      measure: "the same when it is started once more: each unfinished task's flow record is there",
+      measure: "resume: the same when it is started once more, 1,000 unfinished among 10,000 tasks",
       unit: "ms of CPU",
       values: [withPlugin.again.spent - without.again.spent],
       goal: { atMost: 2_000 },
