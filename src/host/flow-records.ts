@@ -142,12 +142,13 @@ export function createFlowRecords(
   let isListed = false;
 
   function keepListed(owned: readonly OwnedFlow[], flows: readonly FlowRecord[]): void {
+    const byId = new Map(flows.map((flow) => [flow.flowId, flow]));
     const ours = flows.filter((flow) => isOurs(flow, root));
-    const byId = new Map(ours.map((flow) => [flow.flowId, flow]));
     const byTask = Map.groupBy(ours, ({ stateJson }) => textIn(stateJson, "taskId"));
     for (const { stream, flowId } of owned) {
+      // As `readFlow` has it: the record that the task names, also one that was made when its root was elsewhere.
       const linked = byId.get(flowId);
-      if (linked !== undefined) toSync.set(flowId, linked);
+      if (linked !== undefined && isOurs(linked, root)) toSync.set(flowId, linked);
       toMark.set(nameOfStream(stream), latestMark(linked === undefined ? byTask.get(stream.taskId) : [linked]));
     }
   }

@@ -76,7 +76,10 @@ export function resumeReading(
     return records.get(offset);
   };
   const tail = read(last.offset, end);
-  const record = tail.at(-1) === 0x0a ? readRecord(stream, tail.subarray(0, last.length)) : undefined;
+  const record =
+    tail.length === end - last.offset && tail.at(-1) === 0x0a
+      ? readRecord(stream, tail.subarray(0, last.length))
+      : undefined;
   if (record === undefined || record.seq !== seq) return undefined;
   records.set(last.offset, record);
   const reading: Reading = {

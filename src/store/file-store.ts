@@ -566,13 +566,14 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   ): Promise<readonly Mending[]> {
     const mendings: Mending[] = [];
     const isOpening = opened.due === "all";
+    const { isMade } = opened;
     endLeaving(opened);
     /** The last record that the pages show which this settling wrote. */
     let shown: string | undefined;
     let retry: readonly DocumentName[] = [...opened.projection.staleDocuments];
     opened.pagesDue ||= opened.unrendered || opened.projection.stalePages();
     opened.unrendered = false;
-    if (isOpening && !opened.isMade) folders.tidy(opened.stream);
+    if (isOpening && !isMade) folders.tidy(opened.stream);
     opened.isMade = false;
     try {
       for (let round = 1; round <= quietRounds; round += 1) {
@@ -592,12 +593,11 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
         const settleDocuments = async () => {
           for (const name of names) mendings.push(...(await opened.projection.settleDocument(name, all)));
         };
-        const isNew = opened.journal.reading.seq === 1;
-        await (names.size > 1 && (isNew || !all) ? writingMany(settleDocuments) : settleDocuments());
+        await (names.size > 1 && (isMade || !all) ? writingMany(settleDocuments) : settleDocuments());
         if (pages) touchAll(opened);
         shown = opened.journal.reading.sum;
-        // Of a stream that is new no page stands there.
-        const changed = !pages ? [...opened.touched] : isThorough || isNew ? undefined : pagesToRender(opened);
+        // Of a stream that was made just now no page stands there.
+        const changed = !pages ? [...opened.touched] : isThorough || isMade ? undefined : pagesToRender(opened);
         if (!pages || changed?.length !== 0) mendings.push(...(await settlePages(opened, changed, tasks?.tasks, all)));
         opened.tasksShown = tasks?.signature ?? "";
         catchUp(opened);

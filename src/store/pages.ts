@@ -6,19 +6,20 @@ import { hashOf, type Reading } from "./journal.ts";
 import { nameOfStream, type DocumentName, type Stream } from "./store.ts";
 
 const lastLine =
-  /^\*This page is generated from (projects\/[a-z0-9/-]+), change (\d+)\. Edits here are not read and will be overwritten\. sha256:([0-9a-f]{64})(?: of (\d+-[0-9a-f]{16}))?\*$/;
+  /^\*This page is generated from (projects\/[a-z0-9/-]+), change (\d+)\. Edits here are not read and will be overwritten\. sha256:([0-9a-f]{64})(?: of ([0-9a-f]{16}))?\*$/;
 
 /** The page's full text: the body, which ends in a newline, an empty line, and the line about it. `source`: what `sourceOfPage` says. */
 export function framePage(stream: Stream, seq: number, rendered: string, source?: string): string {
   const body = withFinalNewline(rendered);
   const origin = `${nameOfStream(stream)}, change ${seq}`;
-  const sum = `sha256:${hashOf(body)}${source === undefined ? "" : ` of ${source}`}`;
-  return `${body}\n*This page is generated from ${origin}. Edits here are not read and will be overwritten. ${sum}*\n`;
+  const sum = hashOf(body);
+  const sums = `sha256:${sum}${source === undefined ? "" : ` of ${proofOf(source, sum)}`}`;
+  return `${body}\n*This page is generated from ${origin}. Edits here are not read and will be overwritten. ${sums}*\n`;
 }
 
 /**
- * Of what a task's or step's page is made, as its last line says it: the version of the rendering and the beginning of the sum of the last record that
- * changed what it shows, which stands for all records up to it. The task's page shows all documents, a step's its own. Undefined where
+ * Of what a task's or step's page is made: the version of the rendering, the page, and the sum of the last record that changed what it
+ * shows, which stands for all records up to it. The task's page shows all documents, a step's its own. Undefined where
  * nothing is said: of a project's page, which shows other journals too.
  */
 export function sourceOfPage(
@@ -30,7 +31,17 @@ export function sourceOfPage(
   let latest = name;
   if (name === "task") for (const [other, seq] of changedAt) if (seq > (changedAt.get(latest) ?? 0)) latest = other;
   const sum = changedBy.get(latest);
-  return sum === undefined ? undefined : `${rendering}-${sum.slice(0, 16)}`;
+  return sum === undefined ? undefined : `${rendering} ${name} ${sum}`;
+}
+
+/** True when the page says that just this body is made of that source. Pure. */
+export function isMadeOf({ sum, proof }: PageParts, source: string): boolean {
+  return proof === proofOf(source, sum);
+}
+
+/** It holds for one body: of a page in pieces the end says nothing about the rest. */
+function proofOf(source: string, sum: string): string {
+  return hashOf(`${source} ${sum}`).slice(0, 16);
 }
 
 /** A body as it stands in a page. */
@@ -43,7 +54,9 @@ export type PageParts = {
   readonly body: string;
   readonly from: string;
   readonly seq: number;
-  readonly source: string | undefined;
+  readonly sum: string;
+  /** See `isMadeOf`; undefined for a page that does not say of what it is made. */
+  readonly proof: string | undefined;
 };
 
 /** Takes a page apart. Line ends that a version control system changed are no change. */
@@ -54,7 +67,7 @@ export function readPage(text: string): PageParts | undefined {
   const match = lastLine.exec(page.slice(lastAt, -1));
   const body = page.slice(0, Math.max(0, lastAt - 1));
   if (match === null || match[3] !== hashOf(body)) return undefined;
-  return { body, from: match[1] ?? "", seq: Number(match[2]), source: match[4] };
+  return { body, from: match[1] ?? "", seq: Number(match[2]), sum: match[3], proof: match[4] };
 }
 
 /**

@@ -8,7 +8,15 @@ import { isDeepStrictEqual } from "node:util";
 import { codeOf } from "../errors.ts";
 import { isErrorWith, lookAt, pause, type Disk, type Found } from "./disk.ts";
 import { fileOf } from "./layout.ts";
-import { framePage, isTornPage, readPage, withFinalNewline, withoutTrailingZeros, type PageParts } from "./pages.ts";
+import {
+  framePage,
+  isMadeOf,
+  isTornPage,
+  readPage,
+  withFinalNewline,
+  withoutTrailingZeros,
+  type PageParts,
+} from "./pages.ts";
 import type { DocumentName, Stream } from "./store.ts";
 
 /**
@@ -178,7 +186,7 @@ export function createProjection(
     try {
       const found = lookAt(disk, join(directory, fileOf(name, "page")));
       const parts = found.kind === "file" ? readPage(Buffer.from(found.bytes).toString("utf8")) : undefined;
-      return parts !== undefined && parts.source === source && parts.seq >= since;
+      return parts !== undefined && isMadeOf(parts, source) && parts.seq >= since;
     } catch {
       return false; // Settling says what is wrong.
     }
@@ -196,8 +204,8 @@ export function createProjection(
     if (state === "missing" && wanted === undefined) return;
     const isSame = page.body !== undefined && parts?.body === withFinalNewline(page.body);
     // Where only the source is another one it is written at an opening, and not with each change that does not show.
-    const isOf = !unexpected || page.source === undefined || parts?.source === page.source;
-    if (isSame && parts.seq >= page.since && isOf) return;
+    const saysSo = (from: PageParts) => !unexpected || page.source === undefined || isMadeOf(from, page.source);
+    if (isSame && parts.seq >= page.since && saysSo(parts)) return;
     if (state === "edited") mendings.push(keptAside(file, found));
     else if (state === "torn") mendings.push(mended(file, "was torn"));
     else if (unexpected && !isSame)

@@ -317,6 +317,29 @@ describe("the first list of the flow records", () => {
     expect([gets.length, lists.length]).toStrictEqual(before);
   });
 
+  it("says of a record that was made when the root was elsewhere what the record itself does", async () => {
+    const { host, bench, stream, made } = await setup();
+    await createFlowRecords(host, "/srv/before", bench.store).sync(stream, await bench.state(stream.taskId), {
+      seq: 99,
+      sum: "from a newer journal",
+    });
+    const records = createFlowRecords(host, root, bench.store);
+    await records.cancelRequested([stream]);
+    const mark = await readFlow(host, root, bench.store, stream, made.flowId);
+    expect(mark).toMatchObject({ seq: 99 });
+    expect(await records.mark(stream, made.flowId)).toStrictEqual(mark);
+  });
+
+  it("that fails says nothing of the records, which are asked for then", async () => {
+    const { host, bench, stream, made, fail, gets } = await listed();
+    const records = createFlowRecords(host, root, bench.store);
+    fail("No (EMFILE).");
+    await expect(records.cancelRequested([stream])).rejects.toThrow("No (EMFILE).");
+    const before = gets.length;
+    expect(await records.mark(stream, made.flowId)).toMatchObject({ flowId: made.flowId });
+    expect(gets.slice(before)).toStrictEqual([made.flowId]);
+  });
+
   it("keeps no record from being brought up to a task that was changed since", async () => {
     const { bench, taskId, stream, sync, made } = await listed();
     await bench.done("set_task_status", pausing(taskId));

@@ -22,8 +22,8 @@ async function setup(count: number) {
   };
   await bench.done("create_project", aProject());
   const taskIds: string[] = [];
-  const cancelled = async () => {
-    const taskId = String((await bench.done("create_task", aTask()))["taskId"]);
+  const cancelled = async (caller = owner()) => {
+    const taskId = String((await bench.done("create_task", aTask(), caller))["taskId"]);
     await bench.done("set_task_status", { taskId, status: "cancelled", reason: "Not wanted." }, owner());
     taskIds.push(taskId);
     return taskId;
@@ -33,7 +33,7 @@ async function setup(count: number) {
     const { seq = 0, sum = "" } = (await bench.store.read(stream)) ?? {};
     await writeTold(bench.store, stream, { seq, sum });
   };
-  for (let made = 0; made < count; made += 1) await told(await cancelled());
+  for (let made = 0; made < count; made += 1) await told(await cancelled(owner({ sessionKey: "agent:main:earlier" })));
   const start = async () => {
     const tells: string[] = [];
     asked.splice(0);
@@ -81,7 +81,7 @@ describe("a start", () => {
     const { known, owners } = await readKnownTasks(store, () => undefined);
     expect(asked.filter((what) => what.startsWith("chats"))).toStrictEqual([`chats of ${later}`]);
     expect([...known.keys()].toSorted()).toStrictEqual([...taskIds].toSorted());
-    expect(owners).toStrictEqual(["agent:main:chat"]);
+    expect(owners).toStrictEqual(["agent:main:earlier", "agent:main:chat"]);
   });
 
   it("goes by each task's own sidecar where what is kept is few, gone or no such thing", async () => {

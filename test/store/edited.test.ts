@@ -12,7 +12,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { framePage, readPage } from "../../src/store/pages.ts";
+import { advance, createReading } from "../../src/store/journal.ts";
+import { framePage, readPage, sourceOfPage } from "../../src/store/pages.ts";
 import type { Stream } from "../../src/store/store.ts";
 import { fc } from "../support/properties.ts";
 import {
@@ -218,7 +219,7 @@ describe("a page", () => {
       const root = await aRootWithTask();
       const page = readText(root, task, "task.md");
       expect(page).toMatch(
-        /^# Login\n\nIs running\.\n- steps\/step-01 is queued\n\n\*This page is generated from projects\/shop\/tasks\/login-1a2b3c4d, change 2\. Edits here are not read and will be overwritten\. sha256:[0-9a-f]{64} of 7-[0-9a-f]{16}\*\n$/,
+        /^# Login\n\nIs running\.\n- steps\/step-01 is queued\n\n\*This page is generated from projects\/shop\/tasks\/login-1a2b3c4d, change 2\. Edits here are not read and will be overwritten\. sha256:[0-9a-f]{64} of [0-9a-f]{16}\*\n$/,
       );
     },
   );
@@ -275,15 +276,44 @@ describe("a page", () => {
     /** A page of the task with a last line that fits it. */
     const put = (root: string, file: string, body: string, source?: string, seq = 2) =>
       writeText(root, task, file, framePage(task, seq, body, source));
-    const source = (root: string) => readPage(readText(root, task, "task.md"))?.source;
+    function source(root: string) {
+      const reading = createReading(task);
+      advance(reading, readFileSync(pathOf(root, task, "journal.jsonl")));
+      return sourceOfPage(reading, "task", rendering);
+    }
 
-    it("is not rendered again to be compared", async () => {
-      const root = await aRootWithTask();
+    it.each([1, 2])("is not rendered again to be compared, in a task of %s records", async (records) => {
+      const root = records === 2 ? await aRootWithTask() : aRoot();
+      const store = await aFileStore(root);
+      if (records === 1) {
+        await commitNow(store, project, { project: projectText() });
+        await commitNow(store, task, { task: taskText(), "steps/step-01": stepText("step-01") });
+      }
+      await store.close();
       expect(await opened(root)).toEqual({ rendered: [], warnings: [], findings: [] });
     });
 
+    it("is rendered when it is the page of another step that the same change made", async () => {
+      const root = await aRootWithTask();
+      const store = await aFileStore(root);
+      await commitNow(store, task, { "steps/step-02": stepText("step-02"), "steps/step-01": stepText("step-01") });
+      await store.close();
+      writeText(root, task, "steps/step-02.md", readText(root, task, "steps/step-01.md"));
+      expect(await opened(root)).toMatchObject({ rendered: [["steps/step-02"]] });
+      expect(differences(root, task)).toEqual([]);
+    });
+
+    it("is rendered when its last line is that of another state", async () => {
+      const root = await aRootWithTask();
+      const [, own = ""] = readText(root, task, "task.md").split(" of ");
+      const [older = ""] = framePage(task, 2, "# Older\n", "7 task another record").split(" of ");
+      writeText(root, task, "task.md", `${older} of ${own}`);
+      expect(await opened(root)).toMatchObject({ rendered: [["task"]] });
+      expect(differences(root, task)).toEqual([]);
+    });
+
     it.each([
-      ["was made of something else", (root: string) => put(root, "task.md", "# Older\n", "7-0123456789abcdef")],
+      ["was made of something else", (root: string) => put(root, "task.md", "# Older\n", "7 task another record")],
       ["does not say it", (root: string) => put(root, "task.md", "# Older\n")],
       ["is missing", (root: string) => rmSync(pathOf(root, task, "task.md"))],
       [
@@ -300,7 +330,7 @@ describe("a page", () => {
 
     it("of a step is rendered when its own is another one", async () => {
       const root = await aRootWithTask();
-      put(root, "steps/step-01.md", "# Older\n", "7-0123456789abcdef", 1);
+      put(root, "steps/step-01.md", "# Older\n", "7 task another record", 1);
       expect(await opened(root)).toMatchObject({ rendered: [["steps/step-01"]] });
       expect(differences(root, task)).toEqual([]);
     });
@@ -309,7 +339,7 @@ describe("a page", () => {
       const root = await aRootWithTask();
       const store = await aFileStore(root, { rendering: 8, renderPages: () => ({ task: "# Newer\n" }) });
       expect((await store.read(task))?.warnings).toEqual([]);
-      expect(readText(root, task, "task.md")).toMatch(/^# Newer\n[^]* of 8-[0-9a-f]{16}\*\n$/);
+      expect(readText(root, task, "task.md")).toMatch(/^# Newer\n[^]* of [0-9a-f]{16}\*\n$/);
     });
 
     it("says it from the first opening on where it did not, once", async () => {
