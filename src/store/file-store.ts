@@ -101,6 +101,8 @@ type OpenStream = {
   unrendered: boolean;
   /** True from the writing of its first record here until that is settled: its folder was made for it. */
   isMade: boolean;
+  /** True once what interrupted writings left was removed, or nothing could be there. */
+  isTidy: boolean;
   /** Which state of its tasks a project's page shows. */
   tasksShown: string;
   /** What follows from the documents as of the record with this sum. */
@@ -293,6 +295,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       const readOnly = readOnlyNow(opened, project);
       if (readOnly !== undefined) return [finding("journal.jsonl", readOnly.reason)];
       opened.due = "all";
+      opened.isTidy = false;
       const mendings = await settle(opened, project, true);
       const strangers = folders
         .unknownFiles(opened.stream, opened.journal.reading.documents.keys())
@@ -425,6 +428,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
         if (first.record.seq === 1) {
           glances.making(opened.stream, () => folders.make(opened.stream));
           opened.isMade = true;
+          opened.isTidy = true;
         }
         journal.create();
       } catch (error) {
@@ -509,6 +513,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       prepare(opened);
       await durable;
       glances.tell(opened.stream);
+      tidyOnce(opened);
       return await settleCommit(opened);
     } finally {
       opened.projection.unstage();
@@ -573,7 +578,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     let retry: readonly DocumentName[] = [...opened.projection.staleDocuments];
     opened.pagesDue ||= opened.unrendered || opened.projection.stalePages();
     opened.unrendered = false;
-    if (isOpening && !isMade) folders.tidy(opened.stream);
+    // Of a task it waits until something is written there: a start opens all that are unfinished.
+    if (isThorough || (isOpening && opened.stream.taskId === undefined)) tidyOnce(opened);
     opened.isMade = false;
     try {
       for (let round = 1; round <= quietRounds; round += 1) {
@@ -613,6 +619,11 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     }
     noteAll(opened, mendings);
     return mendings;
+  }
+
+  function tidyOnce(opened: OpenStream): void {
+    if (!opened.isTidy) folders.tidy(opened.stream);
+    opened.isTidy = true;
   }
 
   /** All pages are rendered, also of what came while documents were compared, and of what is gone. */
@@ -744,6 +755,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       pagesDue: false,
       unrendered: false,
       isMade: false,
+      isTidy: false,
       tasksShown: "",
       view: undefined,
       rendered: undefined,

@@ -691,29 +691,35 @@ describe("opening", () => {
     expect(warnings.join()).toContain("FUSE");
   });
 
-  it("removes what interrupted writes left, once it is older than a minute, and nothing else", async () => {
-    const root = await aRootWithTask();
-    const now = new Date("2026-03-04T05:06:07.000Z");
-    const old = new Date(now.getTime() - 61_000);
-    for (const [file, time] of [
-      ["task.json.123", old],
-      ["task.json.123.456", old],
-      [".gitignore.12.3", old],
-      ["steps/step-01.json.9", old],
-      [".owner.json.77", old],
-      ["task.json.456", now],
-      ["task.json.edited-1", old],
-      ["notes.txt", old],
-    ] as const) {
-      writeText(root, task, file, "litter");
-      utimesSync(pathOf(root, task, file), time, time);
-    }
-    await (await aFileStore(root, { now: () => now })).read(task);
-    expect(readdirSync(pathOf(root, task, "")).sort()).toEqual(
-      ["journal.jsonl", "notes.txt", "steps", "task.json", "task.json.456", "task.json.edited-1", "task.md"].sort(),
-    );
-    expect(readdirSync(pathOf(root, task, "steps")).sort()).toEqual(["step-01.json", "step-01.md"]);
-  });
+  it.each([
+    ["a change", (store: Store) => commitNow(store, task, { task: taskText({ rev: 3 }) })],
+    ["a verification", (store: Store) => store.verify(task)],
+  ])(
+    "removes with %s what interrupted writes left, once it is older than a minute, and nothing else",
+    async (_name, act) => {
+      const root = await aRootWithTask();
+      const now = new Date("2026-03-04T05:06:07.000Z");
+      const old = new Date(now.getTime() - 61_000);
+      for (const [file, time] of [
+        ["task.json.123", old],
+        ["task.json.123.456", old],
+        [".gitignore.12.3", old],
+        ["steps/step-01.json.9", old],
+        [".owner.json.77", old],
+        ["task.json.456", now],
+        ["task.json.edited-1", old],
+        ["notes.txt", old],
+      ] as const) {
+        writeText(root, task, file, "litter");
+        utimesSync(pathOf(root, task, file), time, time);
+      }
+      await act(await aFileStore(root, { now: () => now }));
+      expect(readdirSync(pathOf(root, task, "")).sort()).toEqual(
+        ["journal.jsonl", "notes.txt", "steps", "task.json", "task.json.456", "task.json.edited-1", "task.md"].sort(),
+      );
+      expect(readdirSync(pathOf(root, task, "steps")).sort()).toEqual(["step-01.json", "step-01.md"]);
+    },
+  );
 
   it("keeps few journals open, and reads an unchanged stream without opening anything", async () => {
     const root = aRoot();
