@@ -428,7 +428,6 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
         if (first.record.seq === 1) {
           glances.making(opened.stream, () => folders.make(opened.stream));
           opened.isMade = true;
-          opened.isTidy = true;
         }
         journal.create();
       } catch (error) {
@@ -513,8 +512,11 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       prepare(opened);
       await durable;
       glances.tell(opened.stream);
+      const settled = await settleCommit(opened);
+      // Not before: what was made ready beside its document looks the same.
+      opened.isTidy ||= isNew;
       tidyOnce(opened);
-      return await settleCommit(opened);
+      return settled;
     } finally {
       opened.projection.unstage();
       opened.rendered = undefined;
@@ -622,8 +624,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   }
 
   function tidyOnce(opened: OpenStream): void {
-    if (!opened.isTidy) folders.tidy(opened.stream);
-    opened.isTidy = true;
+    opened.isTidy ||= folders.tidy(opened.stream);
   }
 
   /** All pages are rendered, also of what came while documents were compared, and of what is gone. */
@@ -796,6 +797,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     // Also after a reading that was thrown away, which a later one does not call replaced.
     if (news.replaced || (wasEmpty && opened.journal.reading.seq > 0)) {
       opened.due = "all";
+      opened.isTidy = false;
       opened.left.clear();
     }
     if (isNews(news)) opened.versions = undefined;

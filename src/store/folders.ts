@@ -50,8 +50,11 @@ export type Folders = {
   make(stream: Stream): void;
   /** Makes a new stream's folder durable: itself and the two above it. */
   sync(stream: Stream): void;
-  /** Removes what a crash may have left and makes a missing .gitignore. Its failure is a warning. */
-  tidy(stream: Stream): void;
+  /**
+   * Removes what a crash may have left and makes a missing .gitignore. False when that is not all of it: something is too young to
+   * tell, or it failed, which is a warning.
+   */
+  tidy(stream: Stream): boolean;
   /** Documents and pages in the stream's folder that are not among those. */
   unknownFiles(stream: Stream, known: Iterable<DocumentName>): readonly string[];
   /** Throws `unsupported-file-system` when the root is where appending is not safe. */
@@ -171,12 +174,17 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     if (disk.factsOf(path) === undefined) disk.replaceFile(path, Buffer.from(gitignoreText));
   }
 
-  function removeLitter(directory: string): void {
+  /** Answers whether none is left that is too young. */
+  function removeLitter(directory: string): boolean {
+    let isAll = true;
     for (const name of disk.namesIn(directory).filter(isLitter)) {
       const path = join(directory, name);
       const facts = disk.factsOf(path);
-      if (facts?.kind === "file" && now().getTime() - facts.modifiedMs > litterAgeMs) disk.remove(path);
+      if (facts?.kind !== "file") continue;
+      if (now().getTime() - facts.modifiedMs > litterAgeMs) disk.remove(path);
+      else isAll = false;
     }
+    return isAll;
   }
 
   let warnedOfFuse = false;
@@ -257,10 +265,12 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     tidy: (stream) => {
       const { directory } = placeOf(root, stream);
       try {
-        for (const one of [directory, join(directory, "steps")]) removeLitter(one);
+        const isAll = [directory, join(directory, "steps")].map(removeLitter).every(Boolean);
         if (stream.taskId === undefined) ensureGitignore(directory);
+        return isAll;
       } catch (error) {
         warn(`${nameOfStream(stream)}: the folder could not be tidied (${codeOf(error)}).`);
+        return false;
       }
     },
     unknownFiles: (stream, known) => {

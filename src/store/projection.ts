@@ -107,7 +107,7 @@ export function createProjection(
       try {
         disk.remove(path);
       } catch {
-        // It is litter by its name and goes with the next opening.
+        // It is litter by its name and goes with a later change.
       }
     }
     staged.clear();

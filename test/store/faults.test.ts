@@ -1,6 +1,17 @@
 /** A disk that is full, slow or failing: what the answer says is what is true, and the next call goes on. */
 import { describe, expect, it } from "vitest";
-import { mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { OrchestratorError } from "../../src/errors.ts";
 import { nodeDisk, type Disk } from "../../src/store/disk.ts";
@@ -720,6 +731,32 @@ describe("opening", () => {
       expect(readdirSync(pathOf(root, task, "steps")).sort()).toEqual(["step-01.json", "step-01.md"]);
     },
   );
+
+  it("removes what was too young for the first change with a later one", async () => {
+    const root = await aRootWithTask();
+    const clock = { time: Date.parse("2026-03-04T05:06:07.000Z") };
+    writeText(root, task, "task.json.123", "litter");
+    utimesSync(pathOf(root, task, "task.json.123"), new Date(clock.time), new Date(clock.time));
+    const store = await aFileStore(root, { now: () => new Date(clock.time) });
+    const isThere = () => readdirSync(pathOf(root, task, "")).includes("task.json.123");
+    await commitNow(store, task, { task: taskText({ rev: 3 }) });
+    expect(isThere()).toBe(true);
+    clock.time += 61_000;
+    await commitNow(store, task, { task: taskText({ rev: 4 }) });
+    expect(isThere()).toBe(false);
+  });
+
+  it("makes a missing .gitignore also when it finds another journal in the project's place", async () => {
+    const root = await aRootWithTask();
+    const store = await aFileStore(root);
+    await store.read(project);
+    const [journal, copy] = ["journal.jsonl", "copy"].map((file) => pathOf(root, project, file));
+    copyFileSync(journal ?? "", copy ?? "");
+    renameSync(copy ?? "", journal ?? "");
+    rmSync(pathOf(root, project, ".gitignore"));
+    await store.read(project);
+    expect(readText(root, project, ".gitignore")).toContain("/.trees/");
+  });
 
   it("keeps few journals open, and reads an unchanged stream without opening anything", async () => {
     const root = aRoot();
