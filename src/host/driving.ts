@@ -166,7 +166,11 @@ export function createDriving(host: Host, clock = systemClock): Driving {
         while ((await settleFlowsOf(root, driver, store)) > 0 && !signal.aborted) await wait(youngMs, signal);
       });
       // Of those that have not ended resuming has told what is to be told.
-      await tellWhatEnded(store, (stream) => notifier.changed(stream));
+      await tellWhatEnded(
+        store,
+        (stream) => notifier.changed(stream),
+        (message) => host.log.warn(message),
+      );
       await followOthers(driver, store, cursor, signal);
     } finally {
       delete open.driver;

@@ -7,6 +7,7 @@ import { hasEnded, isOver } from "../schema/outline.ts";
 import type { Store, Stream, TaskGlance } from "../store/store.ts";
 import { readChats } from "../tools/chat-of-task.ts";
 import type { Mark } from "../tools/outbox.ts";
+import { describeFailure } from "../tools/tool.ts";
 
 const sidecar = "told";
 /** What is kept of a project is written anew when so many tasks more were told. */
@@ -40,10 +41,15 @@ export async function readToldTasks(store: Store, projectId: string): Promise<To
 }
 
 /**
- * A task that ended may have ended untold: the gateway died in between. Hands each of those to `tell`, and keeps which ones were told. What has
- * not ended is not looked at. Throws what listing a project's tasks throws.
+ * A task that ended may have ended untold: the gateway died in between. Hands each of those to `tell`, and keeps which ones were told; where that
+ * fails the next start is as slow as this one, and `warn` hears of it. What has not ended is not looked at. Throws what listing a project's
+ * tasks throws.
  */
-export async function tellWhatEnded(store: Store, tell: (stream: Stream) => void): Promise<void> {
+export async function tellWhatEnded(
+  store: Store,
+  tell: (stream: Stream) => void,
+  warn: (message: string) => void,
+): Promise<void> {
   for (const projectId of await store.projects()) {
     const known = await readToldTasks(store, projectId);
     const added: TaskGlance[] = [];
@@ -55,7 +61,9 @@ export async function tellWhatEnded(store: Store, tell: (stream: Stream) => void
       else tell(glance.stream);
     }
     if (added.length >= Math.max(mostUnkept, known.count / 20))
-      await keep(store, projectId, known.owners, kept, added).catch(() => undefined);
+      await keep(store, projectId, known.owners, kept, added).catch((error: unknown) =>
+        warn(`which tasks of ${projectId} were told is kept at a later start: ${describeFailure(error).reason}`),
+      );
   }
 }
 
@@ -77,12 +85,14 @@ async function keep(
 
 async function isTold(store: Store, { stream, seq, sum, outline }: TaskGlance): Promise<boolean> {
   if (outline === undefined || !isOver(outline)) return false;
+  // One that cannot be read is handed on: whoever tells reads it too, says why it cannot, and tries again.
   const told = await readTold(store, stream).catch(() => undefined);
   return told?.seq === seq && told.sum === sum;
 }
 
 async function readKept(store: Store, projectId: string) {
   const none = { owners: [], tasks: new Map<string, unknown>() };
+  // Without it each task's own sidecars are read, which say more and only take longer.
   const saved = await store.readSidecar({ projectId }, sidecar).catch(() => undefined);
   if (typeof saved !== "object" || saved === null || !("owners" in saved) || !("tasks" in saved)) return none;
   const { owners, tasks } = saved;

@@ -1,5 +1,6 @@
 /** Which tasks are over and told: found at a start, and remembered so that nothing is read of them at the next one. */
 import { describe, expect, it } from "vitest";
+import { OrchestratorError } from "../../src/errors.ts";
 import { readKnownTasks } from "../../src/host/flow-records.ts";
 import { readToldTasks, tellWhatEnded, writeTold } from "../../src/host/told.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -12,6 +13,8 @@ const project = { projectId: "shop" };
 async function setup(count: number) {
   const bench = createBench();
   const asked: string[] = [];
+  const warnings: string[] = [];
+  const disk = { isFull: false };
   const store: Store = {
     ...bench.store,
     read: (stream) => (asked.push(stream.taskId ?? "project"), bench.store.read(stream)),
@@ -19,6 +22,10 @@ async function setup(count: number) {
       asked.push(`${name} of ${stream.taskId ?? "project"}`),
       bench.store.readSidecar(stream, name)
     ),
+    writeSidecar: (stream, name, value) =>
+      disk.isFull
+        ? Promise.reject(new OrchestratorError("not-committed", "It could not be written (ENOSPC)."))
+        : bench.store.writeSidecar(stream, name, value),
   };
   await bench.done("create_project", aProject());
   const taskIds: string[] = [];
@@ -37,10 +44,14 @@ async function setup(count: number) {
   const start = async () => {
     const tells: string[] = [];
     asked.splice(0);
-    await tellWhatEnded(store, ({ taskId }) => void tells.push(taskId ?? ""));
+    await tellWhatEnded(
+      store,
+      ({ taskId }) => void tells.push(taskId ?? ""),
+      (message) => void warnings.push(message),
+    );
     return { tells, asked: [...asked] };
   };
-  return { bench, store, asked, taskIds, cancelled, told, start };
+  return { bench, store, asked, warnings, disk, taskIds, cancelled, told, start };
 }
 
 describe("a start", () => {
@@ -82,6 +93,16 @@ describe("a start", () => {
     expect(asked.filter((what) => what.startsWith("chats"))).toStrictEqual([`chats of ${later}`]);
     expect([...known.keys()].toSorted()).toStrictEqual([...taskIds].toSorted());
     expect(owners).toStrictEqual(["agent:main:earlier", "agent:main:chat"]);
+  });
+
+  it("says in the log that it could not keep which were told, and keeps it at the next one", async () => {
+    const { bench, start, warnings, disk } = await setup(64);
+    disk.isFull = true;
+    expect((await start()).tells).toStrictEqual([]);
+    expect(warnings).toStrictEqual([expect.stringMatching(/^which tasks of shop were told .*ENOSPC/)]);
+    disk.isFull = false;
+    await start();
+    expect([(await readToldTasks(bench.store, "shop")).count, warnings.length]).toStrictEqual([64, 1]);
   });
 
   it("goes by each task's own sidecar where what is kept is few, gone or no such thing", async () => {
