@@ -5,7 +5,9 @@
  */
 import {
   appendFileSync,
+  close,
   closeSync,
+  existsSync,
   fdatasyncSync,
   fstatSync,
   fsyncSync,
@@ -16,7 +18,6 @@ import {
   openSync,
   readFileSync,
   readSync,
-  renameSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -64,7 +65,13 @@ async function filesOf(place: Place, steps: number, after: "creation" | "report"
 }
 
 function writeFiles(directory: string, { documents, pages }: Files): void {
-  for (const [file, bytes] of documents) writeFileAtomic.sync(path.join(directory, file), bytes, { fsync: false });
+  for (const [file, bytes] of documents) {
+    const target = path.join(directory, file);
+    // What is replaced is freed on another thread, as the store has it.
+    const replaced = existsSync(target) ? openSync(target, "r") : undefined;
+    writeFileAtomic.sync(target, bytes, { fsync: false });
+    if (replaced !== undefined) close(replaced);
+  }
   for (const [file, bytes] of pages) {
     const descriptor = openSync(path.join(directory, file), "a+");
     writeSync(descriptor, bytes, 0, bytes.length, 0);
@@ -146,7 +153,7 @@ async function withoutParts(folder: string): Promise<readonly (readonly [what: s
   const plainDisk: Disk = {
     ...nodeDisk,
     stageFile,
-    replaceFile: (file, bytes, staged = stageFile(file, bytes)) => renameSync(staged, file),
+    replaceFile: (file, bytes, staged = stageFile(file, bytes)) => nodeDisk.replaceFile(file, bytes, staged),
   };
   const places = await Promise.all([
     aPlace(folder, "parts-all"),
