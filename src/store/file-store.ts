@@ -728,7 +728,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     }
     const place = placeOf(root, stream);
     folders.requireInside(place.directory, name);
-    folders.requireInside(join(place.directory, "steps"), name);
+    if (stream.taskId !== undefined) folders.requireInside(join(place.directory, "steps"), name);
     folders.requireLocalProject(stream);
     const journal = createJournalFile(disk, stream, place);
     const opened: OpenStream = {
