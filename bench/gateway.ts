@@ -232,12 +232,22 @@ async function idleFigures(
       measure:
         "memory (RSS, garbage collected) of an idle gateway with the plugin and 10,000 tasks, beyond one without",
       unit: "MB",
-      values: [withPlugin.look.rss - without.look.rss],
+      values: [withPlugin.again.rss - without.again.rss],
       goal: { atMost: 50 },
     },
-    { measure: "of it objects in use", unit: "MB", values: [withPlugin.look.heapUsed - without.look.heapUsed] },
+    { measure: "of it objects in use", unit: "MB", values: [withPlugin.again.heapUsed - without.again.heapUsed] },
     {
-      measure: "CPU until that gateway is quiet, beyond one without: it makes the flow record of each unfinished task",
+      measure: "the same of one that has made the flow records of 1,000 unfinished tasks since its start",
+      unit: "MB",
+      values: [withPlugin.look.rss - without.look.rss],
+    },
+    {
+      measure: "of that objects in use",
+      unit: "MB",
+      values: [withPlugin.look.heapUsed - without.look.heapUsed],
+    },
+    {
+      measure: "CPU until it has made them and is quiet, beyond one without",
       unit: "ms of CPU",
       values: [withPlugin.look.spent - without.look.spent],
     },
@@ -251,14 +261,14 @@ async function idleFigures(
       measure:
         "the plugin's part of a gateway's start in the host's own trace (load, register and service; again for agents)",
       unit: "ms",
-      values: [share(withPlugin.start) - share(without.start)],
+      values: withPlugin.starts.map((start, at) => share(start) - share(without.starts[at] ?? noStart)),
       goal: { atMost: 60 },
     },
-    { measure: "of it the first load and register", unit: "ms", values: [withPlugin.start.load] },
+    { measure: "of it the first load and register", unit: "ms", values: withPlugin.starts.map(({ load }) => load) },
     {
       measure: "the whole of it for a plugin of ten lines, which registers one service and one hook",
       unit: "ms",
-      values: [share(bare.start) - share(without.start)],
+      values: [share(bare.start) - share(without.starts[0] ?? noStart)],
     },
     {
       measure: "loading the rest of the plugin, when the gateway has started, in a process of its own",
@@ -341,7 +351,7 @@ function loadOfRest(): number {
 }
 
 /** `again`: after it was ended in order and started once more. */
-type Idle = { readonly look: QuietLook; readonly start: Start; readonly again: QuietLook };
+type Idle = { readonly look: QuietLook; readonly again: QuietLook; readonly starts: readonly Start[] };
 
 async function idle(template: string, hasPlugin: boolean): Promise<Idle> {
   const home = await newHome(template);
@@ -370,9 +380,10 @@ async function idle(template: string, hasPlugin: boolean): Promise<Idle> {
       return untilQuiet(gateway, looks);
     };
     const look = await quiet();
-    const start = startOf(await gateway.logs());
+    const log = await gateway.logs();
     await gateway.restart("stop");
-    return { look, start, again: await quiet() };
+    const again = await quiet();
+    return { look, again, starts: [startOf(log), startOf((await gateway.logs()).slice(log.length))] };
   } finally {
     await gateway.dispose();
     removeFolderOf(home);
@@ -442,6 +453,8 @@ type Start = {
   /** Plugins are loaded and registered once more, for the turns of agents. */
   readonly again: number;
 };
+
+const noStart: Start = { load: 0, service: 0, again: 0 };
 
 function startOf(log: string): Start {
   const number = (pattern: RegExp) => Number(pattern.exec(log)?.[1] ?? 0);
