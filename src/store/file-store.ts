@@ -527,7 +527,6 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   function prepare(opened: OpenStream): void {
     const { stream, due, projection, journal } = opened;
     if (due === "all" || due.size > mostStaged || stream.taskId === undefined) return;
-    for (const name of due) projection.stage(name);
     try {
       const changed = [...due];
       const pages = renderPages({ stream, documents: viewOf(opened).documents, changed });
@@ -535,6 +534,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     } catch {
       // Settling says what is wrong.
     }
+    // After that: to make a file while the disk writes what came before would wait for it.
+    for (const name of due) projection.stage(name);
   }
 
   async function makeDurable(opened: OpenStream, isNew: boolean): Promise<void> {
