@@ -39,6 +39,7 @@ import {
   type Stream,
   type TaskGlance,
   type TaskOnPage,
+  type Wanted,
 } from "./store.ts";
 
 export type FileStoreOptions = {
@@ -127,7 +128,7 @@ type OpenStream = {
 /** A commit that waits for its answer. */
 type Waiter = {
   readonly expectedSeq: number;
-  readonly change: Change;
+  readonly wanted: Wanted;
   readonly again: Again | undefined;
   /** What its project says about writing. */
   readonly project: ReadOnly | undefined;
@@ -219,13 +220,12 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     });
   }
 
-  async function commit(stream: Stream, expectedSeq: number, change: Change, again?: Again): Promise<CommitAnswer> {
+  async function commit(stream: Stream, expectedSeq: number, wanted: Wanted, again?: Again): Promise<CommitAnswer> {
     requireOpen();
     requireStream(stream);
-    for (const name of Object.keys(change.documents)) requireDocumentName(stream, name);
     const project = await readOnlyOfProject(stream, expectedSeq === 0 ? "create" : "write");
     const { promise, resolve, reject } = Promise.withResolvers<CommitAnswer>();
-    const waiter: Waiter = { expectedSeq, change, again, project, resolve, reject };
+    const waiter: Waiter = { expectedSeq, wanted, again, project, resolve, reject };
     const name = nameOfStream(stream);
     const before = waiters.get(name);
     if (before !== undefined && before.length < mostTogether) {
@@ -475,7 +475,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       }
       try {
         const isFirst = drafts.length === 0 && !decided.has(waiter) && isOnLast(opened, waiter);
-        const change = isFirst ? waiter.change : decideAgain(opened, waiter, documents);
+        const change = isFirst ? changeOf(waiter.wanted) : decideAgain(opened, waiter, documents);
         if (!isFirst) decided.add(waiter);
         if (change === undefined) {
           waiter.resolve({ kind: "conflict" });
@@ -989,6 +989,10 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
 function storeClosed(): OrchestratorError {
   return new OrchestratorError("bug", "The store is closed.");
+}
+
+function changeOf(wanted: Wanted): Change | undefined {
+  return typeof wanted === "function" ? wanted() : wanted;
 }
 
 function withChanges(documents: Snapshot["documents"], change: Change): Snapshot["documents"] {

@@ -9,7 +9,6 @@ import { framePage, readPage, withFinalNewline } from "./pages.ts";
 import { glanceOf, readOnlyOf, taskOnPage, type ReadOnly } from "./standing.ts";
 import {
   nameOfStream,
-  type Change,
   type Again,
   type DocumentName,
   type JournalRecord,
@@ -18,6 +17,7 @@ import {
   type Stream,
   type TaskGlance,
   type TaskOnPage,
+  type Wanted,
 } from "./store.ts";
 
 export type MemoryStoreOptions = {
@@ -84,11 +84,10 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
   function commit(
     stream: Stream,
     expectedSeq: number,
-    wanted: Change,
+    wanted: Wanted,
     again: Again | undefined,
   ): Awaited<ReturnType<Store["commit"]>> {
     const known = keptOf(stream);
-    for (const name of Object.keys(wanted.documents)) requireDocumentName(stream, name);
     if (
       stream.taskId !== undefined &&
       expectedSeq === 0 &&
@@ -102,8 +101,10 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
     const seq = last?.seq ?? 0;
     const isBehind = again !== undefined && known?.records[expectedSeq - 1]?.sum === again.sum;
     const decideAgain = () => (isBehind ? again.decide(Object.fromEntries(known.documents)) : undefined);
-    const change = seq === expectedSeq ? wanted : decideAgain();
+    const decide = () => (typeof wanted === "function" ? wanted() : wanted);
+    const change = seq === expectedSeq ? decide() : decideAgain();
     if (change === undefined) return { kind: "conflict" };
+    for (const name of Object.keys(change.documents)) requireDocumentName(stream, name);
     const kept: Kept = known ?? {
       stream,
       records: [],
@@ -184,7 +185,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
         ...(readOnly === undefined ? {} : { readOnly }),
       };
     },
-    commit: async (stream, expectedSeq, change, again) => commit(stream, expectedSeq, change, again),
+    commit: async (stream, expectedSeq, wanted, again) => commit(stream, expectedSeq, wanted, again),
     history: async (stream, afterSeq) => keptOf(stream)?.records.slice(Math.max(0, afterSeq)) ?? [],
     tasks: async (projectId) => {
       requireStream({ projectId });

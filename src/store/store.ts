@@ -70,6 +70,12 @@ export type Committed = {
 export type CommitAnswer = Committed | { readonly kind: "conflict" };
 
 /**
+ * A change, or how it is decided: when its turn comes and no other one came before, so that nothing is decided in vain. It waits for nothing and
+ * may be called several times, of which the last counts; undefined when there is nothing to commit.
+ */
+export type Wanted = Change | (() => Change | undefined);
+
+/**
  * How a change that another one came before is decided anew. `sum`: of the record that it was decided on; in a journal that lacks that
  * one nothing is. `decide` waits for nothing and may be called several times, of which the last counts; undefined when the
  * change cannot be made any more as it is meant.
@@ -125,9 +131,10 @@ export type Store = {
    * the record is durable and documents and pages were written. Throws `not-committed`, `outcome-unknown`,
    * `journal-damaged`, `journal-unreadable`, `unsupported-file-system`, `invalid-id`, `unknown-project` (a task needs its project), and what `readOnly` says.
    * Commits to a stream that wait for one another are written together, in the order in which they came: one write, one sync. With `again`
-   * a change that another one came before is decided anew instead of answered with `conflict`.
+   * a change that another one came before is decided anew instead of answered with `conflict`. What `wanted` or `again` throws is thrown, and where they
+   * answer nothing it is a `conflict`, too.
    */
-  commit(stream: Stream, expectedSeq: number, change: Change, again?: Again): Promise<CommitAnswer>;
+  commit(stream: Stream, expectedSeq: number, wanted: Wanted, again?: Again): Promise<CommitAnswer>;
   /** The last record that was committed under this call id; undefined when there is none. Reads that record and no other. */
   recordOf(stream: Stream, callId: string): Promise<JournalRecord | undefined>;
   /** The records after `afterSeq`, in order. */

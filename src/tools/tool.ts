@@ -300,20 +300,27 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
         ? await request.toEvent(before)
         : (request.onRollback?.(rollback) ?? refuseRollback(rollback));
     if ("ok" in event) return event;
-    const first = decide(before, event);
-    if (!first.ok) return first;
-    let made = first;
+    let made: Decided | undefined;
+    let refusal: Refusal | undefined;
+    const take = (decided: Decided | Refusal): Change | undefined => {
+      if (!decided.ok) return undefined;
+      made = decided;
+      return changeOf(request, decided);
+    };
+    const decideFirst = (): Change | undefined => {
+      const decided = decide(before, event);
+      if (!decided.ok) refusal = decided;
+      return take(decided);
+    };
     const decideAgain = (documents: Snapshot["documents"]): Change | undefined => {
       const now = stateOf({ documents });
       const next = request.again?.(now, event);
-      const decided = next === undefined || "ok" in next ? next : decide(now, next);
-      if (decided === undefined || !decided.ok) return undefined;
-      made = decided;
-      return changeOf(request, made);
+      return next === undefined || "ok" in next ? undefined : take(decide(now, next));
     };
     const { seq, sum } = snapshot ?? { seq: 0, sum: "" };
-    const answer = await desk.store.commit(stream, seq, changeOf(request, first), { sum, decide: decideAgain });
-    if (answer.kind === "conflict") continue;
+    const answer = await desk.store.commit(stream, seq, decideFirst, { sum, decide: decideAgain });
+    if (refusal !== undefined) return refusal;
+    if (answer.kind === "conflict" || made === undefined) continue;
     const counted = made.before?.task.status !== made.state.task.status;
     const failed = [
       ...(await tryAfter(() => request.afterCommit?.(stream))),

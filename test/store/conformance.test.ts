@@ -104,6 +104,21 @@ describe.each(kinds)("%s", (_name, create) => {
     expect(await store.read(otherTask)).toBeUndefined();
   });
 
+  it("commits what is decided when its turn comes, and nothing where nothing is decided or the deciding fails", async () => {
+    const store = await setup();
+    const seq = 1;
+    const broken = new Error("decided wrongly");
+    const failing = () => {
+      throw broken;
+    };
+    await expect(store.commit(project, seq, failing)).rejects.toBe(broken);
+    expect(await store.commit(project, seq, () => undefined)).toEqual({ kind: "conflict" });
+    expect((await store.read(project))?.seq).toBe(seq);
+    const change = aChange({ project: projectText({ name: "Later" }) });
+    expect(await store.commit(project, seq, () => change)).toMatchObject({ kind: "committed", seq: seq + 1 });
+    expect((await store.read(project))?.documents["project"]).toBe(projectText({ name: "Later" }));
+  });
+
   it("lets exactly one of several concurrent changes through", { tags: ["s6.optimistic"] }, async () => {
     const store = await setup();
     await commitNow(store, task, { task: taskText() });

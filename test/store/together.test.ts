@@ -84,6 +84,31 @@ describe("changes that come at the same time", () => {
     expect(differences(root, task)).toEqual([]);
   });
 
+  it("are decided once each, when it is their turn", async () => {
+    const memory = createMemoryStore({ renderPages });
+    await commitNow(memory, project, { project: projectText() });
+    await commitNow(memory, task, { task: taskText() });
+    for (const store of [memory, (await setup()).store]) {
+      const seen = await store.read(task);
+      if (seen === undefined) throw new Error("no task");
+      const decided: string[] = [];
+      const deciding = (letter: string) => (documents: Snapshot["documents"]) => {
+        decided.push(letter);
+        return adding(letter)(documents);
+      };
+      const answers = await Promise.allSettled(
+        letters.map((letter) =>
+          store.commit(task, seen.seq, () => deciding(letter)(seen.documents), {
+            sum: seen.sum,
+            decide: deciding(letter),
+          }),
+        ),
+      );
+      expect(kindsOf(answers)).toEqual(committed);
+      expect(decided).toEqual(letters);
+    }
+  });
+
   it("are conflicts for those who cannot decide again, and no others suffer from it", async () => {
     const { store, titleNow } = await setup();
     const answers = await addAll(store, (letter, sum) => {
