@@ -36,14 +36,15 @@ export function usageByRole(
 
 /** What all runs of the steps used. */
 export function usageOf(steps: Iterable<Pick<Step, "attempts">>): UsageSum {
-  return addUp([...steps].flatMap((step) => usageInStep(step).map(({ usage }) => usage)));
+  return addUp(usageByRole(steps).map(({ usage }) => usage));
 }
 
 const usageInStep = remembering((step: Pick<Step, "attempts">) =>
   [...Map.groupBy(runsOf([step]), (run) => run.role)].map(([role, runs]) => ({ role, usage: sumUsage(runs) })),
 );
 
-function addUp(sums: readonly UsageSum[]): UsageSum {
+/** The sum of sums. */
+export function addUp(sums: readonly UsageSum[]): UsageSum {
   const all = { inputTokens: 0, outputTokens: 0, costUsd: 0, runs: 0, unmeasured: 0 };
   for (const one of sums) {
     all.inputTokens += one.inputTokens;

@@ -19,7 +19,7 @@ import type {
 import { stepsPicture } from "./picture.ts";
 import { beginning } from "./quote.ts";
 import { remembering } from "./remembering.ts";
-import { sumUsage, usageByRole, usageOf } from "./usage.ts";
+import { addUp, sumUsage, usageByRole, usageOf } from "./usage.ts";
 import {
   acceptedBy,
   choiceWords,
@@ -114,6 +114,7 @@ export type TaskView = ReturnType<typeof viewTask>;
 export function viewTask(task: Task, steps: readonly Step[]) {
   const ordered = steps.toSorted((one, other) => one.index - other.index);
   const review = ordered.find((step) => step.kind === "review");
+  const used = usageByRole(ordered);
   return {
     id: task.id,
     projectId: task.projectId,
@@ -128,12 +129,12 @@ export function viewTask(task: Task, steps: readonly Step[]) {
     spec: task.spec,
     dependsOn: task.dependsOn,
     times: timesOf(task),
-    usage: usageByRole(ordered).map(({ role, usage }) => ({
+    usage: used.map(({ role, usage }) => ({
       role: roleWord(role),
       runs: usage.runs,
       used: usageWords(usage),
     })),
-    usageTotal: usageWords(usageOf(ordered)),
+    usageTotal: usageWords(addUp(used.map(({ usage }) => usage))),
     decisions: decisionsOf(task, ordered),
   };
 }
