@@ -78,6 +78,8 @@ const notesKept = 20;
 const earlierStates = 50;
 /** For so long another writer's documents are left to it. It needs milliseconds; one that died in them never writes them. */
 const leftToWriterMs = 2_000;
+/** For so long whoever made the last change lets others come first. */
+const givingWayMs = 1;
 
 /**
  * One stream in memory. Modes: unprojected (`due` is "all": nothing on the disk was compared yet), behind (some names are
@@ -93,6 +95,10 @@ type OpenStream = {
   due: "all" | Set<DocumentName>;
   /** Documents that other writers changed, and when that was seen first (milliseconds): they are writing the files. */
   readonly left: Map<DocumentName, number>;
+  /** When a change of another writer was seen last (milliseconds). */
+  othersAt: number;
+  /** Sum of the last record that was made here. */
+  lastOwn: string;
   /** Ids of the records of the commit that goes on. */
   readonly own: Set<string>;
   /** Documents whose files or pages this settling may have written, so that what others changed of them since is due, too. */
@@ -388,6 +394,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     const { stream, journal } = opened;
     await trustAgain(opened);
     beforeCommit(opened, () => catchUp(opened));
+    await giveWay(opened);
     opened.own.clear();
     let appended: readonly OwnDraft[];
     try {
@@ -398,6 +405,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     }
     const [first] = appended;
     if (first === undefined) return;
+    opened.lastOwn = appended.at(-1)?.record.sum ?? "";
     const { warnings, isFollowed } = await follow(opened, first.record.seq === 1);
     journal.keep();
     for (const { waiter, record } of appended) {
@@ -405,6 +413,13 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       if (isFollowed && !journal.holds(record)) waiter.resolve({ kind: "conflict" });
       else waiter.resolve({ kind: "committed", seq: record.seq, sum: record.sum, warnings });
     }
+  }
+
+  /** Where others change the stream, too, whoever came first the last time waits a moment: else who is ahead stays ahead. */
+  async function giveWay(opened: OpenStream): Promise<void> {
+    if (isLongAgo(opened.othersAt) || opened.lastOwn !== opened.journal.reading.sum) return;
+    await pause(givingWayMs);
+    beforeCommit(opened, () => catchUp(opened));
   }
 
   /** Appends the changes with one write. Resolves with those whose records are valid, and answers the others. */
@@ -752,6 +767,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       }),
       due: "all",
       left: new Map(),
+      othersAt: 0,
+      lastOwn: "",
       own: new Set(),
       touched: new Set(),
       pagesDue: false,
@@ -802,7 +819,11 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       opened.left.clear();
     }
     if (isNews(news)) opened.versions = undefined;
-    for (const { id, docs } of news.records) takeIn(opened, docs, opened.own.has(id));
+    for (const { id, docs } of news.records) {
+      const isOwn = opened.own.has(id);
+      if (!isOwn) opened.othersAt = now().getTime();
+      takeIn(opened, docs, isOwn);
+    }
     return news;
   }
 

@@ -148,6 +148,23 @@ describe("changes that come at the same time", () => {
   });
 });
 
+describe("two writers of one stream", () => {
+  it("take turns: who made the last change lets the other come first", async () => {
+    const { root, store } = await setup();
+    const other = await aFileStore(root);
+    await commitNow(store, task, { task: taskText({ title: "" }) });
+    await commitNow(other, task, { task: taskText({ title: "b" }) });
+    await commitNow(store, task, { task: taskText({ title: "ba" }) });
+    const seen = await store.read(task);
+    if (seen === undefined) throw new Error("no task");
+    const commit = (by: Store, letter: string) =>
+      by.commit(task, seen.seq, adding(letter)(seen.documents), decidingAgain(letter, seen.sum));
+    const answers = await Promise.allSettled([commit(store, "a"), commit(other, "b")]);
+    expect(kindsOf(answers)).toEqual(["committed", "committed"]);
+    expect(titleIn((await other.read(task))?.documents ?? {})).toBe("baba");
+  });
+});
+
 describe("a write of several changes", () => {
   /** Of the first write of several lines the disk takes the first line and `more` bytes; then it does what `then` does. */
   function cutting(more: number, then: () => number | undefined): Behaviour {
