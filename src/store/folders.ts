@@ -265,7 +265,8 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     tidy: (stream) => {
       const { directory } = placeOf(root, stream);
       try {
-        const isAll = [directory, join(directory, "steps")].map(removeLitter).every(Boolean);
+        const below = stream.taskId === undefined ? [] : [join(directory, "steps")];
+        const isAll = [directory, ...below].map(removeLitter).every(Boolean);
         if (stream.taskId === undefined) ensureGitignore(directory);
         return isAll;
       } catch (error) {

@@ -1,13 +1,40 @@
 /** Which projects and tasks there are, also of those that came or went without the store. */
-import { cpSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { nodeDisk } from "../../src/store/disk.ts";
 import type { Store } from "../../src/store/store.ts";
-import { aFileStore, aRoot, aRootWithTask, systemError, task, watchedDisk } from "./support.ts";
+import {
+  aFileStore,
+  aRoot,
+  aRootWithTask,
+  commitNow,
+  project,
+  projectText,
+  systemError,
+  task,
+  watchedDisk,
+} from "./support.ts";
 
 const projects = async (store: Store) =>
   (await store.list()).filter(({ taskId }) => taskId === undefined).map(({ projectId }) => projectId);
 const copies = async (store: Store) => (await store.find(task.taskId ?? "")).map(({ projectId }) => projectId);
+
+describe("a project's folder", () => {
+  it("has no folder of steps: what stands in its place is not looked through", async () => {
+    const root = await aRootWithTask();
+    const elsewhere = aRoot();
+    const litter = join(elsewhere, "notes.json.1");
+    writeFileSync(litter, "");
+    utimesSync(litter, 0, 0);
+    symlinkSync(elsewhere, join(root, "projects", "shop", "steps"));
+    // Where the system lists no open files, the disk is not confined.
+    const store = await aFileStore(root, { disk: nodeDisk });
+    await commitNow(store, project, { project: projectText({ name: "Later" }) });
+    await store.verify(project);
+    expect(existsSync(litter)).toBe(true);
+  });
+});
 
 describe("the projects", () => {
   it("that were put there or taken away by hand are known at once", async () => {
