@@ -295,11 +295,15 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
     const before = snapshot === undefined ? undefined : stateOf(snapshot);
     const rollback =
       snapshot === undefined ? undefined : await rollbackOf(desk, snapshot, stateOf(snapshot).task.flowId);
-    const event =
+    const given =
       rollback === undefined
         ? await request.toEvent(before)
         : (request.onRollback?.(rollback) ?? refuseRollback(rollback));
-    if ("ok" in event) return event;
+    if ("ok" in given) return given;
+    const event = ownCopy(given);
+    // Else it is decided when its turn has come. A refusal waits for no turn that others take again and again, nor for a disk that fails.
+    const early = round > 0 || snapshot?.doubt !== undefined ? decide(before, event) : undefined;
+    if (early?.ok === false) return early;
     let made: Decided | undefined;
     let refusal: Refusal | undefined;
     const take = (decided: Decided | Refusal): Change | undefined => {
@@ -315,7 +319,7 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
     const decideAgain = (documents: Snapshot["documents"]): Change | undefined => {
       const now = stateOf({ documents });
       const next = request.again?.(now, event);
-      return next === undefined || "ok" in next ? undefined : take(decide(now, next));
+      return next === undefined || "ok" in next ? undefined : take(decide(now, ownCopy(next)));
     };
     const { seq, sum } = snapshot ?? { seq: 0, sum: "" };
     const answer = await desk.store.commit(stream, seq, decideFirst, { sum, decide: decideAgain });
@@ -349,8 +353,9 @@ type Decided = {
 };
 
 /** What is decided has nothing in common with what the caller gave: that may change, and documents do not. */
-function decide(before: TaskState | undefined, given: TaskEvent): Decided | Refusal {
-  const event = structuredClone(given);
+const ownCopy = (given: TaskEvent): TaskEvent => structuredClone(given);
+
+function decide(before: TaskState | undefined, event: TaskEvent): Decided | Refusal {
   const decision = transition(before, event);
   return decision.ok ? { ok: true, before, event, state: decision.next, effects: decision.effects } : decision;
 }

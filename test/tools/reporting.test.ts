@@ -3,6 +3,8 @@ import { mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { bounds } from "../../src/schema/bounds.ts";
+import { createMemoryStore } from "../../src/store/memory-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { aBuilderReport, aJudgement, aProject, aStep, createBench } from "../support/bench.ts";
 import { aRealRoot } from "../support/real-root.ts";
 
@@ -197,6 +199,22 @@ describe("a builder's report", () => {
     expect(attempts[0]?.builder).toMatchObject({ testsRun: [{ command: "npm test", exitCode: 0 }] });
     const { documents = {} } = (await bench.store.read({ projectId: "shop", taskId })) ?? {};
     expect(documents["steps/step-01"]).not.toContain("redacted");
+  });
+
+  it("is kept as it was given, whatever the caller makes of it while it waits for its turn", async () => {
+    const store = createMemoryStore({ renderPages: () => ({}) });
+    const testsRun: { command: string; exitCode: number }[] = [];
+    const commit: Store["commit"] = (...change) => {
+      testsRun.splice(0);
+      return store.commit(...change);
+    };
+    const bench = createBench({ store: { ...store, commit } });
+    const taskId = await bench.started();
+    const builder = await bench.launched(taskId, "step-01", "builder");
+    testsRun.push({ command: "npm run lint", exitCode: 1 });
+    await bench.done("record_builder_result", aBuilderReport({ testsRun }), builder.caller());
+    const { attempts } = await bench.step(taskId);
+    expect(attempts[0]?.builder).toMatchObject({ testsRun: [{ command: "npm run lint", exitCode: 1 }] });
   });
 
   it("is kept as it was given", async () => {
