@@ -111,13 +111,24 @@ function replaceFile(path: string, bytes: Uint8Array, staged?: string): void {
   const fresh = staged ?? stageFile(path, bytes, replaced);
   const held = staged === undefined && replaced === undefined ? undefined : holdOpen(path);
   try {
-    fs.renameSync(fresh, path);
+    renameOver(fresh, path, held);
   } catch (error) {
     fs.rmSync(fresh, { force: true });
     throw error;
-  } finally {
-    if (held !== undefined) fs.close(held, () => undefined);
   }
+}
+
+/** Closes what is held open of the file at `path`. */
+function renameOver(fresh: string, path: string, held: number | undefined): void {
+  if (held === undefined) return fs.renameSync(fresh, path);
+  try {
+    fs.renameSync(fresh, path);
+  } catch {
+    // There are folders shared with another system that rename nothing over an open file.
+    fs.closeSync(held);
+    return fs.renameSync(fresh, path);
+  }
+  fs.close(held, () => undefined);
 }
 
 /**
