@@ -455,11 +455,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
         failure = error ?? new Error("unknown");
       }
       // A write that was cut short, or failed, or came behind a torn tail: only the file itself tells what stands there.
-      try {
-        catchUp(opened);
-      } catch (error) {
-        throw outcomeUnknown(opened, error);
-      }
+      catchUpOrDoubt(opened);
       const stands = drafts.filter(({ record }) => journal.holds(record));
       const others = drafts.slice(stands.length);
       valid.push(...stands);
@@ -474,6 +470,16 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
       if (attempt === appendTries) return refuseAll(others, new Error("the disk did not take the whole record"));
       left = others.map(({ waiter }) => waiter);
       await pause(attempt * (1 + Math.random()));
+      catchUpOrDoubt(opened);
+    }
+  }
+
+  /** To be called once something was appended: when the journal cannot be read then, nobody knows what stands in it. */
+  function catchUpOrDoubt(opened: OpenStream): void {
+    try {
+      catchUp(opened);
+    } catch (error) {
+      throw outcomeUnknown(opened, error);
     }
   }
 

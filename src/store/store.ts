@@ -59,7 +59,7 @@ export type Snapshot = {
 
 /**
  * The answer to a commit. `committed`: durable, documents and pages follow (a `warning` says which could not be written
- * yet). `conflict`: another change came first, nothing of this one will ever come alive; decide again on the new state.
+ * yet). `conflict`: another change came first, or nothing was decided; nothing of this one will ever come alive. Decide again on the new state.
  */
 export type Committed = {
   readonly kind: "committed";

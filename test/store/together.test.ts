@@ -235,23 +235,41 @@ describe("a write of several changes", () => {
     expect((await again.history(task, 0)).map(({ seq }) => seq)).toEqual(Array.from({ length: 10 }, (_, at) => at + 1));
   });
 
+  /** A change of another process, at the end of the journal. */
+  function appendTheirs(path: string, number: number): void {
+    const last = advance(createReading(task), readFileSync(path)).at(-1);
+    const change = aChange({ task: taskText({ title: `Theirs ${number}` }) });
+    const { line } = formatRecord(change, `t${number}`, (last?.seq ?? 0) + 1, last?.sum ?? "");
+    writeFileSync(path, `${line}\n`, { flag: "a" });
+  }
+
+  it("that another one was faster than stands behind all that came until it is written again", async () => {
+    let writes = 0;
+    const { root, store, titleNow } = await setup(({ name, path }, proceed) => {
+      if (name !== "append" || !isJournal(path)) return proceed();
+      writes += 1;
+      if (writes > 1) return proceed();
+      appendTheirs(path, 1);
+      // Once it has seen that, and waits.
+      queueMicrotask(() => appendTheirs(path, 2));
+      return proceed();
+    });
+    await store.read(task);
+    expect(kindsOf(await addAll(store))).toEqual(committed);
+    expect(writes).toBe(2);
+    expect(await titleNow()).toBe("Theirs 2abcdefgh");
+    expect(differences(root, task)).toEqual([]);
+  });
+
   it("that others are always faster than is a conflict, and nobody hears of a full disk", async () => {
     const root = await aRootWithTask();
     const other = await aFileStore(root);
     let writes = 0;
-    const disk = watchedDisk(({ name, path }, proceed, input) => {
+    const disk = watchedDisk(({ name, path }, proceed) => {
       if (name !== "append" || !isJournal(path)) return proceed();
       // The line of another process comes right before.
       writes += 1;
-      const reading = advance(createReading(task), readFileSync(path));
-      const last = reading.at(-1);
-      const { line } = formatRecord(
-        aChange({ task: taskText({ title: `Theirs ${writes}` }) }),
-        `t${writes}`,
-        (last?.seq ?? 0) + 1,
-        last?.sum ?? "",
-      );
-      nodeDisk.append(input[0] as number, Buffer.from(`${line}\n`));
+      appendTheirs(path, writes);
       return proceed();
     });
     const store = await aFileStore(root, { disk });
