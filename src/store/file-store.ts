@@ -240,14 +240,21 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     }
     const group = [waiter];
     waiters.set(name, group);
-    inTurn(stream, (opened) => {
-      if (waiters.get(name) === group) waiters.delete(name);
-      return commitTogether(opened, group);
-    }).catch((error: unknown) => {
+    commitGroup(stream, group).catch((error: unknown) => {
       if (waiters.get(name) === group) waiters.delete(name);
       for (const one of group) one.reject(error);
     });
     return promise;
+  }
+
+  /** Whoever decides at the same moment comes along: what they ask of the stream first is answered before the group's turn. */
+  async function commitGroup(stream: Stream, group: readonly Waiter[]): Promise<void> {
+    await nextLoop();
+    await inTurn(stream, (opened) => {
+      const name = nameOfStream(stream);
+      if (waiters.get(name) === group) waiters.delete(name);
+      return commitTogether(opened, group);
+    });
   }
 
   async function history(stream: Stream, afterSeq: number): Promise<readonly JournalRecord[]> {
@@ -362,7 +369,10 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
   async function close(): Promise<void> {
     closed = true;
-    while (queues.size > 0) await Promise.all(queues.values());
+    while (queues.size + waiters.size > 0) {
+      await Promise.all(queues.values());
+      await nextLoop();
+    }
     shut = true;
     glances.keep();
     for (const { journal } of open.values()) journal.close();
@@ -1012,6 +1022,11 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     locate,
     close,
   };
+}
+
+/** Resolves when everything that is ready to go on has done so. */
+function nextLoop(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
 }
 
 function storeClosed(): OrchestratorError {

@@ -84,6 +84,36 @@ describe("changes that come at the same time", () => {
     expect(differences(root, task)).toEqual([]);
   });
 
+  it("are written together also when each of them looks at the stream before", { tags: ["s6.one-sync"] }, async () => {
+    const calls: string[] = [];
+    const { store, titleNow } = await setup(({ name, path }, proceed) => {
+      if (isJournal(path)) calls.push(name);
+      return proceed();
+    });
+    await store.read(task);
+    calls.length = 0;
+    const lookAndCommit = async (letter: string) => {
+      const seen = await store.read(task);
+      if (seen === undefined || (await store.recordOf(task, `call-${letter}`)) !== undefined) throw new Error("no");
+      return store.commit(task, seen.seq, adding(letter)(seen.documents), decidingAgain(letter, seen.sum));
+    };
+    expect(kindsOf(await Promise.allSettled(letters.map(lookAndCommit)))).toEqual(committed);
+    for (const name of ["append", "sync"]) expect(calls.filter((one) => one === name)).toHaveLength(1);
+    expect(await titleNow()).toBe("Loginabcdefgh");
+  });
+
+  it("come to their end when the store is closed while they wait for one another", async () => {
+    const { root, store } = await setup();
+    const { seq = 0, documents = {} } = (await store.read(task)) ?? {};
+    const before = new Promise((resolve) => void setImmediate(resolve));
+    const waiting = store.commit(task, seq, adding("a")(documents));
+    await before;
+    await store.close();
+    expect((await waiting).kind).toBe("committed");
+    const again = await aFileStore(root);
+    expect(titleIn((await again.read(task))?.documents ?? {})).toBe("Logina");
+  });
+
   it("are decided once each, when it is their turn", async () => {
     const memory = createMemoryStore({ renderPages });
     await commitNow(memory, project, { project: projectText() });
