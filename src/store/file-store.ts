@@ -369,10 +369,10 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
   async function close(): Promise<void> {
     closed = true;
-    while (queues.size + waiters.size > 0) {
+    do {
       await Promise.all(queues.values());
       await nextLoop();
-    }
+    } while (queues.size + waiters.size > 0);
     shut = true;
     glances.keep();
     for (const { journal } of open.values()) journal.close();

@@ -337,7 +337,7 @@ describe("at moments that follow from a seed", () => {
     if (work === "commit") await commit();
     else if (work === "refresh") await store.refreshPages(task);
     else if (work === "verify") await store.verify(task);
-    else if (work === "several") await Promise.all([commit(), commit(), store.read(task)]);
+    else if (work === "several") await Promise.all([commit().then(() => store.read(task)), commit(), store.read(task)]);
     else warnings.push(...((await store.read(task))?.warnings ?? []));
     isArmed = false;
     while (later.length > 0) later.shift()?.();

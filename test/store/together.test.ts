@@ -111,7 +111,12 @@ describe("changes that come at the same time", () => {
     await store.close();
     expect((await waiting).kind).toBe("committed");
     const again = await aFileStore(root);
-    expect(titleIn((await again.read(task))?.documents ?? {})).toBe("Logina");
+    const { documents: later = {} } = (await again.read(task)) ?? {};
+    expect(titleIn(later)).toBe("Logina");
+    // Also when it was asked for in the same breath.
+    const last = again.commit(task, seq + 1, adding("b")(later));
+    await again.close();
+    expect((await last).kind).toBe("committed");
   });
 
   it("are decided once each, when it is their turn", async () => {
