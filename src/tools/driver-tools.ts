@@ -28,7 +28,9 @@ export function createRecorder(desk: Desk): Recorder {
       const tool = event.type in toolOf ? toolOf[event.type as keyof typeof toolOf] : undefined;
       if (tool === undefined)
         return { ok: false, code: "not-allowed", reason: `The driver may not record ${event.type}.`, accepts: [] };
-      const toEvent = () => event;
+      // Documents are made of it.
+      const copy = structuredClone(event);
+      const toEvent = () => copy;
       return changeTask(desk, stream, { tool, callId: "", actor: { kind: "driver" }, toEvent, again: toEvent });
     },
   };

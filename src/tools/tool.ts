@@ -73,9 +73,11 @@ export async function callTool<T extends TSchema>(
   const parsed = parseParameters(tool.parameters, raw);
   if (!parsed.ok) return asAnswer(parsed);
   const call: Call = { desk, caller, tool: tool.name, callId: callIdOf(caller, tool.name, raw) };
+  // What the caller makes of its own while the call waits for others changes nothing of what is decided, nor any document.
+  const parameters = structuredClone(parsed.value);
   try {
     const changed = (result: Answer | Refusal) => "text" in result && tool.readsOnly !== true;
-    const result = await desk.answers.once(call.callId, () => tool.run(parsed.value, call), changed);
+    const result = await desk.answers.once(call.callId, () => tool.run(parameters, call), changed);
     // Whoever gets it may change it; documents and the answer to a repetition are in it.
     return structuredClone("text" in result ? result : asAnswer(result));
   } catch (error) {
@@ -281,7 +283,7 @@ export function withWarnings({ text, details }: Answer, warnings: readonly strin
 
 const mostRounds = 40;
 
-/** Decides and commits one event of a task, again on the new state when another writer was first. */
+/** Decides and commits one event of a task, again on the new state when another writer was first. Nobody may change the event from then on. */
 export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequest): Promise<Changed | Refusal> {
   for (let round = 0; round < mostRounds; round += 1) {
     if (round > 0) await desk.backOff(round);
@@ -295,12 +297,11 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
     const before = snapshot === undefined ? undefined : stateOf(snapshot);
     const rollback =
       snapshot === undefined ? undefined : await rollbackOf(desk, snapshot, stateOf(snapshot).task.flowId);
-    const given =
+    const event =
       rollback === undefined
         ? await request.toEvent(before)
         : (request.onRollback?.(rollback) ?? refuseRollback(rollback));
-    if ("ok" in given) return given;
-    const event = ownCopy(given);
+    if ("ok" in event) return event;
     // Else it is decided when its turn has come. A refusal waits for no turn that others take again and again, nor for a disk that fails.
     const early = round > 0 || snapshot?.doubt !== undefined ? decide(before, event) : undefined;
     if (early?.ok === false) return early;
@@ -319,7 +320,7 @@ export async function changeTask(desk: Desk, stream: Stream, request: ChangeRequ
     const decideAgain = (documents: Snapshot["documents"]): Change | undefined => {
       const now = stateOf({ documents });
       const next = request.again?.(now, event);
-      return next === undefined || "ok" in next ? undefined : take(decide(now, ownCopy(next)));
+      return next === undefined || "ok" in next ? undefined : take(decide(now, next));
     };
     const { seq, sum } = snapshot ?? { seq: 0, sum: "" };
     const answer = await desk.store.commit(stream, seq, decideFirst, { sum, decide: decideAgain });
@@ -351,9 +352,6 @@ type Decided = {
   readonly state: TaskState;
   readonly effects: readonly Effect[];
 };
-
-/** What is decided has nothing in common with what the caller gave: that may change, and documents do not. */
-const ownCopy = (given: TaskEvent): TaskEvent => structuredClone(given);
 
 function decide(before: TaskState | undefined, event: TaskEvent): Decided | Refusal {
   const decision = transition(before, event);

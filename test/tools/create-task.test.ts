@@ -1,6 +1,8 @@
 /** create_task and create_step: what becomes of the parameters, and what is refused before anything is made. */
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { createMemoryStore } from "../../src/store/memory-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { aProject, aStep, aTask, createBench, type BenchOptions } from "../support/bench.ts";
 import { owner, wakeUp } from "../support/callers.ts";
 
@@ -237,6 +239,28 @@ describe("create_step", () => {
       stepId: "extra",
     });
     expect((await bench.step(taskId, "extra")).dependsOn).toStrictEqual([]);
+  });
+
+  it("adds the step that was given, whatever the caller makes of it while another change comes first", async () => {
+    const store = createMemoryStore({ renderPages: () => ({}) });
+    let comesFirst: (() => Promise<unknown>) | undefined;
+    const commit: Store["commit"] = async (...change) => {
+      const other = comesFirst;
+      comesFirst = undefined;
+      await other?.();
+      return store.commit(...change);
+    };
+    const bench = await setup({ store: { ...store, commit } });
+    const taskId = await bench.started();
+    const passCriteria = ["The page has a title."];
+    comesFirst = async () => {
+      await bench.done("create_step", { taskId, ...aStep({ title: "First" }) });
+      passCriteria[0] = "Anything will do.";
+    };
+    await bench.done("create_step", { taskId, ...aStep({ title: "Second" }), passCriteria });
+    const { steps } = await bench.state(taskId);
+    expect(steps.slice(1, 3).map(({ title }) => title)).toStrictEqual(["First", "Second"]);
+    expect(steps[2]?.passCriteria.map(({ text }) => text)).toStrictEqual(["The page has a title."]);
   });
 
   it.each(["nothing", "../x", "a".repeat(300)])("is refused for the unknown task %j", async (taskId) => {
