@@ -7,7 +7,7 @@
 import { join, resolve } from "node:path";
 import { OrchestratorError, codeOf } from "../errors.ts";
 import { confinedDisk } from "./confined-disk.ts";
-import { lookAt, nodeDisk, pause, writingMany, type Disk, type Found } from "./disk.ts";
+import { lookAt, nextLoop, nodeDisk, pause, writingMany, type Disk, type Found } from "./disk.ts";
 import { createFolders } from "./folders.ts";
 import { createGlances } from "./glances.ts";
 import { applyDocuments, createReading, formatRecord, type Reading } from "./journal.ts";
@@ -25,6 +25,7 @@ import { framePage, sourceOfPage } from "./pages.ts";
 import { createProjection, type Mending, type Projection } from "./projection.ts";
 import { readOnlyOf, type ReadOnly } from "./standing.ts";
 import {
+  changeOf,
   nameOfStream,
   type Change,
   type Again,
@@ -1024,17 +1025,8 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
   };
 }
 
-/** Resolves when everything that is ready to go on has done so. */
-function nextLoop(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
-}
-
 function storeClosed(): OrchestratorError {
   return new OrchestratorError("bug", "The store is closed.");
-}
-
-function changeOf(wanted: Wanted): Change | undefined {
-  return typeof wanted === "function" ? wanted() : wanted;
 }
 
 function withChanges(documents: Snapshot["documents"], change: Change): Snapshot["documents"] {

@@ -10,7 +10,7 @@
 import { join } from "node:path";
 import { OrchestratorError } from "../errors.ts";
 import type { Outline } from "../schema/outline.ts";
-import { lookAt, type Disk, type FileFacts } from "./disk.ts";
+import { lookAt, nextLoop, type Disk, type FileFacts } from "./disk.ts";
 import type { Folders } from "./folders.ts";
 import { seal, unseal, type Reading } from "./journal.ts";
 import { glancesFile, isId, placeOf, pulseFile } from "./layout.ts";
@@ -124,7 +124,7 @@ export function createGlances(
         throw error;
       }
       count += 1;
-      if (count % tasksAtOnce === 0) await new Promise((resolve) => void setImmediate(resolve));
+      if (count % tasksAtOnce === 0) await nextLoop();
     }
     if (known.unkept >= Math.max(keptFrom, known.entries.size / 20)) keepOne(known);
     // Nobody makes up so many ids that what is remembered of them grows.

@@ -8,6 +8,7 @@ import { pathOf, requireDocumentName, requireSidecarName, requireStream } from "
 import { framePage, readPage, withFinalNewline } from "./pages.ts";
 import { glanceOf, readOnlyOf, taskOnPage, type ReadOnly } from "./standing.ts";
 import {
+  changeOf,
   nameOfStream,
   type Again,
   type DocumentName,
@@ -101,8 +102,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
     const seq = last?.seq ?? 0;
     const isBehind = again !== undefined && known?.records[expectedSeq - 1]?.sum === again.sum;
     const decideAgain = () => (isBehind ? again.decide(Object.fromEntries(known.documents)) : undefined);
-    const decide = () => (typeof wanted === "function" ? wanted() : wanted);
-    const change = seq === expectedSeq ? decide() : decideAgain();
+    const change = seq === expectedSeq ? changeOf(wanted) : decideAgain();
     if (change === undefined) return { kind: "conflict" };
     for (const name of Object.keys(change.documents)) requireDocumentName(stream, name);
     const kept: Kept = known ?? {

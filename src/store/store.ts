@@ -75,6 +75,11 @@ export type CommitAnswer = Committed | { readonly kind: "conflict" };
  */
 export type Wanted = Change | (() => Change | undefined);
 
+/** What is wanted, decided now when it has to be. Throws what deciding throws. */
+export function changeOf(wanted: Wanted): Change | undefined {
+  return typeof wanted === "function" ? wanted() : wanted;
+}
+
 /**
  * How a change that another one came before is decided anew. `sum`: of the record that it was decided on; in a journal that lacks that
  * one nothing is. `decide` waits for nothing and may be called several times, of which the last counts; undefined when the
