@@ -26,10 +26,11 @@ import writeFileAtomic from "write-file-atomic";
 import { renderPages } from "../src/render/pages.ts";
 import { nodeDisk, type Disk } from "../src/store/disk.ts";
 import { fileOf, placeOf } from "../src/store/layout.ts";
-import { aBuilderReport } from "../test/support/bench.ts";
+import { aBuilderReport, aTask } from "../test/support/bench.ts";
 import { inOneTask, inTurns } from "./changes.ts";
-import { aPlace, aStartedTask, projectId, stepOf, type Place } from "./fixture.ts";
+import { aPlace, aStartedTask, freeSteps, projectId, stepOf, type Place } from "./fixture.ts";
 import { inFloors, median, timed, type Figure } from "./measure.ts";
+import { rememberingDisk } from "./remembering-disk.ts";
 
 const blocks = 10;
 const changesPerBlock = 20;
@@ -135,7 +136,7 @@ function creating(tasks: string, name: string, files: Files): void {
   writeFiles(directory, files);
 }
 
-/** A report with ever more left out of what the store does around the disk, to say what each part costs. Nothing else may be built like this. */
+/** A report with ever more left out of what the store does around the disk, to say what each part costs, and a new task with and without all of it. Nothing else may be built like this. */
 async function withoutParts(folder: string): Promise<readonly (readonly [what: string, values: readonly number[]])[]> {
   const once = new Map<string, ReturnType<typeof renderPages>>();
   const renderedBefore: typeof renderPages = (input) => {
@@ -157,23 +158,48 @@ async function withoutParts(folder: string): Promise<readonly (readonly [what: s
   };
   const places = await Promise.all([
     aPlace(folder, "parts-all"),
+    aPlace(folder, "parts-no-pages", { render: () => ({}) }),
     aPlace(folder, "parts-pages", { render: renderedBefore }),
     aPlace(folder, "parts-writer", { render: renderedBefore, disk: plainDisk }),
     aPlace(folder, "parts-folders", { render: renderedBefore, disk: plainDisk, isConfined: false }),
+    aPlace(folder, "parts-looks", { render: renderedBefore, disk: rememberingDisk(plainDisk), isConfined: false }),
   ]);
-  const times = await inTurns(
+  const reports = await inTurns(
     folder,
     places.map((place) => () => inOneTask(place, 5)),
     blocks,
   );
+  const creates = (steps: number) =>
+    inTurns(
+      folder,
+      [...places.slice(0, 2), ...places.slice(-1)].map((place) => async () => [
+        await timed(() => place?.bench.done("create_task", aTask({ steps: freeSteps(steps) }))),
+      ]),
+      blocks,
+    );
+  const [five, hundred] = [await creates(5), await creates(100)];
   for (const { store } of places) await store.close();
-  const names = [
-    "a builder's report, once more",
-    "the same, its pages rendered before",
-    "the same, and its document written by node:fs alone",
-    "the same, and its folders not held against links",
+  const leftOut = [
+    "the same with no pages at all",
+    "the same with pages, and all left out that was left out of the report",
   ];
-  return names.map((name, at) => [name, times[at] ?? []] as const);
+  const named = (names: readonly string[], values: readonly (readonly number[])[]) =>
+    names.map((name, at) => [name, values[at] ?? []] as const);
+  return [
+    ...named(
+      [
+        "a builder's report, once more",
+        "the same with no pages at all",
+        "the same with pages, but rendered before",
+        "the same, and its document written by node:fs alone",
+        "the same, and its folders not held against links",
+        "the same, and nothing looked at again that somebody else could have changed",
+      ],
+      reports,
+    ),
+    ...named(["create_task with 5 steps, once more", ...leftOut], five),
+    ...named(["create_task with 100 steps, once more", ...leftOut], hundred),
+  ];
 }
 
 export async function aloneFigures(folder: string): Promise<readonly Figure[]> {
