@@ -73,9 +73,9 @@ export async function callTool<T extends TSchema>(
   const parsed = parseParameters(tool.parameters, raw);
   if (!parsed.ok) return asAnswer(parsed);
   const call: Call = { desk, caller, tool: tool.name, callId: callIdOf(caller, tool.name, raw) };
-  // What the caller makes of its own while the call waits for others changes nothing of what is decided, nor any document.
-  const parameters = structuredClone(parsed.value);
   try {
+    // What the caller makes of its own while the call waits for others changes nothing of what is decided, nor any document.
+    const parameters = structuredClone(parsed.value);
     const changed = (result: Answer | Refusal) => "text" in result && tool.readsOnly !== true;
     const result = await desk.answers.once(call.callId, () => tool.run(parameters, call), changed);
     // Whoever gets it may change it; documents and the answer to a repetition are in it.
