@@ -215,19 +215,21 @@ export function createProjection(
     else writeInPlace(path, Buffer.from(wanted));
   }
 
-  /** What stands in a page's place. Looks again at one that seems edited: another process may be in the middle of writing it. */
+  /** What stands in a page's place. Looks again at one that is not whole: another process may be in the middle of writing it. */
   async function lookAtPage(path: string, wanted: string | undefined, { earlier }: PageWanted): Promise<PageFound> {
     for (let attempt = 1; ; attempt += 1) {
       const found = lookAt(disk, path);
       if (found.kind === "missing") return { found, state: "missing" };
-      if (found.kind === "file") {
-        const parts = readPage(Buffer.from(found.bytes).toString("utf8"));
-        if (parts !== undefined) return { found, state: "whole", parts };
-        if (isTornPage(found.bytes, wanted === undefined ? earlier() : [wanted, ...earlier()]))
-          return { found, state: "torn" };
+      const parts = found.kind === "file" ? readPage(Buffer.from(found.bytes).toString("utf8")) : undefined;
+      if (parts !== undefined) return { found, state: "whole", parts };
+      if (attempt < 3) {
+        await pause(3);
+        continue;
       }
-      if (attempt === 3) return { found, state: "edited" };
-      await pause(3);
+      // Not before: earlier states are read from the whole journal.
+      const candidates = () => (wanted === undefined ? earlier() : [wanted, ...earlier()]);
+      const isTorn = found.kind === "file" && isTornPage(found.bytes, candidates());
+      return { found, state: isTorn ? "torn" : "edited" };
     }
   }
 
