@@ -17,8 +17,13 @@ import { anEvent } from "../test/support/histories.ts";
 import { openPlace, projectId } from "./fixture.ts";
 
 export type Order = { readonly taskId: string; readonly stepId: string; readonly changes: number };
-/** `made`: changes that were acknowledged. `ms`: from the order until the last of them. */
-export type Outcome = { readonly made: number; readonly errors: readonly string[]; readonly ms: number };
+/** `made`: changes that were acknowledged. `ms`: from the order until the last of them. `cpuMs`: what this process worked in that time. */
+export type Outcome = {
+  readonly made: number;
+  readonly errors: readonly string[];
+  readonly ms: number;
+  readonly cpuMs: number;
+};
 
 const [root = ""] = process.argv.slice(2);
 const { bench, store } = await openPlace(root);
@@ -57,6 +62,7 @@ async function obey({ taskId, stepId, changes }: Order): Promise<Outcome> {
     () => call("set_step_status", { taskId, stepId, status: "queued", reason: "Once more." }, owner()),
   ];
   const began = performance.now();
+  const before = process.cpuUsage();
   try {
     for (let number = 0; number < changes; number += 1) {
       await life[number % life.length]?.();
@@ -65,7 +71,8 @@ async function obey({ taskId, stepId, changes }: Order): Promise<Outcome> {
   } catch (error) {
     errors.push(error instanceof Error ? error.message : String(error));
   }
-  return { made, errors, ms: performance.now() - began };
+  const { user, system } = process.cpuUsage(before);
+  return { made, errors, ms: performance.now() - began, cpuMs: (user + system) / 1_000 };
 }
 
 const say = (line: unknown) => process.stdout.write(`${JSON.stringify(line)}\n`);

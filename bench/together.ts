@@ -136,14 +136,18 @@ async function processFigures(folder: string): Promise<readonly Figure[]> {
   await place.store.close();
   const processes = await Promise.all(Array.from({ length: callers }, () => aProcess(place.root)));
   const [lost, errors, pace, spread]: [number[], number[], number[], number[]] = [[], [], [], []];
-  const alone: number[] = [];
+  const [alone, work, workAlone]: [number[], number[], number[]] = [[], [], []];
+  const workOf = (outcomes: readonly Outcome[]) =>
+    outcomes.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / outcomes.reduce((sum, { made }) => sum + made, 0);
   try {
     for (const [number, taskId] of lonely.entries()) {
       const order = { taskId, stepId: stepOf(0), changes: changesPerProcess };
+      const outcomes: (Outcome | undefined)[] = [];
       const [took = Number.NaN] = await inFloors(folder, async () => [
-        await timed(() => processes[number]?.order(order)),
+        await timed(async () => outcomes.push(await processes[number]?.order(order))),
       ]);
       alone.push(changesPerProcess / took);
+      workAlone.push(workOf(outcomes.filter((one) => one !== undefined)));
     }
     for (const taskId of taskIds) {
       let outcomes: readonly Outcome[] = [];
@@ -165,6 +169,7 @@ async function processFigures(folder: string): Promise<readonly Figure[]> {
       errors.push(wrong.length);
       pace.push(made / took);
       spread.push(Math.max(...times) / Math.min(...times));
+      work.push(workOf(outcomes));
     }
   } finally {
     await Promise.all(processes.map((one) => one.end()));
@@ -175,7 +180,9 @@ async function processFigures(folder: string): Promise<readonly Figure[]> {
     { measure: "the same, errors", unit: "errors", values: errors, goal: { atMost: 0 } },
     { measure: "the same, changes per F of all of them", unit: "per F", values: pace, goal: { atLeast: 0.4 } },
     { measure: "the same, slowest process against fastest", unit: "×", values: spread, goal: { atMost: 1.5 } },
+    { measure: "the same, per change and of all of them", unit: "ms of CPU", values: work },
     { measure: "one such process alone, changes per F", unit: "per F", values: alone },
+    { measure: "the same, per change", unit: "ms of CPU", values: workAlone },
   ];
 }
 
