@@ -174,11 +174,14 @@ function decisionsAbout(step: Step): readonly Decision[] {
 }
 
 const viewDecisionsAbout = remembering((step: Step) =>
-  decisionsAbout(step).map((decision) => ({
-    at: decision.at,
-    view: { stepId: step.id, ...viewDecision(decision) },
-  })),
+  decisionsAbout(step).map((decision) => viewDecisionAbout(decision, step.id)),
 );
+
+/** A decision stands in one step. */
+const viewDecisionAbout = remembering((decision: Decision, stepId: string) => ({
+  at: decision.at,
+  view: { stepId, ...viewDecision(decision) },
+}));
 
 /** How much of an answered question stands beside its answer; the question may hold all findings of a review. */
 const askedBytes = 300;
