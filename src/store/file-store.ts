@@ -121,7 +121,7 @@ type OpenStream = {
   rendered:
     | {
         readonly sum: string;
-        readonly changed: readonly DocumentName[];
+        readonly changed: readonly DocumentName[] | undefined;
         readonly pages: ReturnType<RenderPages>;
       }
     | undefined;
@@ -557,17 +557,17 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
   /** Nothing here shows: what others append until the record is durable makes it of no use, and then it is made anew. */
   function prepare(opened: OpenStream): void {
-    const { stream, due, projection, journal } = opened;
-    if (due === "all" || due.size > mostStaged || stream.taskId === undefined) return;
+    const { stream, due, isMade, projection, journal } = opened;
+    if (stream.taskId === undefined || (due === "all" ? !isMade : due.size > mostStaged)) return;
     try {
-      const changed = [...due];
-      const pages = renderPages({ stream, documents: viewOf(opened).documents, changed });
+      const changed = due === "all" ? undefined : [...due];
+      const pages = render(opened, changed);
       opened.rendered = { sum: journal.reading.sum, changed, pages };
     } catch {
       // Settling says what is wrong.
     }
     // After that: to make a file while the disk writes what came before would wait for it.
-    for (const name of due) projection.stage(name);
+    if (due !== "all") for (const name of due) projection.stage(name);
   }
 
   async function makeDurable(opened: OpenStream, isNew: boolean): Promise<void> {
@@ -684,14 +684,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     const shown = tasks === undefined ? {} : { tasks };
     let rendered: ReturnType<RenderPages>;
     try {
-      rendered =
-        renderedBefore(opened, changed) ??
-        renderPages({
-          stream,
-          documents: viewOf(opened).documents,
-          ...(changed === undefined ? {} : { changed }),
-          ...shown,
-        });
+      rendered = renderedBefore(opened, changed) ?? render(opened, changed, shown);
       for (const name of Object.keys(rendered)) requireDocumentName(stream, name);
     } catch (error) {
       opened.unrendered = true;
@@ -708,6 +701,16 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     return mendings;
   }
 
+  /** The pages that show what changed, or all. */
+  function render(
+    opened: OpenStream,
+    changed: readonly DocumentName[] | undefined,
+    shown: { readonly tasks?: readonly TaskOnPage[] } = {},
+  ): ReturnType<RenderPages> {
+    const { documents } = viewOf(opened);
+    return renderPages({ stream: opened.stream, documents, ...(changed === undefined ? {} : { changed }), ...shown });
+  }
+
   /** The documents whose pages do not say themselves that they are made of just this; all where that cannot be told. */
   function pagesToRender({ projection, journal, stream }: OpenStream): readonly DocumentName[] | undefined {
     if (rendering === undefined || stream.taskId === undefined) return undefined;
@@ -719,9 +722,10 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
   /** What was rendered while the record was made durable, when it is of the same state and the same documents. */
   function renderedBefore({ rendered, journal }: OpenStream, changed: readonly DocumentName[] | undefined) {
-    if (changed === undefined || rendered?.sum !== journal.reading.sum) return undefined;
-    const isSame =
-      changed.length === rendered.changed.length && changed.every((name) => rendered.changed.includes(name));
+    if (rendered?.sum !== journal.reading.sum) return undefined;
+    const before = rendered.changed;
+    if (before === undefined || changed === undefined) return before === changed ? rendered.pages : undefined;
+    const isSame = changed.length === before.length && changed.every((name) => before.includes(name));
     return isSame ? rendered.pages : undefined;
   }
 
