@@ -25,7 +25,7 @@ import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
 import { renderPages } from "../src/render/pages.ts";
 import { nodeDisk, type Disk } from "../src/store/disk.ts";
-import { fileOf, placeOf } from "../src/store/layout.ts";
+import { fileOf, placeOf, sidecarFileOf } from "../src/store/layout.ts";
 import { aBuilderReport, aTask } from "../test/support/bench.ts";
 import { inOneTask, inTurns } from "./changes.ts";
 import { aPlace, aStartedTask, freeSteps, projectId, stepOf, type Place } from "./fixture.ts";
@@ -35,9 +35,13 @@ import { rememberingDisk } from "./remembering-disk.ts";
 const blocks = 10;
 const changesPerBlock = 20;
 const callers = 8;
+const told = `"${"x".repeat(16)}"\n`;
 const endOfJournal = Buffer.alloc(16 * 1024);
 
-/** What a change leaves on the disk: the line of its record, documents and pages by their paths in the task's folder. */
+/**
+ * What a change leaves on the disk: the line of its record, documents and pages by their paths in the task's folder. A new task's chat, which is written like a
+ * document, and the project's page that counts it are among them; and each change tells the project's other readers of itself.
+ */
 type Files = {
   readonly line: string;
   readonly documents: ReadonlyMap<string, Buffer>;
@@ -55,14 +59,21 @@ async function filesOf(place: Place, steps: number, after: "creation" | "report"
   const lines = readFileSync(journal, "utf8").trimEnd().split("\n");
   const read = (file: string): [string, Buffer] => [file, readFileSync(path.join(directory, file))];
   const changed = (kind: "document" | "page") => fileOf(`steps/${stepOf(0)}`, kind);
-  const all = (extension: string) => globSync([`task.${extension}`, `steps/*.${extension}`], { cwd: directory });
+  const all = (...patterns: readonly string[]) => globSync(patterns, { cwd: directory });
   return after === "report"
     ? {
         line: lines.at(-1) ?? "",
         documents: new Map([read(changed("document"))]),
         pages: new Map([read("task.md"), read(changed("page"))]),
       }
-    : { line: lines[0] ?? "", documents: new Map(all("json").map(read)), pages: new Map(all("md").map(read)) };
+    : {
+        line: lines[0] ?? "",
+        documents: new Map(all("task.json", "steps/*.json", sidecarFileOf("chats")).map(read)),
+        pages: new Map([
+          ...all("task.md", "steps/*.md").map(read),
+          ["../project.md", readFileSync(path.join(directory, "..", "..", "project.md"))],
+        ]),
+      };
 }
 
 function writeFiles(directory: string, { documents, pages }: Files): void {
@@ -101,6 +112,7 @@ function changing(directory: string, files: Files, together: number): readonly n
     const began = performance.now();
     writeSync(journal, line);
     fdatasyncSync(journal);
+    appendFileSync(path.join(directory, "..", "told"), told);
     writeFiles(directory, all);
     times.push((performance.now() - began) / together);
   }
@@ -133,6 +145,7 @@ function creating(tasks: string, name: string, files: Files): void {
     fsyncSync(descriptor);
     closeSync(descriptor);
   }
+  appendFileSync(path.join(tasks, "told"), told);
   writeFiles(directory, files);
 }
 
