@@ -1,5 +1,6 @@
 /** Ending processes that a run left behind, with everything they started. Only where the kernel lists processes in /proc. */
-import { readdir, readFile, readlink } from "node:fs/promises";
+import { readdirSync, readFileSync } from "node:fs";
+import { readlink } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startOf } from "./launcher.ts";
 
@@ -9,6 +10,8 @@ const pauseMs = 10;
 
 /** How often an empty environment is looked at, a millisecond apart. */
 const looksAtEmpty = 20;
+
+const processesPerTurn = 100;
 
 /** How often is looked for what was started while the others were being stopped. What is stopped starts nothing: more is needed by no program but one that multiplies. */
 const rounds = 100;
@@ -52,25 +55,37 @@ export async function processesWith(name: string, value: string): Promise<readon
 /** As `processesWith`, for each value of the variable that is one of those meant. */
 export async function processesWhere(name: string, isMeant: (value: string) => boolean): Promise<readonly number[]> {
   const beginning = `${name}=`;
-  const found = await Promise.all(
-    (await listedProcesses()).map(async (pid) => {
-      const environment = await environmentOf(pid);
-      const entry = environment.split("\0").find((one) => one.startsWith(beginning));
-      return entry !== undefined && isMeant(entry.slice(beginning.length)) ? [pid] : [];
-    }),
-  );
-  return found.flat();
+  const has = (environment: string) =>
+    environment.split("\0").some((entry) => entry.startsWith(beginning) && isMeant(entry.slice(beginning.length)));
+  const found: number[] = [];
+  const empty: number[] = [];
+  await lookAtEach((pid) => {
+    const environment = environmentOf(pid);
+    if (environment === "") empty.push(pid);
+    else if (environment !== undefined && has(environment)) found.push(pid);
+  });
+  const later = await Promise.all(empty.map(async (pid) => (has(await settledEnvironmentOf(pid)) ? [pid] : [])));
+  return [...found, ...later.flat()];
 }
 
-/** Empty for one that has none, that may not be read, or that is gone. */
-async function environmentOf(pid: number): Promise<string> {
-  for (let look = 1; ; look += 1) {
-    const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => undefined);
-    if (environment !== "" || look === looksAtEmpty) return environment ?? "";
-    // A process that just becomes another program has none for a moment. What is no program (the kernel's own, and what has ended) never has one.
+/** Undefined for a process that is gone or may not be looked at. */
+function environmentOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8");
+  } catch {
+    return undefined; // The kernel's own processes have none, either.
+  }
+}
+
+/** Of a process that just becomes another program, which has none for a moment. What is no program (what has ended) never has one. */
+async function settledEnvironmentOf(pid: number): Promise<string> {
+  for (let look = 1; look < looksAtEmpty; look += 1) {
+    const environment = environmentOf(pid);
+    if (environment !== "") return environment ?? "";
     if ((await readlink(`/proc/${pid}/exe`).catch(() => undefined)) === undefined) return "";
     await sleep(1);
   }
+  return environmentOf(pid) ?? "";
 }
 
 /** The process and, where it leads one, its group. */
@@ -86,17 +101,40 @@ function signalWithGroup(pid: number, signal: "SIGSTOP" | "SIGKILL"): void {
 
 async function childrenOf(): Promise<ReadonlyMap<number, readonly number[]>> {
   const children = new Map<number, number[]>();
-  await Promise.all(
-    (await listedProcesses()).map(async (pid) => {
-      const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-      if (parent > 0) children.set(parent, [...(children.get(parent) ?? []), pid]);
-    }),
-  );
+  await lookAtEach((pid) => {
+    const stat = statOf(pid);
+    const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+    if (parent > 0) children.set(parent, [...(children.get(parent) ?? []), pid]);
+  });
   return children;
 }
 
-async function listedProcesses(): Promise<readonly number[]> {
-  const names = await readdir("/proc").catch((): string[] => []);
-  return names.filter((name) => /^\d+$/.test(name)).map(Number);
+/** Empty for a process that is gone. */
+function statOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/**
+ * Looks at each process, a hundred to a turn of the event loop. The look itself is not asynchronous: in a busy gateway each of some hundred small reads
+ * would have to wait for its turn, and the next agent waits for all of them.
+ */
+async function lookAtEach(look: (pid: number) => void): Promise<void> {
+  for (const [at, pid] of listedProcesses().entries()) {
+    if (at > 0 && at % processesPerTurn === 0) await new Promise((resolve) => void setImmediate(resolve));
+    look(pid);
+  }
+}
+
+function listedProcesses(): readonly number[] {
+  try {
+    return readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number);
+  } catch {
+    return []; // No /proc: nothing can be told of any.
+  }
 }
