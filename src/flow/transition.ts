@@ -325,7 +325,7 @@ function checkDependencies(steps: readonly Step[]): Refusal | undefined {
         return refuse(
           "unknown-dependency",
           `Step ${step.id} depends on ${JSON.stringify(id)}, which is no step it can wait for.`,
-          [...ids].slice(0, 20),
+          [...ids].filter((other) => other !== step.id).slice(0, 20),
         );
       if (seen.has(id))
         return refuse("unknown-dependency", `Step ${step.id} names ${id} twice in dependsOn.`, ["each step once"]);
