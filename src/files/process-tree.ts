@@ -55,8 +55,10 @@ export async function processesWith(name: string, value: string): Promise<readon
 /** As `processesWith`, for each value of the variable that is one of those meant. */
 export async function processesWhere(name: string, isMeant: (value: string) => boolean): Promise<readonly number[]> {
   const beginning = `${name}=`;
-  const has = (environment: string) =>
-    environment.split("\0").some((entry) => entry.startsWith(beginning) && isMeant(entry.slice(beginning.length)));
+  const has = (environment: string) => {
+    const entry = environment.split("\0").find((one) => one.startsWith(beginning));
+    return entry !== undefined && isMeant(entry.slice(beginning.length));
+  };
   const found: number[] = [];
   const empty: number[] = [];
   await lookAtEach((pid) => {
