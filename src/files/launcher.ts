@@ -22,14 +22,23 @@ export function isAlive(launcher: Launcher): boolean {
 
 /** Boot of the machine and start of the process in ticks since then; `ended` for one that only its parent still has to collect; undefined where the kernel does not tell. */
 export function startOf(pid: number): string | undefined {
+  const stat = statOf(pid);
+  if (stat[0] === "Z" || stat[0] === "X") return "ended";
+  const ticks = stat[19];
+  if (ticks === undefined) return undefined;
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (fields[0] === "Z" || fields[0] === "X") return "ended";
-    const ticks = fields[19];
-    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-    return ticks === undefined ? undefined : `${boot}/${ticks}`;
+    return `${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()}/${ticks}`;
   } catch {
     return undefined;
+  }
+}
+
+/** What the kernel tells of a process behind its name: its state, its parent's id, and so on; nothing of one that is gone. */
+export function statOf(pid: number): readonly string[] {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  } catch {
+    return [];
   }
 }

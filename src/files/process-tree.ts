@@ -1,8 +1,8 @@
 /** Ending processes that a run left behind, with everything they started. Only where the kernel lists processes in /proc. */
 import { readdirSync, readFileSync } from "node:fs";
 import { readlink } from "node:fs/promises";
-import { setTimeout as sleep } from "node:timers/promises";
-import { startOf } from "./launcher.ts";
+import { setImmediate as nextLoop, setTimeout as sleep } from "node:timers/promises";
+import { startOf, statOf } from "./launcher.ts";
 
 /** How often, and with which pause, is looked whether the kernel has carried out a kill. It does so at once, but for a process deep in a system call. */
 const looks = 200;
@@ -104,20 +104,10 @@ function signalWithGroup(pid: number, signal: "SIGSTOP" | "SIGKILL"): void {
 async function childrenOf(): Promise<ReadonlyMap<number, readonly number[]>> {
   const children = new Map<number, number[]>();
   await lookAtEach((pid) => {
-    const stat = statOf(pid);
-    const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+    const parent = Number(statOf(pid)[1]);
     if (parent > 0) children.set(parent, [...(children.get(parent) ?? []), pid]);
   });
   return children;
-}
-
-/** Empty for a process that is gone. */
-function statOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, "utf8");
-  } catch {
-    return "";
-  }
 }
 
 /**
@@ -126,7 +116,7 @@ function statOf(pid: number): string {
  */
 async function lookAtEach(look: (pid: number) => void): Promise<void> {
   for (const [at, pid] of listedProcesses().entries()) {
-    if (at > 0 && at % processesPerTurn === 0) await new Promise((resolve) => void setImmediate(resolve));
+    if (at > 0 && at % processesPerTurn === 0) await nextLoop();
     look(pid);
   }
 }

@@ -236,8 +236,3 @@ export function lookAt(disk: Disk, path: string): Found {
 export function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => void setTimeout(resolve, milliseconds));
 }
-
-/** Resolves when everything that is ready to go on has done so. */
-export function nextLoop(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
-}

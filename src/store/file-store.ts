@@ -5,9 +5,10 @@
  * given only when the record can never come alive, or says that nobody can know.
  */
 import { join, resolve } from "node:path";
+import { setImmediate as nextLoop } from "node:timers/promises";
 import { OrchestratorError, codeOf } from "../errors.ts";
 import { confinedDisk } from "./confined-disk.ts";
-import { lookAt, nextLoop, nodeDisk, pause, writingMany, type Disk, type Found } from "./disk.ts";
+import { lookAt, nodeDisk, pause, writingMany, type Disk, type Found } from "./disk.ts";
 import { createFolders } from "./folders.ts";
 import { createGlances } from "./glances.ts";
 import { applyDocuments, createReading, formatRecord, type Reading } from "./journal.ts";

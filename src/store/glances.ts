@@ -8,9 +8,10 @@
  * decide, and all are looked at when a process begins, when the pulse is another file, and every minute.
  */
 import { join } from "node:path";
+import { setImmediate as nextLoop } from "node:timers/promises";
 import { OrchestratorError } from "../errors.ts";
 import type { Outline } from "../schema/outline.ts";
-import { lookAt, nextLoop, type Disk, type FileFacts } from "./disk.ts";
+import { lookAt, type Disk, type FileFacts } from "./disk.ts";
 import type { Folders } from "./folders.ts";
 import { seal, unseal, type Reading } from "./journal.ts";
 import { glancesFile, isId, placeOf, pulseFile } from "./layout.ts";

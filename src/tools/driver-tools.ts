@@ -28,7 +28,7 @@ export function createRecorder(desk: Desk): Recorder {
       const tool = event.type in toolOf ? toolOf[event.type as keyof typeof toolOf] : undefined;
       if (tool === undefined)
         return { ok: false, code: "not-allowed", reason: `The driver may not record ${event.type}.`, accepts: [] };
-      // Documents are made of it.
+      // Documents are made of it, and whoever gave it may change it.
       const copy = structuredClone(event);
       const toEvent = () => copy;
       return changeTask(desk, stream, { tool, callId: "", actor: { kind: "driver" }, toEvent, again: toEvent });
