@@ -186,7 +186,7 @@ async function withoutParts(folder: string): Promise<readonly (readonly [what: s
     inTurns(
       folder,
       [...places.slice(0, 2), ...places.slice(-1)].map((place) => async () => [
-        await timed(() => place?.bench.done("create_task", aTask({ steps: freeSteps(steps) }))),
+        await timed(() => place.bench.done("create_task", aTask({ steps: freeSteps(steps) }))),
       ]),
       blocks,
     );

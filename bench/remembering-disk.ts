@@ -3,16 +3,20 @@ import type { Disk, FileFacts } from "../src/store/disk.ts";
 
 /** The same disk, asked nothing twice: what stands at a path that was looked at or written before is answered from memory. */
 export function rememberingDisk(disk: Disk): Disk {
-  const facts = new Map<string, FileFacts | undefined>();
+  const facts = new Map<string, FileFacts>();
   const contents = new Map<string, Uint8Array>();
-  const places = new Map<string, string | undefined>();
+  const places = new Map<string, string>();
   const names = new Map<string, readonly string[]>();
   const files = new Map<number, string>();
   let changes = 0;
 
-  function known<T>(map: Map<string, T>, path: string, ask: () => T): T {
-    if (!map.has(path)) map.set(path, ask());
-    return map.get(path) ?? ask();
+  /** What is missing is asked for again. */
+  function known<T, U extends T | undefined>(map: Map<string, T>, path: string, ask: () => U): T | U {
+    const found = map.get(path);
+    if (found !== undefined) return found;
+    const answer = ask();
+    if (answer !== undefined) map.set(path, answer);
+    return answer;
   }
 
   function becomes(path: string, size: number, bytes?: Uint8Array): void {
@@ -37,8 +41,6 @@ export function rememberingDisk(disk: Disk): Disk {
     readFile: (path) => known(contents, path, () => disk.readFile(path)),
     open: (path, mode) => {
       const descriptor = disk.open(path, mode);
-      // It may have been made by this.
-      if (facts.get(path) === undefined) facts.delete(path);
       files.set(descriptor, path);
       return descriptor;
     },
