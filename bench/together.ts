@@ -8,6 +8,7 @@ import { lock } from "proper-lockfile";
 import writeFileAtomic from "write-file-atomic";
 import { renderPages } from "../src/render/pages.ts";
 import { fileOf } from "../src/store/layout.ts";
+import type { Store } from "../src/store/store.ts";
 import { createRecorder } from "../src/tools/driver-tools.ts";
 import { aBuilderReport } from "../test/support/bench.ts";
 import { anEvent } from "../test/support/histories.ts";
@@ -124,64 +125,111 @@ async function aProcess(root: string): Promise<Process> {
   };
 }
 
-/** Each process has a step of its own in the task that all of them change. */
-async function processFigures(folder: string): Promise<readonly Figure[]> {
-  const place = await aPlace(folder, "processes");
-  const taskIds: string[] = [];
-  while (taskIds.length < races) taskIds.push(await aStartedTask(place, callers));
-  const lonely: string[] = [];
-  while (lonely.length < races) lonely.push(await aStartedTask(place, callers));
-  const before = new Map<string, number>();
-  for (const taskId of taskIds) before.set(taskId, (await place.store.history({ projectId, taskId }, 0)).length);
-  await place.store.close();
-  const processes = await Promise.all(Array.from({ length: callers }, () => aProcess(place.root)));
-  const [lost, errors, pace, spread]: [number[], number[], number[], number[]] = [[], [], [], []];
-  const [alone, work, workAlone]: [number[], number[], number[]] = [[], [], []];
-  const workOf = (outcomes: readonly Outcome[]) =>
-    outcomes.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / outcomes.reduce((sum, { made }) => sum + made, 0);
+/** What each process did of its changes, and how long all of them took together, in F. */
+type Race = { readonly outcomes: readonly Outcome[]; readonly took: number };
+
+/** All processes begin at the same moment; each has the place that its number says. */
+async function race(folder: string, processes: readonly Process[], places: readonly Seat[]): Promise<Race> {
+  let outcomes: readonly Outcome[] = [];
+  const run = async () => {
+    outcomes = await Promise.all(
+      processes.map((one, number) =>
+        one.order({ ...(places[number] ?? { taskId: "", stepId: "" }), changes: changesPerProcess }),
+      ),
+    );
+  };
+  const [took = Number.NaN] = await inFloors(folder, async () => [await timed(run)]);
+  for (const what of outcomes.flatMap(({ errors }) => errors)) process.stderr.write(`${what}\n`);
+  return { outcomes, took };
+}
+
+const madeIn = ({ outcomes }: Race) => outcomes.reduce((sum, { made }) => sum + made, 0);
+const paceOf = (one: Race) => madeIn(one) / one.took;
+const workOf = (one: Race) => one.outcomes.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / madeIn(one);
+const spreadOf = ({ outcomes }: Race) => {
+  const times = outcomes.map(({ ms }) => ms);
+  return Math.max(...times) / Math.min(...times);
+};
+
+/** Races of so many processes, one after the other; `placesOf` says where each of them works. */
+async function racesOf(
+  place: Place,
+  folder: string,
+  count: number,
+  placesOf: readonly (readonly Seat[])[],
+): Promise<readonly Race[]> {
+  const processes = await Promise.all(Array.from({ length: count }, () => aProcess(place.root)));
   try {
-    for (const [number, one] of processes.slice(0, races).entries()) {
-      const order = { taskId: lonely[number] ?? "", stepId: stepOf(0), changes: changesPerProcess };
-      let outcomes: readonly Outcome[] = [];
-      const make = async () => void (outcomes = [await one.order(order)]);
-      const [took = Number.NaN] = await inFloors(folder, async () => [await timed(make)]);
-      alone.push(changesPerProcess / took);
-      workAlone.push(workOf(outcomes));
-    }
-    for (const taskId of taskIds) {
-      let outcomes: readonly Outcome[] = [];
-      const race = async () => {
-        outcomes = await Promise.all(
-          processes.map((one, number) => one.order({ taskId, stepId: stepOf(number), changes: changesPerProcess })),
-        );
-      };
-      const [took = Number.NaN] = await inFloors(folder, async () => [await timed(race)]);
-      const made = outcomes.reduce((sum, outcome) => sum + outcome.made, 0);
-      const times = outcomes.map(({ ms }) => ms);
-      const wrong = outcomes.flatMap((outcome) => outcome.errors);
-      for (const what of wrong) process.stderr.write(`${what}\n`);
-      // Opened anew, so that only what is on disk counts.
-      const { store } = await openPlace(place.root);
-      const kept = (await store.history({ projectId, taskId }, before.get(taskId) ?? 0)).length;
-      await store.close();
-      lost.push(made - kept);
-      errors.push(wrong.length);
-      pace.push(made / took);
-      spread.push(Math.max(...times) / Math.min(...times));
-      work.push(workOf(outcomes));
-    }
+    const all: Race[] = [];
+    for (const places of placesOf) all.push(await race(folder, processes, places));
+    return all;
   } finally {
     await Promise.all(processes.map((one) => one.end()));
   }
-  const changes = `${callers} processes × ${changesPerProcess} changes of one task`;
+}
+
+/** In the task that all of them change each process has a step of its own. */
+async function processFigures(folder: string): Promise<readonly Figure[]> {
+  const place = await aPlace(folder, "processes");
+  const inOneTask = async (): Promise<readonly Seat[]> => {
+    const taskId = await aStartedTask(place, callers);
+    return Array.from({ length: callers }, (_, number) => ({ taskId, stepId: stepOf(number) }));
+  };
+  const inTasks = async (): Promise<readonly Seat[]> => {
+    const seats: Seat[] = [];
+    while (seats.length < callers) seats.push({ taskId: await aStartedTask(place, callers), stepId: stepOf(0) });
+    return seats;
+  };
+  const rounds = async (seats: () => Promise<readonly Seat[]>) => {
+    const all: (readonly Seat[])[] = [];
+    while (all.length < races) all.push(await seats());
+    return all;
+  };
+  const [shared, apart, lonely] = [await rounds(inOneTask), await rounds(inTasks), await rounds(inTasks)];
+  const before = new Map<string, number>();
+  const kept = async (store: Store, seats: readonly Seat[]) => {
+    const { taskId = "" } = seats[0] ?? {};
+    return (await store.history({ projectId, taskId }, before.get(taskId) ?? 0)).length;
+  };
+  for (const seats of shared) before.set(seats[0]?.taskId ?? "", await kept(place.store, seats));
+  await place.store.close();
+  const together = await racesOf(place, folder, callers, shared);
+  // Opened anew, so that only what is on disk counts.
+  const { store } = await openPlace(place.root);
+  const lost: number[] = [];
+  for (const [at, one] of together.entries()) lost.push(madeIn(one) - (await kept(store, shared[at] ?? [])));
+  await store.close();
+  const ofTheirOwn = await racesOf(place, folder, callers, apart);
+  // Each in a process that has made no change yet, as at the beginning of the first race.
+  const alone: Race[] = [];
+  for (const seats of lonely) alone.push(...(await racesOf(place, folder, 1, [seats])));
+  const changes = `${callers} processes × ${changesPerProcess} changes`;
+  const errors = together.map(({ outcomes }) => outcomes.flatMap((one) => one.errors).length);
   return [
-    { measure: `${changes}, lost`, unit: "changes", values: lost, goal: { atMost: 0 } },
+    { measure: `${changes} of one task, lost`, unit: "changes", values: lost, goal: { atMost: 0 } },
     { measure: "the same, errors", unit: "errors", values: errors, goal: { atMost: 0 } },
-    { measure: "the same, changes per F of all of them", unit: "per F", values: pace, goal: { atLeast: 0.4 } },
-    { measure: "the same, slowest process against fastest", unit: "×", values: spread, goal: { atMost: 1.5 } },
-    { measure: "the same, per change and of all of them", unit: "ms of CPU", values: work },
-    { measure: "one such process alone, changes per F", unit: "per F", values: alone },
-    { measure: "the same, per change", unit: "ms of CPU", values: workAlone },
+    {
+      measure: "the same, changes per F of all of them",
+      unit: "per F",
+      values: together.map(paceOf),
+      goal: { atLeast: 0.4 },
+    },
+    {
+      measure: "the same, slowest process against fastest",
+      unit: "×",
+      values: together.map(spreadOf),
+      goal: { atMost: 1.5 },
+    },
+    { measure: "the same, per change and of all of them", unit: "ms of CPU", values: together.map(workOf) },
+    {
+      measure: `${changes}, each of its own task, per F of all of them`,
+      unit: "per F",
+      values: ofTheirOwn.map(paceOf),
+    },
+    { measure: "the same, slowest process against fastest", unit: "×", values: ofTheirOwn.map(spreadOf) },
+    { measure: "the same, per change", unit: "ms of CPU", values: ofTheirOwn.map(workOf) },
+    { measure: "one such process alone, changes per F", unit: "per F", values: alone.map(paceOf) },
+    { measure: "the same, per change", unit: "ms of CPU", values: alone.map(workOf) },
   ];
 }
 
