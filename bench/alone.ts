@@ -28,7 +28,7 @@ import { nodeDisk, type Disk } from "../src/store/disk.ts";
 import { fileOf, placeOf, sidecarFileOf } from "../src/store/layout.ts";
 import { aBuilderReport, aTask } from "../test/support/bench.ts";
 import { inOneTask, inTurns } from "./changes.ts";
-import { aPlace, aStartedTask, freeSteps, projectId, stepOf, type Place } from "./fixture.ts";
+import { aPlace, aPlaceInMemory, aStartedTask, freeSteps, projectId, stepOf, type Place } from "./fixture.ts";
 import { inFloors, median, timed, type Figure } from "./measure.ts";
 import { rememberingDisk } from "./remembering-disk.ts";
 
@@ -149,7 +149,10 @@ function creating(tasks: string, name: string, files: Files): void {
   writeFiles(directory, files);
 }
 
-/** A report with ever more left out of what the store does around the disk, to say what each part costs, and a new task with and without all of it. Nothing else may be built like this. */
+/**
+ * A report and a new task with ever more left out of what the store does around the disk, to say what each part costs; and on a store that has no disk.
+ * Nothing else may be built like this.
+ */
 async function withoutParts(folder: string): Promise<readonly (readonly [what: string, values: readonly number[]])[]> {
   const once = new Map<string, ReturnType<typeof renderPages>>();
   const renderedBefore: typeof renderPages = (input) => {
@@ -176,43 +179,32 @@ async function withoutParts(folder: string): Promise<readonly (readonly [what: s
     aPlace(folder, "parts-writer", { render: renderedBefore, disk: plainDisk }),
     aPlace(folder, "parts-folders", { render: renderedBefore, disk: plainDisk, isConfined: false }),
     aPlace(folder, "parts-looks", { render: renderedBefore, disk: rememberingDisk(plainDisk), isConfined: false }),
+    aPlaceInMemory(),
   ]);
-  const reports = await inTurns(
-    folder,
-    places.map((place) => () => inOneTask(place, 5)),
-    blocks,
-  );
-  const creates = (steps: number) =>
-    inTurns(
-      folder,
-      [...places.slice(0, 2), ...places.slice(-1)].map((place) => async () => [
-        await timed(() => place.bench.done("create_task", aTask({ steps: freeSteps(steps) }))),
-      ]),
-      blocks,
-    );
-  const [five, hundred] = [await creates(5), await creates(100)];
-  for (const { store } of places) await store.close();
-  const leftOut = [
+  const measures = (what: string) => [
+    `${what}, once more`,
     "the same with no pages at all",
-    "the same with pages, and all left out that was left out of the report",
+    "the same with pages, but rendered before",
+    "the same, and documents written by node:fs alone",
+    "the same, and folders not held against links",
+    "the same, and nothing looked at again that somebody else could have changed",
+    `the call alone: ${what} on a store in memory, pages rendered`,
   ];
-  const named = (names: readonly string[], values: readonly (readonly number[])[]) =>
-    names.map((name, at) => [name, values[at] ?? []] as const);
-  return [
-    ...named(
-      [
-        "a builder's report, once more",
-        "the same with no pages at all",
-        "the same with pages, but rendered before",
-        "the same, and its document written by node:fs alone",
-        "the same, and its folders not held against links",
-        "the same, and nothing looked at again that somebody else could have changed",
-      ],
-      reports,
-    ),
-    ...named(["create_task with 5 steps, once more", ...leftOut], five),
-    ...named(["create_task with 100 steps, once more", ...leftOut], hundred),
+  const figures = async (what: string, work: (place: Place) => Promise<readonly number[]>) => {
+    const works = places.map((place) => () => work(place));
+    const values = await inTurns(folder, works, blocks);
+    return measures(what).map((measure, at) => [measure, values[at] ?? []] as const);
+  };
+  const create = (steps: number) => async (place: Place) => [
+    await timed(() => place.bench.done("create_task", aTask({ steps: freeSteps(steps) }))),
   ];
+  const all = [
+    ...(await figures("a builder's report", (place) => inOneTask(place, 5))),
+    ...(await figures("create_task with 5 steps", create(5))),
+    ...(await figures("create_task with 100 steps", create(100))),
+  ];
+  for (const { store } of places) await store.close();
+  return all;
 }
 
 export async function aloneFigures(folder: string): Promise<readonly Figure[]> {

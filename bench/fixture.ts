@@ -8,6 +8,7 @@ import { createFileStore } from "../src/store/file-store.ts";
 import { applyDocuments, createReading, formatRecord } from "../src/store/journal.ts";
 import { fileOf, placeOf, sidecarFileOf } from "../src/store/layout.ts";
 import { framePage, sourceOfPage } from "../src/store/pages.ts";
+import { createMemoryStore } from "../src/store/memory-store.ts";
 import type { Change, JournalRecord, Store, Stream } from "../src/store/store.ts";
 import { aProject, aStep, aTask, createBench, type Bench } from "../test/support/bench.ts";
 import { owner } from "../test/support/callers.ts";
@@ -35,6 +36,8 @@ type Parts = {
   readonly isConfined?: boolean;
 };
 
+const config = { parallelSteps: 8, acceptanceReview: false } as const;
+
 let ids = 0;
 
 /** A root below the folder with an empty project, open. Whoever asks for it closes its store. */
@@ -42,6 +45,14 @@ export async function aPlace(folder: string, name: string, parts?: Parts): Promi
   const root = path.join(folder, name);
   mkdirSync(path.join(root, "projects"), { recursive: true });
   const place = await openPlace(root, parts);
+  await place.bench.done("create_project", aProject());
+  return place;
+}
+
+/** The same on a store that has no disk. */
+export async function aPlaceInMemory(): Promise<Place> {
+  const store = createMemoryStore({ renderPages });
+  const place = { root: "", store, bench: createBench({ store, config }) };
   await place.bench.done("create_project", aProject());
   return place;
 }
@@ -59,7 +70,6 @@ export async function openPlace(
     randomId: () => `${process.pid.toString(36)}-${Date.now().toString(36)}-${(ids += 1).toString(36)}`,
     ...(disk === undefined ? {} : { disk: isConfined ? confinedDisk(root, disk) : disk }),
   });
-  const config = { parallelSteps: 8, acceptanceReview: false } as const;
   // The driver has brought each flow record up to its journal.
   const readFlow = async (flowId: string | null, stream: Stream) => {
     onFlowRead?.();
