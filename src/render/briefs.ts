@@ -9,7 +9,7 @@ import { fitTexts, type Fitted, type Group } from "./fit.ts";
 import { visible } from "./quote.ts";
 import { loadTemplate } from "./templates.ts";
 import { checkPassed, checkWords, commandLine, outcomeWords, withoutColours } from "./view.ts";
-import { acceptedBy, durationWords, stepStatusWords } from "./words.ts";
+import { acceptedBy, durationWords, noteWords, stepStatusWords } from "./words.ts";
 
 export type BriefInput = {
   readonly project: Project;
@@ -139,6 +139,7 @@ function viewBuilderBrief(input: BriefInput, room: Room) {
     ...placeOf(input),
     attemptsLeft: Math.max(0, step.maxAttempts - attempt),
     note: fitted("note")[0] ?? null,
+    noteWords: noteWords(step, attempt),
     relaunched: (current?.runs ?? []).some((run) => run.role === "builder" && run.end !== null),
     goal: fitted("goal")[0] ?? nothing,
     criteria: zip(step.passCriteria, fitted("criteria"), (criterion, one) => ({ id: criterion.id, ...one })),
@@ -155,6 +156,7 @@ function viewBuilderBrief(input: BriefInput, room: Room) {
         outcome: outcomeWords(one),
         met: found.met.join(", "),
         note: found.note.length === 0 ? null : (words[count + found.feedback.length] ?? nothing),
+        noteWords: noteWords(step, one.attempt),
         summary: found.summary.length === 0 ? null : (said.next().value ?? nothing),
         criteria: zip(found.criteria, words, (criterion, evidence) => ({ id: criterion.id, ...evidence })),
         feedback: found.feedback.length === 0 ? null : (words[count] ?? nothing),
@@ -260,6 +262,7 @@ function viewQaBrief(input: BriefInput, room: Room) {
     ...placeOf(input),
     review,
     note: fitted("note")[0] ?? null,
+    noteWords: noteWords(step, attempt),
     goal: fitted("goal")[0] ?? nothing,
     criteria: zip(step.passCriteria, fitted("criteria"), (criterion, one) => ({ id: criterion.id, ...one })),
     criterionIds: step.passCriteria.map((one) => one.id).join(", "),

@@ -297,7 +297,7 @@ function viewQuestion(question: Question, stepId: string | null): QuestionView {
 function latestVerdict(step: Step | undefined, criterion: Criterion): string {
   const attempt = step?.attempts.findLast((one) => one.qa?.criteria.some((judgement) => judgement.id === criterion.id));
   const judgement = attempt?.qa?.criteria.find((one) => one.id === criterion.id);
-  if (step === undefined || attempt === undefined || judgement === undefined) return "not judged yet";
+  if (step === undefined || attempt === undefined || judgement === undefined) return "not judged";
   const again = step.status === "passed" || step.status === "blocked" ? "" : ", to be judged again";
   return `${judgement.pass ? "met" : "**not met**"} (attempt ${attempt.attempt}${step.status === "cancelled" || step.status === "skipped" ? "" : again})`;
 }
@@ -307,6 +307,8 @@ function acceptanceNote(task: Task, review: Step | undefined): string | null {
   if (review === undefined) return "No closing review judges these: `acceptanceReview` is off.";
   if (acceptedBy(review) === "a person, not QA")
     return `Accepted by a person, not by QA: see [${review.id}](steps/${review.id}.md).`;
+  if (review.status === "cancelled")
+    return `The closing review ended with the task: see [${review.id}](steps/${review.id}.md).`;
   if (review.status === "skipped") return `The closing review was skipped: see [${review.id}](steps/${review.id}.md).`;
   return `QA judges these in the closing review, on the whole work: see [${review.id}](steps/${review.id}.md).`;
 }
@@ -361,10 +363,10 @@ export function viewStep(task: Pick<Task, "id" | "title">, step: Step) {
 }
 
 function stepHappening(step: Step): string {
-  const after =
-    step.kind === "review"
-      ? "if one is not met, the owner is asked."
-      : "if one is not met, the findings go back to the builder.";
+  const isLast = step.kind === "review" || step.attempt >= step.maxAttempts;
+  const after = isLast
+    ? "if one is not met, the owner is asked."
+    : "if one is not met, the findings go back to the builder.";
   const criteria =
     step.passCriteria.length === 1 ? "the one criterion" : `each of the ${step.passCriteria.length} criteria`;
   const sentences: Readonly<Record<Step["status"], () => string>> = {
@@ -374,7 +376,7 @@ function stepHappening(step: Step): string {
         ? "Its builder's run ended without a report and is launched again."
         : `Its builder works on it. When it reports, ${step.checks.length === 0 ? "QA judges the work." : "the checks run, and then QA judges the work."}`,
     checking: () =>
-      "The builder reported it done, and its checks run. If one fails, its output goes back to the builder and QA is not asked.",
+      `The builder reported it done, and its checks run. If one fails, ${isLast ? "the owner is asked, and QA is not" : "its output goes back to the builder and QA is not asked"}.`,
     reviewing: () =>
       step.qa.status === "lost"
         ? "QA's run ended without a report and is launched again."
@@ -462,7 +464,7 @@ export function outcomeWords(attempt: Attempt): string {
   if (failed > 0) return `${failed} of ${countWords(attempt.checks?.length ?? 0, "check")} failed; QA was not asked.`;
   if (attempt.builder?.outcome === "blocked") return "The builder stopped with a question for a person.";
   if (attempt.checks !== undefined) return "The builder reported it done and all checks passed; QA has not reported.";
-  return attempt.builder === undefined ? "No report yet." : "The builder reported it done; it was not judged yet.";
+  return attempt.builder === undefined ? "No report." : "The builder reported it done; QA has not reported.";
 }
 
 function verdictWords({ qa }: Attempt): string {

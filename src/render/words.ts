@@ -11,7 +11,7 @@ export const taskStatusWords: Readonly<Record<TaskStatus, string>> = {
   waiting: "waiting for another task",
   running: "running",
   blocked: "blocked (a person has to decide)",
-  paused: "paused by a person",
+  paused: "paused",
   done: "done",
   cancelled: "cancelled",
 };
@@ -45,7 +45,10 @@ const choices: ReadonlyMap<string, string> = new Map([
   ["accept with a reason", "`set_step_status`, status `passed`; the reason is kept and shown"],
   ["skip", "`set_step_status`, status `skipped`"],
   ["add a step", "`create_step`"],
-  ["go on without it", "`set_task_status`, status `running`"],
+  [
+    "go on without it",
+    "`set_task_status`, status `running`; while the task is paused, the first such call ends the pause",
+  ],
   ["cancel the task", "`set_task_status`"],
 ]);
 
@@ -90,6 +93,17 @@ export function roleWord(role: string): string {
 export function acceptedBy(step: Pick<Step, "status" | "passedBy">): string | undefined {
   if (step.status !== "passed") return undefined;
   return step.passedBy === "person" ? "a person, not QA" : "QA";
+}
+
+/** Whose note an attempt begins with, as the beginning of a heading: what the decisions say that it is made of. */
+export function noteWords(step: Step, attempt: number): string {
+  const note = step.attempts.find((one) => one.attempt === attempt)?.note ?? step.note ?? "";
+  const before = step.attempts.findLast((one) => one.attempt < attempt);
+  const made = (before ?? step).decisions?.filter(({ reason }) => note.includes(reason)) ?? [];
+  const authors = new Set(made.map(({ by }) => by));
+  if (authors.size === 2) return "Notes of a person and of the orchestrator";
+  if (authors.has("person")) return "A person's note";
+  return authors.has("orchestrator") ? "The orchestrator's note" : "A note";
 }
 
 /** `2026-11-21 04:13:05 UTC`; anything that is no such moment is given back as it is. */

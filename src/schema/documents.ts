@@ -170,7 +170,7 @@ export const TreeMarks = object({
 });
 export type TreeMarks = Immutable<Static<typeof TreeMarks>>;
 
-/** One builder→QA round. `builder`, `checks` and `qa` appear when they have happened; `note` is what a person wanted this attempt to know. */
+/** One builder→QA round. `builder`, `checks` and `qa` appear when they have happened; `note` is what a person or the orchestrator wanted this attempt to know. */
 export const Attempt = object({
   attempt: Type.Integer({ minimum: 1 }),
   note: Type.Optional(text()),

@@ -2,7 +2,7 @@ import { bounds } from "../../src/schema/bounds.ts";
 import { describe, expect, it } from "vitest";
 import { briefBytes, renderBuilderBrief, renderQaBrief, type BriefInput } from "../../src/render/briefs.ts";
 import { fence } from "../../src/render/quote.ts";
-import type { Attempt, Step } from "../../src/schema/documents.ts";
+import type { Attempt, Decision, Step } from "../../src/schema/documents.ts";
 import {
   aBuilderReport,
   aCheckResult,
@@ -47,6 +47,15 @@ function inputFor(step: Step, fields: Partial<BriefInput> = {}): BriefInput {
 const secondAttemptAfter = (first: Attempt, fields: Partial<Step> = {}): Step =>
   aStep({ status: "building", attempts: [first, anAttempt({ attempt: 2 })], ...fields });
 
+/** What put a step back with these words. */
+const aNote = (by: Decision["by"], reason: string): Decision => ({
+  at: "2026-11-21T04:00:00.000Z",
+  by,
+  status: "queued",
+  reason,
+  question: null,
+});
+
 const mib = (letter: string) => letter.repeat(1024 * 1024);
 
 describe("the builder's brief", () => {
@@ -65,7 +74,7 @@ describe("the builder's brief", () => {
   it("after a failed check, with a person's note", async () => {
     const [first, second] = states.running.steps[0]?.attempts ?? [];
     const attempts = [
-      first ?? anAttempt(),
+      { ...(first ?? anAttempt()), decisions: [aNote("person", "Use no dependency.")] },
       { ...(second ?? anAttempt()), note: "Use no dependency.", runs: [aRun({ end: "gateway" })] },
     ];
     await expect(
@@ -146,6 +155,26 @@ describe("the builder's brief", () => {
       expect(brief).toContain("Mind the gap.");
       expect(brief.indexOf("Mind the gap.")).toBeLessThan(brief.indexOf("## Rules"));
     }
+  });
+
+  it("says whose words a note is: only a person's are called a person's", () => {
+    const noted = (decisions: readonly Decision[], note = "Be quick.") =>
+      aStep({ status: "building", attempts: [anAttempt({ decisions }), anAttempt({ attempt: 2, note })], attempt: 2 });
+    const headings = (step: Step) => [
+      /## (.*) for this attempt: do this first/.exec(renderBuilderBrief(inputFor(step)))?.[1],
+      /## (.*) for this attempt/.exec(renderQaBrief(inputFor({ ...step, status: "reviewing" })))?.[1],
+    ];
+    const [byPerson, byOrchestrator] = [aNote("person", "Be quick."), aNote("orchestrator", "Be lenient.")];
+    expect(headings(noted([byPerson]))).toStrictEqual(["A person's note", "A person's note"]);
+    const lenient = noted([byOrchestrator], "Be lenient.");
+    expect(headings(lenient)).toStrictEqual(["The orchestrator's note", "The orchestrator's note"]);
+    const both = noted([byPerson, byOrchestrator], "Be quick.\n\nBe lenient.");
+    expect(headings(both)).toStrictEqual(Array(2).fill("Notes of a person and of the orchestrator"));
+    expect(headings(noted([aNote("person", "Of something else.")]))).toStrictEqual(["A note", "A note"]);
+    const later = { ...lenient, attempts: [...lenient.attempts, anAttempt({ attempt: 3 })], attempt: 3 };
+    expect(renderBuilderBrief(inputFor(later))).toContain("The orchestrator's note for that attempt:");
+    const unopened = aStep({ status: "queued", decisions: [byOrchestrator], note: "Be lenient." });
+    expect(headings(unopened)).toStrictEqual(Array(2).fill("The orchestrator's note"));
   });
 
   it("says when an earlier run of the attempt was lost", () => {

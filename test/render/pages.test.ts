@@ -3,9 +3,18 @@ import path from "node:path";
 import { describe, expect, expectTypeOf, it } from "vitest";
 import { renderPages, rendering } from "../../src/render/pages.ts";
 import { hashOf } from "../../src/store/journal.ts";
-import { formatDocument, rememberDocument } from "../../src/schema/documents.ts";
+import { formatDocument, rememberDocument, type Step } from "../../src/schema/documents.ts";
 import type { RenderPages, TaskOnPage } from "../../src/store/store.ts";
-import { aCheckResult, anAttempt, aProject, aStep, aTaskWith, documentsOf, minute } from "../support/builders.ts";
+import {
+  aBuilderReport,
+  aCheckResult,
+  anAttempt,
+  aProject,
+  aStep,
+  aTaskWith,
+  documentsOf,
+  minute,
+} from "../support/builders.ts";
 import { hostileText, withHostileTexts } from "../support/hostile.ts";
 import { linesOutside, skeletonOf, unseenCharacters } from "../support/markdown.ts";
 import { fc } from "../support/properties.ts";
@@ -177,6 +186,27 @@ describe("a step's page", () => {
     expect(page([{ exitCode: null, timedOut: true }])).toContain("| **failed: stopped at its time limit** | none |");
     expect(page([{ exitCode: null, program: null }])).toContain("| **failed: it could not be started** | none |");
     expect(page([{ exitCode: null }])).toContain("| **failed: it ended without an exit code** | none |");
+  });
+
+  it("says who hears of a failure: the builder, and after the last attempt the owner", () => {
+    const words = (fields: Partial<Step>) => {
+      const steps = [aStep({ attempts: [anAttempt()], maxAttempts: 2, ...fields })];
+      return pagesOf({ task: aTaskWith(steps), steps })["steps/step-01"] ?? "";
+    };
+    expect(words({ status: "reviewing", attempt: 1 })).toContain("the findings go back to the builder");
+    expect(words({ status: "checking", attempt: 1 })).toContain("its output goes back to the builder");
+    for (const status of ["reviewing", "checking"] as const) {
+      const last = words({ status, attempt: 2 });
+      expect(last).toContain("the owner is asked");
+      expect(last).not.toContain("back to the builder");
+    }
+  });
+
+  it("promises of an attempt that is over nothing that still comes", () => {
+    for (const fields of [{}, { builder: aBuilderReport() }]) {
+      const steps = [aStep({ status: "cancelled", attempts: [anAttempt(fields)] })];
+      expect(pagesOf({ task: aTaskWith(steps), steps })["steps/step-01"]).not.toMatch(/(?:report|judged) yet/);
+    }
   });
 
   it("says who accepted it", { tags: ["s5.pages-say-person"] }, () => {
