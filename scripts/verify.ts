@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { randomUUID } from "node:crypto";
 import { renderPages } from "../src/render/pages.ts";
+import { countWords } from "../src/render/words.ts";
 import { createFileStore } from "../src/store/file-store.ts";
 import { verifyStreams } from "../src/tools/verify.ts";
 
@@ -32,5 +33,7 @@ const { findings } = await verifyStreams(store, streams);
 await store.close();
 for (const { stream, name, what, repaired } of findings)
   process.stdout.write(`${stream}/${name} ${what}${repaired ? " (mended)" : ""}\n`);
-process.stdout.write(`${streams.length} streams verified, ${findings.length} differences\n`);
+process.stdout.write(
+  `${countWords(streams.length, "stream")} verified, ${countWords(findings.length, "difference")}\n`,
+);
 process.exitCode = findings.length === 0 ? 0 : 1;

@@ -2,6 +2,7 @@
  * What statuses, questions, numbers and times are called where a person or an agent reads them. Every closed word of
  * the schema has its sentence here, so a new one does not compile until it has one. Pure.
  */
+import type { Settings } from "../schema/config.ts";
 import type { QuestionKind, RunEnd, Step, StepStatus, TaskStatus } from "../schema/documents.ts";
 import type { UsageSum } from "./usage.ts";
 
@@ -56,6 +57,13 @@ const choices: ReadonlyMap<string, string> = new Map([
 export function choiceWords(choice: string): string {
   return choices.get(choice) ?? "`get_status` says how";
 }
+
+/** What the chat that started a task hears of it, as the end of a sentence that begins with the chat. */
+export const hearsWords: Readonly<Record<Settings["notify"], string>> = {
+  steps: "is told of each result",
+  tasks: "is told of each question and of the end",
+  off: "is told of questions only",
+};
 
 /** How a run ended; null while it runs. */
 export const runEndWords: Readonly<Record<RunEnd, string>> = {

@@ -10,7 +10,7 @@ import { hasEnded, outlineOf, type Outline } from "../schema/outline.ts";
 import { GetStatusParameters } from "../schema/parameters.ts";
 import { quoteText } from "../render/quote.ts";
 import { usageOf as sumOf } from "../render/usage.ts";
-import { durationWords, roleWord } from "../render/words.ts";
+import { countWords, durationWords, roleWord } from "../render/words.ts";
 import type { Snapshot, Stream, TaskGlance } from "../store/store.ts";
 import type { Desk } from "./desk.ts";
 import { fitStatus } from "./fit-status.ts";
@@ -165,7 +165,7 @@ async function viewTask(
 ): Promise<View | Refusal> {
   const stream = await findTask(desk, taskId, projectId);
   const found = stream === undefined ? undefined : await readTask(desk, stream);
-  if (stream === undefined || found === undefined) return unknownTask(taskId);
+  if (stream === undefined || found === undefined) return unknownTask(taskId, projectId);
   if (!("state" in found)) return refuse(found.code, found.reason);
   const { snapshot, state } = found;
   const { readOnly } = snapshot;
@@ -559,7 +559,13 @@ function nextOfTask(
   const delay = desk.live.delayOf(stream);
   return [
     ...(delay === undefined ? [] : [nextOfDelay(state.task.id, delay.since, quoteText(delay.words))]),
-    ...nextOf(state, desk.store.locate(stream, "task", "page"), statuses, desk.live.waitsFor(stream)),
+    ...nextOf(
+      state,
+      desk.store.locate(stream, "task", "page"),
+      statuses,
+      desk.live.waitsFor(stream),
+      desk.settings.notify,
+    ),
   ];
 }
 
@@ -621,8 +627,10 @@ function inWords(details: StatusDetails): string {
     Object.entries(tasks)
       .map(([status, count]) => `${count} ${status}`)
       .join(", ") || "no tasks";
-  const tokens = (usage: Usage) =>
-    `${usage.inputTokens} tokens in, ${usage.outputTokens} out, $${usage.costUsd.toFixed(4)}`;
+  const tokens = ({ inputTokens, outputTokens, costUsd }: Usage) =>
+    inputTokens + outputTokens + costUsd === 0
+      ? "no tokens measured"
+      : `${inputTokens} tokens in, ${outputTokens} out, $${costUsd.toFixed(4)}`;
   const doing = ({ tool, since, lastEvent, lastEventAt }: Activity) =>
     `${tool === null ? "" : `uses ${tool} since ${since}; `}last event: ${lastEvent} at ${lastEventAt}`;
   const lines = [
@@ -681,7 +689,7 @@ function inWords(details: StatusDetails): string {
     ...(verify === undefined
       ? []
       : [
-          `Verified ${verify.streams} ${verify.streams === 1 ? "stream" : "streams"}: ${verify.findings.length === 0 ? "every file agrees with its journal" : `${verify.findings.length} differences`}.`,
+          `Verified ${verify.streams} ${verify.streams === 1 ? "stream" : "streams"}: ${verify.findings.length === 0 ? "every file agrees with its journal" : countWords(verify.findings.length, "difference")}.`,
           ...verify.findings.map(
             (one) => `- ${one.stream} ${one.name}: ${one.what}${one.repaired ? " (repaired)" : ""}`,
           ),

@@ -4,7 +4,9 @@
  */
 import { errorTable, type ErrorCode } from "../errors.ts";
 import type { WaitsFor } from "../schema/details.ts";
-import type { Question, QuestionKind, TaskState, TaskStatus } from "../schema/documents.ts";
+import type { Settings } from "../schema/config.ts";
+import type { Question, QuestionKind, Task, TaskState, TaskStatus } from "../schema/documents.ts";
+import { hearsWords } from "../render/words.ts";
 
 /** A sentence without its final period. `rank` orders them: what a person has to hear, what can be done, what goes by itself. */
 export type Next = { readonly rank: 0 | 1 | 2; readonly words: string };
@@ -18,24 +20,26 @@ const rest = (words: string): Next => ({ rank: 2, words });
 
 /**
  * What to do about a task as it stands. `holds` says which task has the slot or tree that it waits for; `others` has the
- * status of each task in dependsOn, and of those that hold it up, as far as they are of this project.
+ * status of each task in dependsOn, and of those that hold it up, as far as they are of this project. `notify` is what the
+ * configuration has told.
  */
 export function nextOf(
   { task, steps }: TaskState,
   pagePath: string,
   others: Pick<ReadonlyMap<string, DependencyStatus>, "get">,
   holds: readonly WaitsFor[],
+  notify: Settings["notify"],
 ): readonly Next[] {
   const { id } = task;
   const asked = [
-    ...(task.question === null ? [] : [askOwner(id, undefined, task.question)]),
-    ...steps.flatMap((step) => (step.question === null ? [] : [askOwner(id, step.id, step.question)])),
+    ...(task.question === null ? [] : [askOwner(task, undefined, task.question)]),
+    ...steps.flatMap((step) => (step.question === null ? [] : [askOwner(task, step.id, step.question)])),
   ];
   switch (task.status) {
     case "draft":
       return [act(`start_task with taskId ${id}, when the owner wants it to begin`)];
     case "waiting":
-      return task.question === null ? waitingFor(id, task.dependsOn, others) : asked;
+      return [...asked, ...(task.question === null ? waitingFor(id, task.dependsOn, others) : [])];
     case "blocked":
       return asked;
     case "paused":
@@ -45,7 +49,7 @@ export function nextOf(
         ...asked,
         ...holds.map((hold) => heldUpBy(id, hold, others.get(hold.id))),
         rest(
-          `Nothing ${asked.length === 0 ? "" : "else "}for task ${id}: runs follow by themselves, and the chat that started it is told of each result`,
+          `Nothing ${asked.length === 0 ? "" : "else "}for task ${id}: runs follow by themselves, and the chat that started it ${hearsWords[notify]}`,
         ),
       ];
     case "done":
@@ -108,22 +112,28 @@ const calls: ReadonlyMap<string, { readonly tool: "step" | "task" | "create_step
   ],
 );
 
-function askOwner(taskId: string, stepId: string | undefined, { kind, choices }: Question): Next {
+function askOwner(
+  { id: taskId, status: taskStatus }: Pick<Task, "id" | "status">,
+  stepId: string | undefined,
+  { kind, choices }: Question,
+): Next {
   const what = stepId === undefined ? `task ${taskId}` : `step ${stepId} of task ${taskId}`;
   const statuses = (tool: "step" | "task") =>
     choices.flatMap((choice) => {
       const call = calls.get(choice);
-      return call?.tool === tool ? [`${call.status} (${choice})`] : [];
+      const first =
+        taskStatus === "paused" && call?.status === "running" ? "; the first such call only ends the pause" : "";
+      return call?.tool === tool ? [`${call.status} (${choice}${first})`] : [];
     });
-  const ways = [
+  const decisions = [
     ...prefixed(`set_step_status with taskId ${taskId}, stepId ${stepId ?? ""} and status`, statuses("step")),
-    ...choices
-      .filter((one) => calls.get(one)?.tool === "create_step")
-      .map((one) => `create_step with taskId ${taskId} (${one})`),
     ...prefixed(`set_task_status with taskId ${taskId} and status`, statuses("task")),
   ];
+  const steps = choices
+    .filter((one) => calls.get(one)?.tool === "create_step")
+    .map((one) => `; or create_step with taskId ${taskId} (${one})`);
   return tell(
-    `Ask the owner about ${what} (${kindWords[kind]}) and wait for the answer. Then, with the owner's words as reason: ${ways.join("; ")}`,
+    `Ask the owner about ${what} (${kindWords[kind]}) and wait for the answer. Then, with the owner's words as reason: ${decisions.join("; ")}${steps.join("")}`,
   );
 }
 

@@ -47,11 +47,16 @@ export const setTaskStatus = defineTool({
       const text =
         event.type === "RollbackAccepted"
           ? `Task ${taskId} goes on from the older state that was restored; there it is ${taskStatus}.`
-          : `Task ${taskId} is now ${taskStatus}.`;
+          : `Task ${taskId} is now ${taskStatus}.${isStillAsked({ state, event }) ? " Its question is still open; get_status says how to answer it." : ""}`;
       return { text, details: { taskId, taskStatus } };
     });
   },
 });
+
+/** True when the call ended the pause of a task that waits for an answer: it takes another one to answer it. Pure. */
+function isStillAsked({ state, event }: Pick<Changed, "state" | "event">): boolean {
+  return event.type === "TaskResumed" && state.task.question !== null;
+}
 
 /** The owner takes the older state as it is; what it was paused or asked for stays so. Pure. */
 function goOn({ mark }: Rollback, at: Date, reason: string): TaskEvent {

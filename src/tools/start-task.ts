@@ -1,5 +1,6 @@
 /** start_task: lets the driver begin. */
 import { StartTaskParameters } from "../schema/parameters.ts";
+import { hearsWords } from "../render/words.ts";
 import type { TaskState } from "../schema/documents.ts";
 import { rememberStarter } from "./chat-of-task.ts";
 import type { Desk } from "./desk.ts";
@@ -30,7 +31,7 @@ export const startTask = defineTool({
         const follows =
           taskStatus === "waiting"
             ? "It waits for the tasks it depends on."
-            : "The first builder starts by itself; you will be told of each result.";
+            : `The first run starts by itself, and this chat ${hearsWords[desk.settings.notify]}.`;
         return { text: `Task ${taskId} is ${taskStatus}. ${follows}`, details: { taskId, taskStatus } };
       },
     );

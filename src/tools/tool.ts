@@ -68,7 +68,9 @@ export async function callTool<T extends TSchema>(
 ): Promise<Answer> {
   if (!mayUse(tool.audience, caller, desk.settings))
     return asAnswer(
-      refuse("not-allowed", `${tool.name} is not for this session.`, ["the session that it was made for"]),
+      refuse("not-allowed", `${tool.name} is not for this session.`, [
+        "the session that it was made for, in a turn of its owner",
+      ]),
     );
   const parsed = parseParameters(tool.parameters, raw);
   if (!parsed.ok) return asAnswer(parsed);
@@ -147,10 +149,14 @@ export function unknownProject(projectId: string): Refusal {
   ]);
 }
 
-export function unknownTask(taskId: string): Refusal {
-  return refuse("unknown-task", `There is no task ${JSON.stringify(taskId.slice(0, 80))}.`, [
-    "a task id that get_status lists",
-  ]);
+export function unknownTask(taskId: string, projectId?: string): Refusal {
+  const task = JSON.stringify(taskId.slice(0, 80));
+  return projectId === undefined
+    ? refuse("unknown-task", `There is no task ${task}.`, ["a task id that get_status lists"])
+    : refuse("unknown-task", `Project ${JSON.stringify(projectId.slice(0, 80))} has no task ${task}.`, [
+        "a task id that get_status with that projectId lists",
+        "no projectId",
+      ]);
 }
 
 /**

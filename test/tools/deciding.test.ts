@@ -501,6 +501,19 @@ describe("a decision about a task", () => {
     },
   );
 
+  it("to let a paused task go on answers no question, and says that it is open", async () => {
+    const bench = createBench();
+    const first = await aDraft(bench);
+    const taskId = await bench.started({ dependsOn: [first] });
+    await hearsOfCancel(bench, taskId, first);
+    await bench.done("set_task_status", { taskId, status: "paused" });
+    const goOn = { taskId, status: "running", reason: "Without it." };
+    const { text } = await bench.call("set_task_status", goOn);
+    expect(text).toBe(`Task ${taskId} is now waiting. Its question is still open; get_status says how to answer it.`);
+    expect((await bench.state(taskId)).task.question?.kind).toBe("dependency-cancelled");
+    expect((await bench.call("set_task_status", goOn)).text).toBe(`Task ${taskId} is now running.`);
+  });
+
   it(
     "to go on without one dependency leaves the others to be waited for",
     { tags: ["s4.dependency-one-answer"] },

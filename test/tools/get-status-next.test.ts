@@ -170,7 +170,7 @@ const states: readonly (readonly [
       return { taskId };
     },
     [
-      `Ask the owner about step acceptance of task T (acceptance-failed: the whole does not meet its criteria) ${answer} set_step_status with taskId T, stepId acceptance and status queued (judge again with a note) or passed (accept with a reason); create_step with taskId T (add a step); set_task_status with taskId T and status cancelled (cancel the task)`,
+      `Ask the owner about step acceptance of task T (acceptance-failed: the whole does not meet its criteria) ${answer} set_step_status with taskId T, stepId acceptance and status queued (judge again with a note) or passed (accept with a reason); set_task_status with taskId T and status cancelled (cancel the task); or create_step with taskId T (add a step)`,
     ],
     [{ stepId: "acceptance", kind: "person", id: "acceptance-q4" }],
   ],

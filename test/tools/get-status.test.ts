@@ -156,7 +156,11 @@ describe("get_status of a task", () => {
     const bench = createBench();
     const taskId = await bench.started();
     await bench.done("create_project", aProject({ name: "Other" }));
-    expect((await bench.refused("get_status", { projectId: "other", taskId })).code).toBe("unknown-task");
+    expect(await bench.refused("get_status", { projectId: "other", taskId })).toStrictEqual({
+      code: "unknown-task",
+      reason: `Project "other" has no task "${taskId}".`,
+      accepts: ["a task id that get_status with that projectId lists", "no projectId"],
+    });
     expect((await status(bench, { projectId: "shop", taskId })).details.task?.taskId).toBe(taskId);
   });
 
@@ -185,6 +189,18 @@ describe("get_status of a task", () => {
     for (const parameters of [{}, { projectId: "shop" }, { taskId }, { taskId, stepId: "step-01" }])
       await bench.done("get_status", { ...parameters, verify: true }, wakeUp());
     expect(await bench.everything()).toBe(before);
+  });
+
+  it("says nothing of the cost of runs that nobody measured", async () => {
+    const bench = createBench();
+    const taskId = await bench.started();
+    await bench.launched(taskId, "step-01", "builder");
+    await bench.ended(taskId, "step-01", "builder");
+    for (const parameters of [{ projectId: "shop" }, { taskId }, { taskId, stepId: "step-01" }]) {
+      const { text } = await status(bench, parameters);
+      expect(text).toContain("no tokens measured");
+      expect(text).not.toContain("$0");
+    }
   });
 
   it("verifies when asked to", async () => {

@@ -16,8 +16,9 @@ const wordsOf = (
   state: Parameters<typeof nextOf>[0],
   statuses: Readonly<Record<string, DependencyStatus>> = {},
   holds: Parameters<typeof nextOf>[3] = [],
+  notify: Parameters<typeof nextOf>[4] = "steps",
 ) =>
-  nextOf(state, "/pages/task.md", new Map(Object.entries(statuses)), holds).map(
+  nextOf(state, "/pages/task.md", new Map(Object.entries(statuses)), holds, notify).map(
     ({ rank, words }) => `${rank} ${words}`,
   );
 
@@ -52,7 +53,7 @@ describe("a question", () => {
         "cancel the task",
       ]),
     ).toStrictEqual([
-      `${begin("acceptance-failed: the whole does not meet its criteria")}${set} queued (judge again with a note) or passed (accept with a reason); create_step with taskId task (add a step); ${cancel}`,
+      `${begin("acceptance-failed: the whole does not meet its criteria")}${set} queued (judge again with a note) or passed (accept with a reason); ${cancel}; or create_step with taskId task (add a step)`,
     ]);
   });
 
@@ -64,11 +65,11 @@ describe("a question", () => {
     const asked = history({ dependsOn: ["one"] })
       .and("TaskStarted", { dependenciesDone: false })
       .and("DependencyCancelled", { taskId: "one" });
-    const words =
-      "Ask the owner about task task-1 (dependency-cancelled: a task that it waits for was cancelled) and wait for the answer. Then, with the owner's words as reason: set_task_status with taskId task-1 and status running (go on without it) or cancelled (cancel the task)";
-    expect(wordsOf(asked.state)).toStrictEqual([`0 ${words}`]);
+    const words = (goOn: string) =>
+      `0 Ask the owner about task task-1 (dependency-cancelled: a task that it waits for was cancelled) and wait for the answer. Then, with the owner's words as reason: set_task_status with taskId task-1 and status running (${goOn}) or cancelled (cancel the task)`;
+    expect(wordsOf(asked.state)).toStrictEqual([words("go on without it")]);
     expect(wordsOf(asked.and("TaskPaused").state)).toStrictEqual([
-      `0 ${words}`,
+      words("go on without it; the first such call only ends the pause"),
       "1 set_task_status with taskId task-1 and status running, when the owner wants it to go on",
     ]);
   });
@@ -123,6 +124,26 @@ describe("a task", () => {
     const [rank, ...rest] = words.split(" ");
     expect(wordsOf(state, { two: "done", ...(status === undefined ? {} : { one: status }) })).toStrictEqual([
       `${rank} Task task-1 waits for one ${rest.join(" ")}`,
+    ]);
+  });
+
+  it("that waits for another one and is asked about one of its steps names both", () => {
+    const { state } = history({ dependsOn: ["one"] })
+      .and("TaskStarted", { dependenciesDone: false })
+      .and("StepDecided", { status: "blocked" });
+    const words = wordsOf(state, { one: "draft" });
+    expect(words).toHaveLength(2);
+    expect(words[0]).toMatch(/^0 Ask the owner about step step-01 of task task-1 \(held/);
+    expect(words[1]).toMatch(/^1 Task task-1 waits for one \(draft\)/);
+  });
+
+  it.each([
+    ["steps", "is told of each result"],
+    ["tasks", "is told of each question and of the end"],
+    ["off", "is told of questions only"],
+  ] as const)("that goes on says what the chat hears where %s are told", (notify, words) => {
+    expect(wordsOf(history().start().state, {}, [], notify)).toStrictEqual([
+      `2 Nothing for task task-1: runs follow by themselves, and the chat that started it ${words}`,
     ]);
   });
 

@@ -28,9 +28,7 @@ it("says what differs from the journals, mends it, and ends with 1 then", { tags
   const found = verify(root, "shop");
   expect(found.status).toBe(1);
   expect(found.stdout).toMatch(
-    new RegExp(
-      `^projects/shop/tasks/${taskId}/steps/step-01.json .*\\(mended\\)\n2 streams verified, 1 differences\n$`,
-    ),
+    new RegExp(`^projects/shop/tasks/${taskId}/steps/step-01.json .*\\(mended\\)\n2 streams verified, 1 difference\n$`),
   );
   expect(readFileSync(file, "utf8")).toBe(truth);
   expect(verify(root).status).toBe(0);
