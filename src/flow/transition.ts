@@ -325,7 +325,7 @@ function checkDependencies(steps: readonly Step[]): Refusal | undefined {
         return refuse(
           "unknown-dependency",
           `Step ${step.id} depends on ${JSON.stringify(id)}, which is no step it can wait for.`,
-          [...ids].filter((other) => other !== step.id).slice(0, 20),
+          ids.size === 1 ? ["no dependsOn"] : [...ids].filter((other) => other !== step.id).slice(0, 20),
         );
       if (seen.has(id))
         return refuse("unknown-dependency", `Step ${step.id} names ${id} twice in dependsOn.`, ["each step once"]);
@@ -433,7 +433,7 @@ function decideStep(state: TaskState, event: TaskEventOf<"StepDecided">): Draft 
   if (hasEnded(task)) return taskEnded(task);
   const step = state.steps.find((one) => one.id === event.stepId);
   if (step === undefined) return unknownStep(state, event.stepId);
-  if (task.startedAt === null && event.status !== "skipped")
+  if (task.startedAt === null && event.status !== "skipped" && !isFinished(step))
     return refuse("not-started", `Task ${task.id} is a draft: a step of it can only be skipped.`, [
       "skipped",
       "start_task",
@@ -447,7 +447,8 @@ function decideStep(state: TaskState, event: TaskEventOf<"StepDecided">): Draft 
         ? `setting a step to ${event.status} is the owner's decision`
         : "the step has an open question",
     );
-  return replaceStep(state, withDecision(applyDecision(state, step, event), step, event));
+  const decided = applyDecision(state, step, event);
+  return replaceStep(state, withDecision(decided, step, { ...event, status: decided.status }));
 }
 
 function refuseDecision(state: TaskState, step: Step, { status }: TaskEventOf<"StepDecided">): Refusal | undefined {

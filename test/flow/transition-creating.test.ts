@@ -94,6 +94,10 @@ describe("dependencies of steps", () => {
     });
   });
 
+  it("are refused of the only step there is, which can have none", () => {
+    expect(create({ dependsOn: ["step-09"] })).toMatchObject({ code: "unknown-dependency", accepts: ["no dependsOn"] });
+  });
+
   it("are refused when named twice", { tags: ["s4.dependencies-known"] }, () => {
     expect(create({}, { dependsOn: ["step-01", "step-01"] })).toEqual({
       ok: false,

@@ -104,6 +104,12 @@ describe("the table of set_step_status", () => {
 });
 
 describe("set_step_status in the statuses of the task", () => {
+  it("in a draft says of a finished step that it is finished, and offers no other decision about it", () => {
+    const two = history({ steps: [aWantedStep(), aWantedStep()] }).and("StepDecided", { status: "skipped" });
+    for (const status of ["queued", "passed", "blocked", "skipped"] as const)
+      expect(two.decide("StepDecided", { status })).toMatchObject({ code: "step-finished", accepts: ["create_step"] });
+  });
+
   it.each(["queued", "passed", "blocked"] as const)(
     "in a draft refuses %s",
     { tags: ["s4.step-in-draft"] },
@@ -236,6 +242,10 @@ describe("a retry", () => {
       expect(last.step()).toMatchObject({ status: "blocked", attempt: 2, maxAttempts: 2, question });
       expect(last.notices).toEqual([{ kind: "question", stepId: "step-01", question }]);
       expect(last.last.effects).toMatchObject([{ type: "TellPerson" }, { type: "StopRun", stepId: "step-01" }]);
+      // It was not put back.
+      expect(currentAttempt(last.step())?.decisions).toMatchObject([
+        { by: "orchestrator", status: "blocked", reason: "Anew." },
+      ]);
       expect(last.decide("StepDecided", { status: "queued", by: "orchestrator" })).toMatchObject({
         code: "person-required",
       });
