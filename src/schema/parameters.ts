@@ -269,14 +269,21 @@ function isStepId(value: string): boolean {
 function acceptedFields(schema: TSchema): readonly string[] {
   const required: readonly string[] = schema["required"] ?? [];
   const properties: Record<string, TSchema> = schema["properties"] ?? {};
-  return Object.entries(properties).map(([key, inner]) => {
-    const values: readonly string[] | undefined = inner["enum"];
-    const type: string = values?.join(" | ") ?? inner["type"] ?? "value";
-    return `${key}${required.includes(key) ? "" : "?"}: ${type}`;
-  });
+  return Object.entries(properties).map(
+    ([key, inner]) => `${key}${required.includes(key) ? "" : "?"}: ${acceptedType(inner)}`,
+  );
 }
 
-const fieldName = (path: string) => (path === "" ? "parameters" : path.slice(1).replaceAll("/", "."));
+function acceptedType(schema: TSchema): string {
+  const values: readonly string[] | undefined = schema["enum"];
+  if (values !== undefined) return values.join(" | ");
+  if (schema["type"] === "array") return `array of ${acceptedType(schema["items"])}`;
+  return schema["type"] === "object" ? `{ ${acceptedFields(schema).join("; ")} }` : (schema["type"] ?? "value");
+}
+
+/** The library names fields as JSON pointers, in which `/` and `~` of a name are written otherwise. */
+const fieldName = (path: string) =>
+  path === "" ? "parameters" : path.slice(1).replaceAll("/", ".").replaceAll("~1", "/").replaceAll("~0", "~");
 const wordsOf = ({ type, path, message }: ValueError) =>
   type === ValueErrorType.ObjectRequiredProperty
     ? `${fieldName(path)} is missing`

@@ -143,19 +143,27 @@ export function refuseChecks(
 ): Refusal | undefined {
   if (checks.length === 0) return undefined;
   const { allow, allowUnconfined } = desk.settings.checks;
-  const accepted = [
-    ...allow.map((program) => `command[0]: ${program}`),
-    "the program added to checks.allow in the plugin's configuration",
-    "no checks",
-  ];
+  const isPath = (program: string) => program.includes("/") || program.includes("\\");
+  const programs = allow.filter((program) => !isPath(program)).map((program) => `command[0]: ${program}`);
   for (const check of checks) {
     const program = check.command[0] ?? "";
-    if (program.includes("/") || program.includes("\\") || !allow.includes(program))
+    const starts = `Check ${JSON.stringify(check.name)} starts ${JSON.stringify(program.slice(0, 80))}`;
+    if (isPath(program))
       return refuse(
         "program-not-allowed",
-        `Check ${JSON.stringify(check.name)} starts ${JSON.stringify(program.slice(0, 80))}, which checks.allow does not name.`,
-        accepted,
+        `${starts}, which is a path; programs are named as they are found on PATH.`,
+        [
+          ...programs,
+          "a name without a slash that is added to checks.allow in the plugin's configuration",
+          "no checks",
+        ],
       );
+    if (!allow.includes(program))
+      return refuse("program-not-allowed", `${starts}, which checks.allow does not name.`, [
+        ...programs,
+        "the program added to checks.allow in the plugin's configuration",
+        "no checks",
+      ]);
   }
   if (!allowUnconfined && !desk.buildersAreUnconfined())
     return refuse(

@@ -1,4 +1,5 @@
 /** record_builder_result: the builder's one report. Paths are compared with the disk before it counts. */
+import { posix } from "node:path";
 import { refuse, type Refusal } from "../errors.ts";
 import { RecordBuilderResultParameters } from "../schema/parameters.ts";
 import { recordReport } from "./reporting.ts";
@@ -26,14 +27,19 @@ export const recordBuilderResult = defineTool({
         runId,
         outcome,
         summary,
-        filesChanged,
-        filesDeleted,
+        filesChanged: plain(filesChanged),
+        filesDeleted: plain(filesDeleted),
         testsRun,
         ...(question === undefined ? {} : { question }),
       };
     });
   },
 });
+
+/** Each path once and as the system names it, so that what is said can be compared with what is seen: `./a` and `src//b` are `a` and `src/b`. */
+function plain(paths: readonly string[]): string[] {
+  return [...new Set(paths.map((one) => posix.normalize(one)))];
+}
 
 async function refusePaths(
   desk: Desk,
@@ -50,7 +56,7 @@ async function refusePaths(
     ...inDeleted.filter((one) => one.kind === "file").map((one) => `${show(one.path)} in filesDeleted is still a file`),
     ...[...inChanged, ...inDeleted]
       .filter((one) => one.kind === "outside")
-      .map((one) => `${show(one.path)} is absolute or leaves the repository`),
+      .map((one) => `${show(one.path)} is absolute, has .. in it, or leaves the repository`),
     ...[...inChanged, ...inDeleted]
       .filter((one) => one.kind === "backslash")
       .map((one) => `${show(one.path)} has a backslash; folders are separated by /`),

@@ -25,10 +25,10 @@ describe("parameters of the wrong shape", () => {
     "taskId: string",
     "title: string",
     "goal: string",
-    "passCriteria: array",
+    "passCriteria: array of string",
     "id?: string",
-    "dependsOn?: array",
-    "checks?: array",
+    "dependsOn?: array of string",
+    "checks?: array of { name: string; command: array of string; timeoutSeconds?: integer }",
   ];
 
   it("are refused with every wrong field and all that there is", () => {
@@ -39,7 +39,15 @@ describe("parameters of the wrong shape", () => {
     ]);
     expect(
       said(parseParameters(RecordQaResultParameters, { criteria: [{ id: "c1", pass: 1, evidence: "e" }] })),
-    ).toEqual(["invalid-parameters", "criteria.0.pass: expected boolean", ["criteria: array", "feedback?: string"]]);
+    ).toEqual([
+      "invalid-parameters",
+      "criteria.0.pass: expected boolean",
+      ["criteria: array of { id: string; pass: boolean; evidence: string }", "feedback?: string"],
+    ]);
+  });
+
+  it("are named as they were given, also by names that are no words", () => {
+    expect(ofStep({ "a/b~c": 1 }).at(1)).toBe("a/b~c: unexpected property");
   });
 
   it("are refused with ten wrong fields at most", () => {

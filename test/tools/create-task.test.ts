@@ -185,7 +185,10 @@ describe("create_task is refused", () => {
     const bench = await setup({ config: { checks: { allow: ["/usr/bin/npm", "./npm"] } } });
     for (const program of ["/usr/bin/npm", "./npm"]) {
       const steps = [aStep({ checks: [check({ command: [program] })] })];
-      expect((await bench.refused("create_task", aTask({ steps }))).code).toBe("program-not-allowed");
+      const refusal = await bench.refused("create_task", aTask({ steps }));
+      expect(refusal.code).toBe("program-not-allowed");
+      expect(refusal.reason).toContain("is a path");
+      expect(refusal.accepts.join()).not.toContain(program);
     }
   });
 

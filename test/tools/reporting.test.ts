@@ -274,18 +274,32 @@ describe("the files of a builder's report", () => {
     },
   );
 
+  it("are kept once and as the system names them, so that they can be compared with what it sees", async () => {
+    const { bench, report } = await setup();
+    const files = { filesChanged: ["./src/a.txt", "src//a.txt", "link.txt"], filesDeleted: ["./gone.txt"] };
+    const { taskId } = await bench.done("record_builder_result", ...report(files));
+    expect((await bench.step(String(taskId), "step-01")).attempts[0]?.builder).toMatchObject({
+      filesChanged: ["src/a.txt", "link.txt"],
+      filesDeleted: ["gone.txt"],
+    });
+  });
+
   it.each([
-    ["an absolute path", "/etc/passwd", "is absolute or leaves the repository"],
-    ["a path of Windows", "C:\\temp\\a.txt", "is absolute or leaves the repository"],
+    ["an absolute path", "/etc/passwd", "is absolute, has .. in it, or leaves the repository"],
+    ["a path of Windows", "C:\\temp\\a.txt", "is absolute, has .. in it, or leaves the repository"],
     ["a backslash", "src\\a.txt", "has a backslash; folders are separated by /"],
-    ["a way out with backslashes", "..\\outside", "is absolute or leaves the repository"],
+    ["a way out with backslashes", "..\\outside", "is absolute, has .. in it, or leaves the repository"],
     ["a link to a directory", "leads-in", "in filesChanged is no file now"],
     ["a link to nothing", "dangling.txt", "in filesChanged is no file now"],
-    ["a way out", "../outside/secret.txt", "is absolute or leaves the repository"],
-    ["a way out and back", "src/../src/a.txt", "is absolute or leaves the repository"],
-    ["a file behind a link that leads out", "leads-out/secret.txt", "is absolute or leaves the repository"],
-    ["a link to a file outside", "linked.txt", "is absolute or leaves the repository"],
-    ["a null character", "src/a.txt\u0000", "is absolute or leaves the repository"],
+    ["a way out", "../outside/secret.txt", "is absolute, has .. in it, or leaves the repository"],
+    ["a way out and back", "src/../src/a.txt", "is absolute, has .. in it, or leaves the repository"],
+    [
+      "a file behind a link that leads out",
+      "leads-out/secret.txt",
+      "is absolute, has .. in it, or leaves the repository",
+    ],
+    ["a link to a file outside", "linked.txt", "is absolute, has .. in it, or leaves the repository"],
+    ["a null character", "src/a.txt\u0000", "is absolute, has .. in it, or leaves the repository"],
     ["a file that is not there", "src/b.txt", "in filesChanged is no file now"],
     ["a directory", "src", "in filesChanged is no file now"],
     ["the repo itself", ".", "in filesChanged is no file now"],
@@ -302,8 +316,8 @@ describe("the files of a builder's report", () => {
   );
 
   it.each([
-    ["/etc/passwd", "is absolute or leaves the repository"],
-    ["leads-out/gone.txt", "is absolute or leaves the repository"],
+    ["/etc/passwd", "is absolute, has .. in it, or leaves the repository"],
+    ["leads-out/gone.txt", "is absolute, has .. in it, or leaves the repository"],
     ["src/a.txt", "in filesDeleted is still a file"],
   ])(
     "are refused when a deleted one is %s",
@@ -328,9 +342,9 @@ describe("the files of a builder's report", () => {
       [
         '"src/b.txt" in filesChanged is no file now',
         '"src/a.txt" in filesDeleted is still a file',
-        '"/etc/passwd" is absolute or leaves the repository',
-        '"leads-out/secret.txt" is absolute or leaves the repository',
-        '"../outside/gone.txt" is absolute or leaves the repository',
+        '"/etc/passwd" is absolute, has .. in it, or leaves the repository',
+        '"leads-out/secret.txt" is absolute, has .. in it, or leaves the repository',
+        '"../outside/gone.txt" is absolute, has .. in it, or leaves the repository',
         '"a\\\\b" has a backslash',
         "folders are separated by /",
       ].toSorted(),
