@@ -140,7 +140,7 @@ function viewBuilderBrief(input: BriefInput, room: Room) {
     attemptsLeft: Math.max(0, step.maxAttempts - attempt),
     note: fitted("note")[0] ?? null,
     noteWords: noteWords(step, attempt),
-    relaunched: (current?.runs ?? []).some((run) => run.role === "builder" && run.end !== null),
+    isUnreported: hasUnreportedRun(current) || (earlier[0]?.builder === undefined && hasUnreportedRun(earlier[0])),
     goal: fitted("goal")[0] ?? nothing,
     criteria: zip(step.passCriteria, fitted("criteria"), (criterion, one) => ({ id: criterion.id, ...one })),
     checks: zip(step.checks, fitted("commands"), (check, one) => ({
@@ -177,6 +177,11 @@ function viewBuilderBrief(input: BriefInput, room: Room) {
     projectSpec,
     cut: text.cut(),
   };
+}
+
+/** A builder's run of the attempt has ended, and another one comes: it has left no report, and may have left work. */
+function hasUnreportedRun(attempt: Attempt | undefined): boolean {
+  return attempt?.runs.some((run) => run.role === "builder" && run.end !== null) === true;
 }
 
 type Findings = {

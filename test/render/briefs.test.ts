@@ -185,6 +185,12 @@ describe("the builder's brief", () => {
     expect(
       renderBuilderBrief(inputFor(aStep({ status: "building", attempts: [anAttempt({ runs: runs.slice(1) })] }))),
     ).not.toContain("Some of its work");
+    const before = (fields: Partial<Attempt>) =>
+      renderBuilderBrief(
+        inputFor(secondAttemptAfter(anAttempt({ runs: [aRun({ end: "stopped" })], ...fields }), { attempt: 2 })),
+      );
+    expect(before({})).toContain("ended without a report. Some of its work");
+    expect(before({ builder: aBuilderReport() })).not.toContain("Some of its work");
   });
 });
 
