@@ -658,7 +658,8 @@ function reportBuilder(state: TaskState, event: TaskEventOf<"BuilderReported">):
       "outcome done",
     ]);
   const { runId, outcome, summary, filesChanged, filesDeleted, testsRun } = event;
-  const question = outcome === "blocked" ? { question: event.question ?? "" } : {};
+  // Beside a result it blocks nothing, and is kept.
+  const question = event.question === undefined || event.question.trim() === "" ? {} : { question: event.question };
   const report = { runId, outcome, summary, filesChanged, filesDeleted, filesObserved: null, testsRun, ...question };
   const reported = changeAttempt(withSeat(found.step, "builder", { ...found.seat, status: "reported" }), (attempt) => ({
     ...attempt,

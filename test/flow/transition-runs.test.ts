@@ -134,6 +134,16 @@ describe("a run that is lost", () => {
     });
   });
 
+  it("that says it is done may ask all the same: that blocks nothing and is kept", () => {
+    const running = history().start().launch("step-01", "builder");
+    const runId = running.runOf("step-01", "builder");
+    const asking = running.and("BuilderReported", { runId, outcome: "done", question: "Keep X?" }).step();
+    expect(asking).toMatchObject({ status: "reviewing", question: null });
+    expect(asking.attempts[0]?.builder).toMatchObject({ outcome: "done", question: "Keep X?" });
+    const silent = running.and("BuilderReported", { runId, outcome: "done", question: " " }).step();
+    expect(silent.attempts[0]?.builder).not.toHaveProperty("question");
+  });
+
   it("is not lost any more once it reported", () => {
     const running = history().start().launch("step-01", "builder");
     const reported = running.and("BuilderReported", { runId: running.runOf("step-01", "builder") });
