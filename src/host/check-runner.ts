@@ -9,6 +9,7 @@ import { constants } from "node:fs";
 import { access, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { codeOf } from "../errors.ts";
 import { isInside, realPlace } from "../files/paths.ts";
 import { endProcessTrees, processesWhere, processesWith } from "../files/process-tree.ts";
 import type { CheckRunner } from "../flow/ports.ts";
@@ -63,7 +64,10 @@ export function createCheckRunner(host: Host, settings: () => Settings, keptStat
       } finally {
         // A process that left the group is not in the host's tree any more; its environment still tells it.
         await endProcessTrees(await processesWith(temporaryFolder, temporary));
-        await rm(temporary, { recursive: true, force: true });
+        // A check may have left there what nobody but root may remove. Its result counts all the same.
+        await rm(temporary, { recursive: true, force: true }).catch((error: unknown) =>
+          host.log.warn(`what check ${check.name} left in ${temporary} could not be removed (${codeOf(error)})`),
+        );
       }
     },
   };

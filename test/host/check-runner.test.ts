@@ -1,6 +1,6 @@
 /** How a check is started and what becomes of it, with a host that only notes what it is asked to run. */
-import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
@@ -54,8 +54,10 @@ async function setup(config: Config = { checks: { allow: ["tool"] } }, hostConfi
   let answer: (asked: Asked) => Result = () => passing;
   const settings = () => readSettings(config).settings;
   // The runner asks the host for nothing else.
+  const warnings: string[] = [];
   const host = {
     settings,
+    log: { warn: (message: string) => void warnings.push(message) },
     config: () => hostConfig,
     defaultAgentId: () => "main",
     api: {
@@ -77,6 +79,7 @@ async function setup(config: Config = { checks: { allow: ["tool"] } }, hostConfi
     repo,
     folders,
     asked,
+    warnings,
     setPath,
     answers: (how: (asked: Asked) => Result) => void (answer = how),
     run: (fields: Partial<Check> = {}, stepId = "step-01") =>
@@ -149,6 +152,29 @@ describe("a check", () => {
     expect(folder).not.toBe("");
     expect(existsSync(folder)).toBe(false);
   });
+
+  it.runIf(process.platform === "linux")(
+    "counts also when what it left in its temporary folder cannot be removed, which is said",
+    async () => {
+      const { run, answers, warnings } = await setup();
+      let folder = "";
+      answers(({ options }) => {
+        folder = options.baseEnv["TMPDIR"] ?? "";
+        // Folders in folders until a whole path is longer than the system takes.
+        const [inner, outer] = [path.join(folder, "x".repeat(200)), path.join(folder, "outer")];
+        mkdirSync(inner);
+        for (let depth = 0; depth < 30; depth += 1) {
+          mkdirSync(outer);
+          renameSync(inner, path.join(outer, path.basename(inner)));
+          renameSync(outer, inner);
+        }
+        return passing;
+      });
+      onTestFinished(() => void execFileSync("/bin/rm", ["-rf", folder]));
+      expect(await run()).toMatchObject({ exitCode: 0, outputTail: "fine\n" });
+      expect(warnings).toStrictEqual([expect.stringContaining(`left in ${folder} could not be removed`)]);
+    },
+  );
 
   it.runIf(process.platform === "linux")(
     "first ends what a killed gateway left of the checks of its step, and of no other step",
