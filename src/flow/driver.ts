@@ -88,6 +88,8 @@ const knownRunsOf = (step: Step): readonly KnownRun[] =>
     return sessionKey === null ? [] : [{ runId, sessionKey, isLaunched: status !== "launching" }];
   });
 
+class TaskGone extends Error {}
+
 /** So many tasks are looked at, and so many flow records brought up to date, at a time. OpenClaw takes 128 such questions at once. */
 const [mostLooks, mostSyncs] = [64, 16];
 const pollMs = 5_000;
@@ -150,6 +152,7 @@ export function createDriver(unbounded: DriverPorts): Driver {
       worker.failures.delete("look");
       notifier.readable(worker.stream);
     } catch (error) {
+      if (error instanceof TaskGone) return await letGo(worker, error);
       retryLater(worker, "look", error);
       if (needsPerson(error)) {
         notifier.unreadable(worker.stream, error);
@@ -165,7 +168,8 @@ export function createDriver(unbounded: DriverPorts): Driver {
     const { stream } = worker;
     worker.idleSeq = undefined;
     const task = await reader.read(stream);
-    if (task === undefined || stopping.signal.aborted) return;
+    if (stopping.signal.aborted) return;
+    if (task === undefined) throw new TaskGone("its folder was moved away or removed");
     const { state, repo, seq } = task;
     if (hasEnded(state.task)) unfinished.delete(nameOfStream(stream));
     const due = new Map(recover(state, settings()).map((effect) => [keyOf(effect, state.task.rev), effect]));
@@ -205,12 +209,20 @@ export function createDriver(unbounded: DriverPorts): Driver {
     wake: () => wake(stream),
   });
 
-  /** A task that cannot be read keeps others from their work only as long as something of it is under way. */
-  async function giveBack(worker: Worker): Promise<void> {
-    if (worker.doing.size > 0) return;
-    for (const run of worker.runs) if (await mayLive(run)) return;
+  /** A task that cannot be read keeps others from their work only as long as something of it is under way. False while it does. */
+  async function giveBack(worker: Worker): Promise<boolean> {
+    if (worker.doing.size > 0) return false;
+    for (const run of worker.runs) if (await mayLive(run)) return false;
     worker.gaveBack = true;
     slots.leave(placeOf(worker.stream));
+    return true;
+  }
+
+  /** Nothing of a task that is gone is driven any more. One that comes back wakes its driver. */
+  async function letGo(worker: Worker, gone: TaskGone): Promise<void> {
+    for (const doing of worker.doing.values()) doing.abort.abort(overdue);
+    if (!(await giveBack(worker))) return retryLater(worker, "look", gone);
+    for (const known of [workers, unfinished, planning]) known.delete(nameOfStream(worker.stream));
   }
 
   /** The host takes also a run that it never had for a live one; one whose launch was not confirmed must have shown life. */
@@ -271,11 +283,18 @@ export function createDriver(unbounded: DriverPorts): Driver {
     const count = (before?.count ?? 0) + 1;
     const since = before?.since ?? clock.now();
     const pauseMs = damage ? longestPauseMs : pauseAfter(count);
-    worker.failures.set(key, { count, since, until: clock.elapsed() + pauseMs, damage, words: words(error) });
+    const failure = { count, since, until: clock.elapsed() + pauseMs, damage, words: words(error) };
+    worker.failures.set(key, failure);
     const task = worker.stream.taskId ?? "";
     if (!damage) warnOfRetry(`${key} of ${task} is tried again`, count, since, error);
     else if (before?.damage !== true) log.error(`task ${task} is not driven until this is mended: ${words(error)}`);
-    keepTrack(clock.wait(pauseMs, stopping.signal).then(() => wake(worker.stream)));
+    keepTrack(
+      clock.wait(pauseMs, stopping.signal).then(() => {
+        // A timer may be early by a part of a millisecond: the pause is over all the same, and no other look is planned.
+        if (worker.failures.get(key) === failure) worker.failures.set(key, { ...failure, until: 0 });
+        wake(worker.stream);
+      }),
+    );
   }
 
   /** Said less and less often while it goes on: at the 1st, 2nd, 4th, 8th … failure in a row. */

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { OrchestratorError } from "../../src/errors.ts";
 import { createDriver, type DriverPorts } from "../../src/flow/driver.ts";
-import type { Hold } from "../../src/flow/ports.ts";
+import type { Hold, RunObservation } from "../../src/flow/ports.ts";
 import { readSettings } from "../../src/schema/config.ts";
 import type { TaskState } from "../../src/schema/documents.ts";
 import { outlineOf } from "../../src/schema/outline.ts";
@@ -15,7 +15,8 @@ type Read = TaskState | Error | undefined;
 const streamOf = (taskId: string) => ({ projectId: "shop", taskId });
 const start = Date.parse(momentOf(0));
 
-function setup(tasks: Readonly<Record<string, Read>>) {
+/** `earlyMs`: so much before its time each wait ends, as timers do by a part of a millisecond. */
+function setup(tasks: Readonly<Record<string, Read>>, earlyMs = 0) {
   const clock = createSettableClock(start);
   const asked: string[] = [];
   const logged: string[] = [];
@@ -35,6 +36,8 @@ function setup(tasks: Readonly<Record<string, Read>>) {
     parallelSteps: 1,
     /** Ends the checks and the observations that are under way. */
     release: (): void => undefined,
+    /** What the host says of a run that it is asked for. */
+    seen: { kind: "live" } as RunObservation,
   };
   const held = () => new Promise<void>((resolve) => (world.release = resolve));
   const settle = async () => {
@@ -45,7 +48,7 @@ function setup(tasks: Readonly<Record<string, Read>>) {
   const ports: DriverPorts = {
     root: "/root",
     settings: () => readSettings({ parallelTasks: world.parallelTasks, parallelSteps: world.parallelSteps }).settings,
-    clock,
+    clock: { ...clock, wait: (ms, signal) => clock.wait(ms - earlyMs, signal) },
     log: {
       info: () => undefined,
       warn: (words) => void logged.push(`warn: ${words}`),
@@ -104,7 +107,7 @@ function setup(tasks: Readonly<Record<string, Read>>) {
       observe: async ({ runId }) => {
         note(`observe ${runId}`);
         await held();
-        return { kind: "live" };
+        return world.seen;
       },
       stop: ({ runId }) => {
         note(`stop ${runId}`);
@@ -210,10 +213,10 @@ describe("a task with nothing due", () => {
     expect(clock.next()).toBe(start + 10_000);
   });
 
-  it("that is not there is asked for nothing more", async () => {
+  it("that is not there is asked for nothing more, and has no place", async () => {
     const { wake, asked } = setup({});
     await wake("gone");
-    expect(asked()).toStrictEqual(["read gone"]);
+    expect(asked()).toStrictEqual(["read gone", `leave ${key("gone")}`]);
   });
 });
 
@@ -365,6 +368,16 @@ describe("a task that cannot be read", () => {
     expect(pauses).toStrictEqual([500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000, 10_000]);
   });
 
+  it("is looked at again also by a timer that is early", async () => {
+    const { wake, clock, asked, pass } = setup({ a: new Error("no disk") }, 1);
+    await wake("a");
+    for (let count = 1; count <= 3; count += 1) {
+      asked();
+      await pass((clock.next() ?? 0) - clock.now());
+      expect(asked()).toContain("read a");
+    }
+  });
+
   it("for what passes by itself is no damage", async () => {
     const { wake, logged, clock, troubled } = setup({ a: new OrchestratorError("host-refused", "draining") });
     await wake("a");
@@ -422,6 +435,33 @@ describe("a task that cannot be read", () => {
     asked();
     await pass(5_000);
     expect(asked()).toContain("cancels of a");
+  });
+});
+
+describe("a task whose folder is gone", () => {
+  it("keeps its place while its run may still work in the tree, and gives it back then", async () => {
+    const { wake, world, pass, asked, driver, settle, clock } = setup({ a: building });
+    await wake("a");
+    delete world.tasks["a"];
+    asked();
+    await wake("a");
+    // What waited for the run's end ends first.
+    world.release();
+    await settle();
+    world.release();
+    await settle();
+    expect(asked()).not.toContain(`leave ${key("a")}`);
+    world.seen = { kind: "ended", by: "itself" };
+    await pass((clock.next() ?? 0) - clock.now());
+    world.release();
+    await settle();
+    expect(asked()).toContain(`leave ${key("a")}`);
+    expect(driver.unfinished()).toStrictEqual([]);
+    await pass(60_000);
+    expect(asked()).not.toContain("read a");
+    world.tasks["a"] = queued;
+    await wake("a");
+    expect(asked()).toContain(`take ${key("a")}`);
   });
 });
 
@@ -526,15 +566,16 @@ describe("a task that was committed", () => {
   it("is told of and looked at, and wakes those that wait for it when it has ended", async () => {
     const { driver, asked, world, settle } = setup({ a: undefined, b: undefined });
     world.waitingFor = ["b"];
+    const looked = (taskId: string) => [`read ${taskId}`, `leave ${key(taskId)}`];
     for (const [status, wakes] of [
       ["running", []],
-      ["done", ["read b"]],
-      ["cancelled", ["read b"]],
+      ["done", looked("b")],
+      ["cancelled", looked("b")],
     ] as const) {
       world.statuses["a"] = status;
       driver.committed(streamOf("a"));
       await settle();
-      expect(asked()).toStrictEqual(["notify a", "read a", "status a", ...wakes]);
+      expect(new Set(asked())).toStrictEqual(new Set(["notify a", ...looked("a"), "status a", ...wakes]));
     }
   });
 
@@ -556,7 +597,7 @@ describe("a task that was committed", () => {
     await pass(1_999);
     expect(asked()).toStrictEqual([]);
     await pass(1);
-    expect(asked()).toStrictEqual(["status a", "read b"]);
+    expect(asked()).toStrictEqual(["status a", "read b", `leave ${key("b")}`]);
   });
 
   it("is nothing of a project", async () => {
@@ -634,6 +675,6 @@ describe("a driver that is stopped", () => {
     logged();
     asked();
     await driver.stop();
-    expect([logged(), asked()]).toStrictEqual([[], [`leave ${key("a")}`]]);
+    expect([logged(), asked()]).toStrictEqual([[], []]);
   });
 });
