@@ -5,7 +5,7 @@
  * a repository lies inside the tree: git would see its commit and not its files. The two kinds cannot be compared.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { createReadStream, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { lstat, mkdir, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { createShells, ProgramFailure } from "./shells.ts";
@@ -264,10 +264,13 @@ async function hashFile(absolute: string): Promise<string> {
   // A link may lead to what never ends; where it leads is what the tree holds of it, as git sees it too.
   if (found.isSymbolicLink()) return `link-${digest(await readlink(absolute))}`;
   if (!found.isFile()) throw new Error(`${absolute} is no file any more`);
-  return digest(await readFile(absolute));
+  // Piece by piece: what is ignored is hashed too, and may be larger than memory.
+  const hash = createHash("sha256");
+  for await (const piece of createReadStream(absolute)) hash.update(piece as Buffer);
+  return hash.digest("hex");
 }
 
-function digest(content: string | Buffer): string {
+function digest(content: string): string {
   return createHash("sha256").update(content).digest("hex");
 }
 

@@ -10,6 +10,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -355,6 +356,16 @@ describe("a repository inside the tree", () => {
       expect(tree.warnings).toStrictEqual([]);
     },
   );
+
+  it("a file beside one may be larger than what can be read at once, also when it is ignored", async () => {
+    const tree = setup();
+    aRepository(tree, "inner");
+    tree.write(".gitignore", "large.bin\n");
+    tree.write("large.bin", "");
+    // Sparse: it takes no room.
+    truncateSync(path.join(tree.repo, "large.bin"), 2 ** 31 + 1);
+    expect([await tree.identify(), tree.warnings]).toStrictEqual([expect.stringMatching(/^files-/), []]);
+  });
 
   it.each(innerOnes)("%s that is made in a folder seen before has its files seen", async (_what, committed) => {
     const tree = setup();
