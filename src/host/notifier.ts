@@ -11,6 +11,7 @@ import type { Clock, Notifier } from "../flow/ports.ts";
 import { createTurns } from "../flow/turns.ts";
 import { renderNotice, renderTrouble } from "../render/notices.ts";
 import { parseProject } from "../schema/documents.ts";
+import { hasEnded } from "../schema/outline.ts";
 import { nameOfStream, type JournalRecord, type Store, type Stream } from "../store/store.ts";
 import { readChats } from "../tools/chat-of-task.ts";
 import { describeFailure, stateOf } from "../tools/tool.ts";
@@ -240,9 +241,16 @@ export function createNotifier(
     known.asked = [];
     known.untold.push(...wanted.map(({ before }) => before));
     queue(sessionKey, texts);
-    if (known.isBegun && (notices.length === 0 || known.untold.length > 0)) return;
-    await saveTold(stream, known);
+    if (!known.isBegun || (notices.length > 0 && known.untold.length === 0)) await saveTold(stream, known);
     known.isBegun = true;
+    forgetOver(name, known);
+  }
+
+  /** Of a task that is over and has been told nothing is kept in memory, for there may be thousands; its sidecar says where reading would go on. */
+  function forgetOver(name: string, known: Reading): void {
+    const isOver = known.place.documents["task"] !== undefined && hasEnded(stateOf(known.place).task);
+    if (isOver && known.untold.length === 0 && known.lost === undefined && places.get(name) === known)
+      places.delete(name);
   }
 
   async function textsOf(
@@ -258,7 +266,10 @@ export function createNotifier(
       text: renderNotice({ project, task, steps, notice, taskPage }),
       told() {
         known.untold.splice(known.untold.indexOf(before), 1);
-        inOrder(stream, () => saveTold(stream, known));
+        inOrder(stream, async () => {
+          await saveTold(stream, known);
+          forgetOver(nameOfStream(stream), known);
+        });
       },
     }));
   }

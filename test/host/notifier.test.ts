@@ -130,6 +130,28 @@ async function setup(config: Config = {}, { clock = systemClock, copied, ...opti
 const countIn = (text: string | undefined) => text?.match(/^- /gm)?.length ?? 0;
 
 describe("a chat that is to hear of a task", () => {
+  it("costs no memory once the task is over and was told, and is not told again", async () => {
+    const { bench, wakes, finishes, begins, asks, ends, changed, untilWoken, untilTold } = await setup();
+    const saidOf: string[] = [];
+    const read = bench.store.readSidecar.bind(bench.store);
+    bench.store.readSidecar = (stream, name) => {
+      saidOf.push(name);
+      return read(stream, name);
+    };
+    await finishes();
+    await untilWoken(1);
+    await eventually(() => expect(countIn(begins("turn"))).toBeGreaterThan(0));
+    asks("turn", "completed");
+    ends("turn");
+    await untilTold();
+    saidOf.length = 0;
+    changed();
+    // Where it was told is read anew, for nothing is remembered.
+    await eventually(() => expect(saidOf).toContain("told"));
+    expect(begins("later")).toBeUndefined();
+    expect(wakes).toHaveLength(1);
+  });
+
   it("is woken once for all that is pending", { tags: ["s7.told-by-wake"] }, async () => {
     const { wakes, happens, begins, asks, ends, untilWoken, untilTold } = await setup();
     await happens();
