@@ -43,6 +43,8 @@ export type Driving = {
 /** How long until a root is tried again whose lease another gateway has, or that could not be opened. */
 const againMs = 5_000;
 const longestAgainMs = 60_000;
+/** How often it is looked for roots whose projects were not there before. */
+const rootsMs = 60_000;
 /** How often commits of other processes are looked for. */
 const followMs = 5_000;
 
@@ -213,7 +215,11 @@ export function createDriving(host: Host, clock = systemClock): Driving {
       if (begun) return;
       begun = true;
       insist("finding the projects", ending.signal, async () => {
-        for (const root of await rootsWithProjects()) attend(root);
+        // Later, too: a disk may be mounted, or a backup put back, when the gateway runs already.
+        while (!ending.signal.aborted) {
+          for (const root of await rootsWithProjects()) attend(root);
+          await wait(rootsMs, ending.signal);
+        }
       });
     },
     cease() {

@@ -55,6 +55,16 @@ describe("a root", () => {
     await eventually(async () => expect(await isDriven(other)).toBe(true));
   });
 
+  it("whose projects appear when the gateway runs already is driven within a minute", async () => {
+    const { driving, isDriven, projects, clock } = await setup();
+    await rm(projects, { recursive: true });
+    driving.begin();
+    await eventually(() => expect(clock.next()).toBe(clock.now() + 60_000));
+    await mkdir(projects);
+    clock.moveTo(clock.now() + 60_000);
+    await eventually(async () => expect(await isDriven()).toBe(true));
+  });
+
   it("has its driver woken by a tool's commit at once, and not by looking", { tags: ["s7.driver-woken"] }, async () => {
     const { host, root, clock, driving } = await setup();
     driving.begin();
