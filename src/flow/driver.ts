@@ -154,7 +154,7 @@ export function createDriver(unbounded: DriverPorts): Driver {
     } catch (error) {
       if (error instanceof TaskGone) return await letGo(worker, error);
       retryLater(worker, "look", error);
-      if (needsPerson(error)) {
+      if (needsPerson(error) || worker.failures.get("look")?.damage === true) {
         notifier.unreadable(worker.stream, error);
         await giveBack(worker);
       }
@@ -279,8 +279,8 @@ export function createDriver(unbounded: DriverPorts): Driver {
     const before = worker.failures.get(key);
     // A task may be looked at also while its next look is planned; one plan is enough.
     if (before !== undefined && clock.elapsed() < before.until) return;
-    const damage = needsPerson(error);
     const count = (before?.count ?? 0) + 1;
+    const damage = needsPerson(error) || (count >= lastingFailures && isUnreadable(error));
     const since = before?.since ?? clock.now();
     const pauseMs = damage ? longestPauseMs : pauseAfter(count);
     const failure = { count, since, until: clock.elapsed() + pauseMs, damage, words: words(error) };
@@ -473,6 +473,9 @@ const personMends: ReadonlySet<string> = new Set([
   "unknown-task",
   "unsupported-file-system",
 ]);
+/** A process that has too many files open has fewer soon; what lasts for so many tries, about a minute, is a permission or a disk. */
+const isUnreadable = (error: unknown) => error instanceof OrchestratorError && error.code === "journal-unreadable";
+const lastingFailures = 10;
 /** Why a signal is aborted: nobody reads it, and without one an error is made each time, with its stack. */
 const overdue = "no longer due";
 const isWait = (key: string) =>

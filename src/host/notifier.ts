@@ -314,9 +314,12 @@ export function createNotifier(
 
   /** Whose chat hears of the task: the main one of the first agent that may orchestrate when none is known; undefined without such an agent. */
   async function chatOf(stream: Stream): Promise<string | undefined> {
+    return (await readChats(store, stream))?.told.sessionKey ?? mainChat();
+  }
+
+  function mainChat(): string | undefined {
     const agentId = orchestratingAgents(host)[0];
-    const main = agentId === undefined ? undefined : `agent:${agentId}:main`;
-    return (await readChats(store, stream))?.told.sessionKey ?? main;
+    return agentId === undefined ? undefined : `agent:${agentId}:main`;
   }
 
   function queue(sessionKey: string, texts: readonly Pending[]): void {
@@ -345,7 +348,7 @@ export function createNotifier(
   async function troubleOf(stream: Stream): Promise<string | undefined> {
     const name = nameOfStream(stream);
     if (!troubles.has(name)) {
-      const saved = await store.readSidecar(stream, "trouble");
+      const saved = await store.readSidecar(stream, "trouble").catch(() => undefined);
       troubles.set(name, typeof saved === "string" ? saved : undefined);
     }
     return troubles.get(name);
@@ -355,7 +358,8 @@ export function createNotifier(
     const name = nameOfStream(stream);
     const { code, reason } = describeFailure(error);
     if ((await troubleOf(stream)) === code) return;
-    const sessionKey = await chatOf(stream);
+    // What keeps the journal from being read may keep its chat from being read, too.
+    const sessionKey = await chatOf(stream).catch(mainChat);
     if (sessionKey === undefined || signal.aborted) return;
     dropTrouble(name);
     troubles.set(name, code);

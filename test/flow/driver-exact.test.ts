@@ -403,6 +403,29 @@ describe("a task that cannot be read", () => {
     expect(driver.delayOf(streamOf("a"))).toBeUndefined();
   });
 
+  it("for a permission is told once that has lasted for a minute, and gives back its place", async () => {
+    const { wake, world, pass, clock, troubled, asked, logged } = setup({ a: building, b: draft });
+    await wake("a");
+    world.release();
+    world.tasks["a"] = new OrchestratorError("journal-unreadable", "EACCES");
+    world.seen = { kind: "ended", by: "itself" };
+    await wake("a");
+    const began = clock.now();
+    while (clock.now() - began < 50_000) await pass(500);
+    expect([
+      troubled().filter((one) => !one.includes("is readable")),
+      asked().includes(`leave ${key("a")}`),
+    ]).toStrictEqual([[], false]);
+    while (clock.now() - began < 70_000) {
+      await pass(500);
+      world.release();
+      await pass(0);
+    }
+    expect(new Set(troubled())).toStrictEqual(new Set(["a: EACCES"]));
+    expect(asked()).toContain(`leave ${key("a")}`);
+    expect(logged().filter((one) => one.includes("until this is mended"))).toHaveLength(1);
+  });
+
   it("for damage is told once and looked at again every ten seconds, until it is mended", async () => {
     for (const code of ["journal-damaged", "state-rolled-back"] as const) {
       const { wake, logged, pass, asked, troubled, world } = setup({ a: new OrchestratorError(code, "line 3") });

@@ -664,6 +664,15 @@ describe("a task that a person has to mend", () => {
     expect(wakes).toStrictEqual([sessionKey, sessionKey]);
   });
 
+  it("is told to the main chat when its own cannot be read either", async () => {
+    const { bench, breaks, begins, wakes } = await setup();
+    bench.store.readSidecar = () => Promise.reject(new OrchestratorError("journal-unreadable", "EACCES"));
+    breaks("journal-unreadable");
+    await eventually(() => expect(begins("turn", "agent:main:main")).toContain("journal-unreadable"));
+    breaks("journal-unreadable");
+    expect(wakes).toStrictEqual(["agent:main:main"]);
+  });
+
   it("is told of after a restart when no turn had told it", async () => {
     const world = await setup();
     world.breaks();
