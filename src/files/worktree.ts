@@ -39,7 +39,11 @@ export function createWorktree(
   const hasGit = () =>
     (usesGit ??= git({ env: {}, cwd: path.sep }, ["--version"]).then(
       () => true,
-      () => false,
+      () => {
+        // Asked again at the next look: it may be that no process could be started now.
+        usesGit = undefined;
+        return false;
+      },
     ));
   const guarded = async <T>(work: () => Promise<T>): Promise<T | null> => {
     try {

@@ -316,6 +316,20 @@ describe("a git repository", () => {
   });
 });
 
+describe("git that could not be started once", () => {
+  it.runIf(process.platform !== "win32")("is asked for again at the next look", async () => {
+    const bin = mkdtempSync(path.join(tmpdir(), "po-git-"));
+    onTestFinished(() => rmSync(bin, { recursive: true, force: true }));
+    const [program, once] = [path.join(bin, "git"), path.join(bin, "once")];
+    writeFileSync(program, `#!/bin/sh\nif [ ! -e '${once}' ]; then : > '${once}'; exit 2; fi\nexec git "$@"\n`);
+    chmodSync(program, 0o755);
+    const tree = setup(program);
+    tree.write("a.txt", "one");
+    expect(await tree.identify()).toMatch(/^files-/);
+    expect(await tree.identify()).toMatch(/^[0-9a-f]{40}$/);
+  });
+});
+
 describe("a repository inside the tree", () => {
   const innerOnes = [
     ["with a commit", true],
