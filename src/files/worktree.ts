@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { lstat, mkdir, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import { lstat, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { createShells, ProgramFailure } from "./shells.ts";
 
@@ -165,7 +165,7 @@ const writeTree = ["write-tree"];
  */
 async function prepareFolder(git: Git, keepIn: string): Promise<void> {
   const folder = path.join(keepIn, "git");
-  mkdirSync(keepIn, { recursive: true });
+  makeFolder(keepIn);
   // Left behind by a process that was killed while it held the lock; in this process the turns exclude each other.
   rmSync(path.join(folder, "index.lock"), { force: true });
   if (!["HEAD", "config", "objects", "refs"].every((part) => existsSync(path.join(folder, part)))) {
@@ -175,6 +175,11 @@ async function prepareFolder(git: Git, keepIn: string): Promise<void> {
   }
   mkdirSync(path.join(folder, "info"), { recursive: true });
   writeFileSync(path.join(folder, "info", "exclude"), [...passedOver].map((name) => `${name}/\n`).join(""));
+}
+
+/** Not the folders above it: a project that somebody has removed does not come back as an empty folder. */
+function makeFolder(keepIn: string): void {
+  if (!existsSync(keepIn)) mkdirSync(keepIn);
 }
 
 /**
@@ -244,7 +249,7 @@ async function identifyByHash(repo: string, keepIn: string): Promise<string> {
     );
   const manifest = hashed.join("\n");
   const id = `files-${createHash("sha256").update(manifest).digest("hex")}`;
-  await mkdir(keepIn, { recursive: true });
+  makeFolder(keepIn);
   await writeFile(path.join(keepIn, id), manifest);
   return id;
 }

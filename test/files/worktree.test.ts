@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -313,6 +314,17 @@ describe("a git repository", () => {
     const after = await tree.identify();
     expect(await tree.compare(before, after)).toStrictEqual(["a.txt"]);
     expect(tree.warnings).toStrictEqual([]);
+  });
+});
+
+describe("a project's folder that was removed", () => {
+  it.each([["git"], ["no-such-git"]])("is not made anew to keep a tree in, with %s", async (program) => {
+    const tree = setup(program);
+    tree.write("a.txt", "one");
+    const project = path.join(path.dirname(tree.keepIn), "gone");
+    expect(await tree.worktree.identify(tree.repo, path.join(project, ".trees"))).toBeNull();
+    expect(existsSync(project)).toBe(false);
+    expect(tree.warnings).toHaveLength(1);
   });
 });
 
