@@ -152,11 +152,13 @@ export function createDriver(unbounded: DriverPorts): Driver {
       worker.failures.delete("look");
       notifier.readable(worker.stream);
     } catch (error) {
-      if (error instanceof TaskGone) return await letGo(worker, error);
-      retryLater(worker, "look", error);
-      if (needsPerson(error) || worker.failures.get("look")?.damage === true) {
-        notifier.unreadable(worker.stream, error);
-        await giveBack(worker);
+      if (error instanceof TaskGone) await letGo(worker, error);
+      else {
+        retryLater(worker, "look", error);
+        if (needsPerson(error) || worker.failures.get("look")?.damage === true) {
+          notifier.unreadable(worker.stream, error);
+          await giveBack(worker);
+        }
       }
     } finally {
       worker.looking = false;

@@ -105,9 +105,9 @@ export function acceptedBy(step: Pick<Step, "status" | "passedBy">): string | un
 
 /** Whose note an attempt begins with, as the beginning of a heading: what the decisions say that it is made of. */
 export function noteWords(step: Step, attempt: number): string {
-  const note = step.attempts.find((one) => one.attempt === attempt)?.note ?? step.note ?? "";
+  const note = `\n\n${step.attempts.find((one) => one.attempt === attempt)?.note ?? step.note ?? ""}\n\n`;
   const before = step.attempts.findLast((one) => one.attempt < attempt);
-  const made = (before ?? step).decisions?.filter(({ reason }) => note.includes(reason)) ?? [];
+  const made = (before ?? step).decisions?.filter(({ reason }) => note.includes(`\n\n${reason}\n\n`)) ?? [];
   const authors = new Set(made.map(({ by }) => by));
   if (authors.size === 2) return "Notes of a person and of the orchestrator";
   if (authors.has("person")) return "A person's note";

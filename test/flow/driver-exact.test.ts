@@ -488,6 +488,19 @@ describe("a task whose folder is gone", () => {
   });
 });
 
+describe("a task that comes back while it is found to be gone", () => {
+  it("is looked at again", async () => {
+    const { driver, world, asked, settle } = setup({ a: undefined });
+    driver.wake(streamOf("a"));
+    while (!asked().includes("read a")) await Promise.resolve();
+    world.tasks["a"] = queued;
+    // The look that has found nothing still goes on.
+    driver.wake(streamOf("a"));
+    await settle();
+    expect(asked()).toContain(`take ${key("a")}`);
+  });
+});
+
 describe("every five seconds", () => {
   it("a cancel of a flow record is obeyed while something is under way", async () => {
     const { wake, pass, asked, world, recorded } = setup({ a: building });

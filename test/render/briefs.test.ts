@@ -170,7 +170,7 @@ describe("the builder's brief", () => {
     expect(headings(lenient)).toStrictEqual(["The orchestrator's note", "The orchestrator's note"]);
     const both = noted([byPerson, byOrchestrator], "Be quick.\n\nBe lenient.");
     expect(headings(both)).toStrictEqual(Array(2).fill("Notes of a person and of the orchestrator"));
-    expect(headings(noted([aNote("person", "Of something else.")]))).toStrictEqual(["A note", "A note"]);
+    expect(headings(noted([aNote("person", "quick")]))).toStrictEqual(["A note", "A note"]);
     const later = { ...lenient, attempts: [...lenient.attempts, anAttempt({ attempt: 3 })], attempt: 3 };
     expect(renderBuilderBrief(inputFor(later))).toContain("The orchestrator's note for that attempt:");
     const unopened = aStep({ status: "queued", decisions: [byOrchestrator], note: "Be lenient." });
