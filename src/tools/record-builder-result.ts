@@ -1,5 +1,4 @@
 /** record_builder_result: the builder's one report. Paths are compared with the disk before it counts. */
-import { posix } from "node:path";
 import { refuse, type Refusal } from "../errors.ts";
 import { RecordBuilderResultParameters } from "../schema/parameters.ts";
 import { recordReport } from "./reporting.ts";
@@ -38,7 +37,8 @@ export const recordBuilderResult = defineTool({
 
 /** Each path once and as the system names it, so that what is said can be compared with what is seen: `./a` and `src//b` are `a` and `src/b`. */
 function plain(paths: readonly string[]): string[] {
-  return [...new Set(paths.map((one) => posix.normalize(one)))];
+  const isName = (part: string) => part !== "" && part !== ".";
+  return [...new Set(paths.map((one) => one.split("/").filter(isName).join("/")))];
 }
 
 async function refusePaths(
