@@ -348,7 +348,7 @@ export function createNotifier(
   async function troubleOf(stream: Stream): Promise<string | undefined> {
     const name = nameOfStream(stream);
     if (!troubles.has(name)) {
-      const saved = await store.readSidecar(stream, "trouble").catch(() => undefined);
+      const saved = await store.readSidecar(stream, "trouble");
       troubles.set(name, typeof saved === "string" ? saved : undefined);
     }
     return troubles.get(name);
@@ -357,8 +357,8 @@ export function createNotifier(
   async function tellTrouble(stream: Stream, error: unknown): Promise<void> {
     const name = nameOfStream(stream);
     const { code, reason } = describeFailure(error);
-    if ((await troubleOf(stream)) === code) return;
-    // What keeps the journal from being read may keep its chat from being read, too.
+    // What keeps the journal from being read may keep what stands beside it from being read, too: it is told then, perhaps once more, and to the main chat.
+    if ((await troubleOf(stream).catch(() => undefined)) === code) return;
     const sessionKey = await chatOf(stream).catch(mainChat);
     if (sessionKey === undefined || signal.aborted) return;
     dropTrouble(name);

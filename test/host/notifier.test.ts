@@ -673,6 +673,27 @@ describe("a task that a person has to mend", () => {
     expect(wakes).toStrictEqual(["agent:main:main"]);
   });
 
+  it("is known to be told of also when that could not be read for a moment", async () => {
+    const world = await setup();
+    const { bench, breaks, isMended, restarts } = world;
+    breaks();
+    await hears(world, "first", "journal-damaged");
+    restarts();
+    const read = bench.store.readSidecar.bind(bench.store);
+    const refused = Promise.withResolvers<undefined>();
+    bench.store.readSidecar = (stream, name) => {
+      if (name !== "trouble") return read(stream, name);
+      bench.store.readSidecar = read;
+      refused.resolve(undefined);
+      return Promise.reject(new OrchestratorError("journal-unreadable", "EMFILE"));
+    };
+    isMended();
+    await refused.promise;
+    expect(await saved(world)).toBe("journal-damaged");
+    isMended();
+    await eventually(async () => expect(await saved(world)).toBeNull());
+  });
+
   it("is told of after a restart when no turn had told it", async () => {
     const world = await setup();
     world.breaks();
