@@ -133,8 +133,8 @@ async function race(folder: string, processes: readonly Process[], places: reado
   let outcomes: readonly Outcome[] = [];
   const run = async () => {
     outcomes = await Promise.all(
-      processes.map((one, number) =>
-        one.order({ ...(places[number] ?? { taskId: "", stepId: "" }), changes: changesPerProcess }),
+      processes.flatMap((one, number) =>
+        places.slice(number, number + 1).map((seat) => one.order({ ...seat, changes: changesPerProcess })),
       ),
     );
   };
@@ -175,9 +175,9 @@ async function processFigures(folder: string): Promise<readonly Figure[]> {
     const taskId = await aStartedTask(place, callers);
     return Array.from({ length: callers }, (_, number) => ({ taskId, stepId: stepOf(number) }));
   };
-  const inTasks = async (): Promise<readonly Seat[]> => {
+  const inTasks = async (count: number): Promise<readonly Seat[]> => {
     const seats: Seat[] = [];
-    while (seats.length < callers) seats.push({ taskId: await aStartedTask(place, callers), stepId: stepOf(0) });
+    while (seats.length < count) seats.push({ taskId: await aStartedTask(place, callers), stepId: stepOf(0) });
     return seats;
   };
   const rounds = async (seats: () => Promise<readonly Seat[]>) => {
@@ -185,7 +185,8 @@ async function processFigures(folder: string): Promise<readonly Figure[]> {
     while (all.length < races) all.push(await seats());
     return all;
   };
-  const [shared, apart, lonely] = [await rounds(inOneTask), await rounds(inTasks), await rounds(inTasks)];
+  const [shared, apart] = [await rounds(inOneTask), await rounds(() => inTasks(callers))];
+  const lonely = await rounds(() => inTasks(1));
   const before = new Map<string, number>();
   const kept = async (store: Store, seats: readonly Seat[]) => {
     const { taskId = "" } = seats[0] ?? {};

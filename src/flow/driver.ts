@@ -88,6 +88,7 @@ const knownRunsOf = (step: Step): readonly KnownRun[] =>
     return sessionKey === null ? [] : [{ runId, sessionKey, isLaunched: status !== "launching" }];
   });
 
+/** There is no such task any more: what of it is under way ends, and then nothing of it is kept. */
 class TaskGone extends Error {}
 
 /** So many tasks are looked at, and so many flow records brought up to date, at a time. OpenClaw takes 128 such questions at once. */

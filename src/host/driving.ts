@@ -74,7 +74,7 @@ export function createDriving(host: Host, clock = systemClock): Driving {
   const aside = (what: string, work: () => Promise<void>): void =>
     inService(() => void work().catch((error: unknown) => host.log.error(`${what}: ${words(error)}`)));
 
-  /** Work that must be done once: tried again, less and less often, until it is done or the signal says to stop. */
+  /** Work that must be done: tried again, less and less often, until it comes to its end or the signal says to stop. */
   const insist = (what: string, signal: AbortSignal, work: () => Promise<void>): void =>
     aside(what, async () => {
       for (let failures = 0; !signal.aborted; failures += 1) {

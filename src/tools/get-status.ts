@@ -689,7 +689,7 @@ function inWords(details: StatusDetails): string {
     ...(verify === undefined
       ? []
       : [
-          `Verified ${verify.streams} ${verify.streams === 1 ? "stream" : "streams"}: ${verify.findings.length === 0 ? "every file agrees with its journal" : countWords(verify.findings.length, "difference")}.`,
+          `Verified ${countWords(verify.streams, "stream")}: ${verify.findings.length === 0 ? "every file agrees with its journal" : countWords(verify.findings.length, "difference")}.`,
           ...verify.findings.map(
             (one) => `- ${one.stream} ${one.name}: ${one.what}${one.repaired ? " (repaired)" : ""}`,
           ),

@@ -69,7 +69,9 @@ export async function callTool<T extends TSchema>(
   if (!mayUse(tool.audience, caller, desk.settings))
     return asAnswer(
       refuse("not-allowed", `${tool.name} is not for this session.`, [
-        "the session that it was made for, in a turn of its owner",
+        tool.audience === "orchestrator"
+          ? "the chat of an agent that orchestrates, in a turn of its owner"
+          : "the session that it was made for",
       ]),
     );
   const parsed = parseParameters(tool.parameters, raw);
