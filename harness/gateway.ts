@@ -272,10 +272,12 @@ function spawnGateway(paths: HomePaths, env: Readonly<Record<string, string>>): 
   const child = spawn(process.execPath, [openclawProgram, "gateway", "run"], {
     cwd: paths.home,
     env: environmentOf(paths.home, env),
-    stdio: ["ignore", log, log],
+    // Open and silent, as of a gateway in a terminal: what reads it waits.
+    stdio: ["pipe", log, log],
     detached: true,
   });
   closeSync(log);
+  if (child.stdin instanceof Socket) child.stdin.unref();
   const pid = child.pid;
   if (pid === undefined) throw new Error(`no gateway process could be started with ${process.execPath}`);
   groups.add(pid);

@@ -9,9 +9,11 @@ import { constants } from "node:fs";
 import { access, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { codeOf } from "../errors.ts";
+import { statOf } from "../files/launcher.ts";
 import { isInside, realPlace } from "../files/paths.ts";
-import { endProcessTrees, processesWhere, processesWith } from "../files/process-tree.ts";
+import { endProcessTrees, isRunning, processesWhere, processesWith } from "../files/process-tree.ts";
 import type { CheckRunner } from "../flow/ports.ts";
 import type { Check, CheckResult } from "../schema/documents.ts";
 import { bounds } from "../schema/bounds.ts";
@@ -35,6 +37,8 @@ export function createCheckRunner(host: Host, settings: () => Settings, keptStat
       await endLeft(mark);
       const temporary = await mkdtemp(path.join(tmpdir(), mark));
       const startedAt = performance.now();
+      const over = new AbortController();
+      const watched = endWhatOutlives(temporary, over.signal);
       try {
         const environment = environmentOf(temporary);
         const command = [...(await wordsBefore(program, environment)), program, ...parameters];
@@ -42,6 +46,10 @@ export function createCheckRunner(host: Host, settings: () => Settings, keptStat
           cwd,
           timeoutMs: check.timeoutSeconds * 1000,
           killProcessTree: true,
+          // Otherwise whoever keeps the output open of a program that ended well is waited for until the time limit,
+          requireProcessTreeExtinction: true,
+          // and a check would read what a person types where the gateway was started.
+          input: "",
           maxOutputBytes: bounds.outputTailBytes,
           baseEnv: environment,
           signal,
@@ -62,6 +70,8 @@ export function createCheckRunner(host: Host, settings: () => Settings, keptStat
           program,
         );
       } finally {
+        over.abort();
+        await watched;
         // A process that left the group is not in the host's tree any more; its environment still tells it.
         await endProcessTrees(await processesWith(temporaryFolder, temporary));
         // A check may have left there what nobody but root may remove. Its result counts all the same.
@@ -71,6 +81,30 @@ export function createCheckRunner(host: Host, settings: () => Settings, keptStat
       }
     },
   };
+}
+
+/** How often is looked whether the program has ended, and, until it was seen, whether it has begun. */
+const [lookMs, firstLookMs] = [1_000, 20];
+
+/**
+ * Ends what a program started that has ended itself, also what left its group: the host's runner does not see that, and waits for whoever keeps
+ * the output open. Of a program that ended before it was seen once nothing is known; what it left is waited for. Never throws.
+ */
+async function endWhatOutlives(temporary: string, over: AbortSignal): Promise<void> {
+  let program: number | undefined;
+  while (!over.aborted) {
+    const found = await processesWith(temporaryFolder, temporary);
+    program ??= found.find(isStartedHere);
+    if (program !== undefined && !isRunning(program)) await endProcessTrees(found);
+    const pause = program === undefined ? firstLookMs : lookMs;
+    await sleep(pause, undefined, { signal: over }).catch(() => undefined); // It is over.
+  }
+}
+
+/** By this process, or by one that starts programs for it, as the host has. */
+function isStartedHere(pid: number): boolean {
+  const parent = Number(statOf(pid)[1]);
+  return parent === process.pid || Number(statOf(parent)[1]) === process.pid;
 }
 
 /** How the names of the temporary folders of a step's checks begin, the same in every gateway. */

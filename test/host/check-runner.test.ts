@@ -106,6 +106,8 @@ describe("a check", () => {
         cwd: repo,
         timeoutMs: 7_000,
         killProcessTree: true,
+        requireProcessTreeExtinction: true,
+        input: "",
         maxOutputBytes: bounds.outputTailBytes,
       });
     },

@@ -22,6 +22,24 @@ const changesFiles = `
   fs.writeFileSync("report.html", "made by a check");
   fs.rmSync("extra.txt", { force: true });
 `;
+/** Ends well; a process stays behind with its output open, in its group. */
+const leaves = `
+  const { spawn } = require("node:child_process");
+  const { pid } = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "inherit" });
+  require("node:fs").writeFileSync("left.json", JSON.stringify([pid]));
+  console.log("fine");
+  process.exit(0);
+`;
+/** The same with one that left its group. It takes a while, so that whoever looks for it has seen it. */
+const leavesApart = `
+  const { spawn } = require("node:child_process");
+  const stays = ["-e", "setInterval(() => {}, 1000)"];
+  const { pid } = spawn(process.execPath, stays, { stdio: "inherit", detached: true });
+  require("node:fs").writeFileSync("apart.json", JSON.stringify([pid]));
+  console.log("fine");
+  setTimeout(() => process.exit(0), 2000);
+`;
+const reads = `process.stdin.resume().on("end", () => console.log("nothing to read"));`;
 /** Hangs in the first attempt, with a child in its group and one that left it. */
 const hangs = `
   const fs = require("node:fs");
@@ -68,6 +86,9 @@ export function checkFacts(stage: () => Stage): void {
           node("much", printsMuch),
           node("changes", changesFiles),
           node("words", `console.log(process.argv.slice(1).join("|"));`),
+          node("leaves", leaves),
+          node("leaves apart", leavesApart),
+          node("reads", reads),
           node("hangs", hangs, 10),
         ].map((check) =>
           check.name === "words" ? { ...check, command: [...check.command, "a b", "$HOME", ";ls"] } : check,
@@ -97,10 +118,13 @@ export function checkFacts(stage: () => Stage): void {
           ["much", 0, false, program],
           ["changes", 0, false, program],
           ["words", 0, false, program],
+          ["leaves", 0, false, program],
+          ["leaves apart", 0, false, program],
+          ["reads", 0, false, program],
           ["hangs", null, true, program],
         ]);
-        expect(second?.checks?.map((one) => one.exitCode)).toEqual([0, 0, 0, 0, 0]);
-        const [seen, much, , words, hung] = first?.checks ?? [];
+        expect(second?.checks?.map((one) => one.exitCode)).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+        const [seen, much, , words, leaving, apart, reading, hung] = first?.checks ?? [];
         const environment = JSON.parse(seen?.outputTail ?? "") as Readonly<Record<string, unknown>>;
         expect(Object.keys(environment).toSorted()).toEqual(["HOME", "LANG", "PATH", "TMPDIR", "there"]);
         expect(environment).toMatchObject({ HOME: stage().gateway.paths.home, there: true });
@@ -108,9 +132,14 @@ export function checkFacts(stage: () => Stage): void {
         expect(Buffer.byteLength(much?.outputTail ?? "")).toBe(bounds.outputTailBytes);
         expect(much?.outputTail.endsWith("xTHE END")).toBe(true);
         expect(words?.outputTail).toBe("a b|$HOME|;ls\n");
+        expect(leaving?.outputTail).toBe("fine\n");
+        expect(apart?.outputTail).toBe("fine\n");
+        expect(reading?.outputTail).toBe("nothing to read\n");
         expect(hung?.outputTail).toBe("hanging\n");
-        const pids = JSON.parse(await readFile(path.join(play.repo, "pids.json"), "utf8")) as readonly number[];
-        expect(pids).toHaveLength(3);
+        const idsIn = async (file: string) =>
+          JSON.parse(await readFile(path.join(play.repo, file), "utf8")) as readonly number[];
+        const pids = [...(await idsIn("pids.json")), ...(await idsIn("left.json")), ...(await idsIn("apart.json"))];
+        expect(pids).toHaveLength(5);
         await until("everything that the check started to be gone", () => !pids.some(isRunning));
       },
     );
