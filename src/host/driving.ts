@@ -15,7 +15,7 @@ import type { Clock, Worktree } from "../flow/ports.ts";
 import { createSlots } from "../flow/slots.ts";
 import { renderBuilderBrief, renderQaBrief } from "../render/briefs.ts";
 import { parseProject } from "../schema/documents.ts";
-import { OrchestratorError } from "../errors.ts";
+import { OrchestratorError, codeOf } from "../errors.ts";
 import { type Cursor, type Store, type Stream } from "../store/store.ts";
 import { createRecorder } from "../tools/driver-tools.ts";
 import { createTaskReader } from "../tools/task-reader.ts";
@@ -24,7 +24,7 @@ import { createAgentRunner } from "./agent-runner.ts";
 import { createCheckRunner } from "./check-runner.ts";
 import { createDesk } from "./desk.ts";
 import { createFlowRecords, readKnownTasks, settleFlows, youngMs } from "./flow-records.ts";
-import { takeLease } from "./lease.ts";
+import { drivenElsewhere, takeLease } from "./lease.ts";
 import { createNotifier, noteTurnEnd } from "./notifier.ts";
 import type { Host } from "./openclaw.ts";
 import { closeRoots, createRememberedRoots, hasProjects, knownRoots, openRoot, openRoots } from "./roots.ts";
@@ -101,11 +101,16 @@ export function createDriving(host: Host, clock = systemClock): Driving {
       root,
       inService(async () => {
         for (let failures = 0; !ending.signal.aborted;) {
+          let open: OpenRoot | undefined;
           try {
-            await driveWhileLeased(await openRoot(root, (message) => host.log.warn(message)));
+            open = await openRoot(root, (message) => host.log.warn(message));
+            await driveWhileLeased(open);
             failures = 0;
           } catch (error) {
-            host.log.error(`the projects below ${root} are not driven now: ${words(error)}`);
+            const what = `the projects below ${root} are not driven now`;
+            host.log.error(`${what}: ${words(error)}`);
+            if (open !== undefined)
+              open.remark = `${what} (${codeOf(error)}), which is tried again by itself; the gateway's log says why`;
             failures += 1;
           }
           await wait(Math.min(againMs * 2 ** failures, longestAgainMs), ending.signal);
@@ -122,7 +127,7 @@ export function createDriving(host: Host, clock = systemClock): Driving {
       lost.abort();
     });
     if (lease === undefined) {
-      open.remark = `another gateway drives the projects below ${open.root}; changes are kept, runs are launched there`;
+      open.remark = drivenElsewhere(open.root);
       return;
     }
     delete open.remark;

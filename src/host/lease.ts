@@ -8,6 +8,14 @@ import lockfile from "proper-lockfile";
 import { isAlive } from "../files/launcher.ts";
 import type { Launcher } from "../schema/events.ts";
 
+/** A lease that was not renewed for so long has no holder any more. */
+const staleMs = 15_000;
+
+function filesOf(root: string): { readonly file: string; readonly lock: string } {
+  const file = path.join(root, "projects", ".driver", "holder.json");
+  return { file, lock: `${file}.lock` };
+}
+
 export type Lease = { release(): Promise<void> };
 
 /**
@@ -19,9 +27,8 @@ export async function takeLease(
   launcher: Launcher,
   onLost: (why: string) => void,
 ): Promise<Lease | undefined> {
-  const file = path.join(root, "projects", ".driver", "holder.json");
+  const { file, lock } = filesOf(root);
   await mkdir(path.dirname(file), { recursive: true });
-  const lock = `${file}.lock`;
   const holder = await readHolder(file);
   if (holder !== undefined && !isAlive(holder)) await rm(lock, { recursive: true, force: true });
   let release: () => Promise<void>;
@@ -29,7 +36,7 @@ export async function takeLease(
     release = await lockfile.lock(file, {
       lockfilePath: lock,
       realpath: false,
-      stale: 15_000,
+      stale: staleMs,
       update: 5_000,
       retries: 0,
       onCompromised: (error) => onLost(error.message),
@@ -53,6 +60,22 @@ export async function takeLease(
     },
   };
 }
+
+/** A sentence for the status of a process that drives nothing itself: who drives the projects below the root. Writes nothing. */
+export async function remarkOfLease(root: string): Promise<string> {
+  const { file, lock } = filesOf(root);
+  const holder = await readHolder(file);
+  const isHeld =
+    (holder === undefined || isAlive(holder)) &&
+    (await lockfile.check(file, { lockfilePath: lock, realpath: false, stale: staleMs }).catch(() => false));
+  return isHeld
+    ? drivenElsewhere(root)
+    : `no gateway drives the projects below ${root}: changes are kept, and runs begin once one is started`;
+}
+
+/** What a process is told that does not drive the projects below the root because another one does. */
+export const drivenElsewhere = (root: string): string =>
+  `another gateway drives the projects below ${root}; changes are kept, runs are launched there`;
 
 async function readHolder(file: string): Promise<Launcher | undefined> {
   try {

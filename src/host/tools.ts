@@ -15,6 +15,7 @@ import { setTaskStatus } from "../tools/set-task-status.ts";
 import { startTask } from "../tools/start-task.ts";
 import { asAnswer, callTool, findTask, mayUse, type Answer, type Tool } from "../tools/tool.ts";
 import { createDesk } from "./desk.ts";
+import { remarkOfLease } from "./lease.ts";
 import type { Host } from "./openclaw.ts";
 import { openRoot, openRoots, remarksElsewhere, rootFor } from "./roots.ts";
 import { keyOfToolCall, noteRefusal, shared, type OpenRoot } from "./shared.ts";
@@ -86,7 +87,7 @@ async function call(
               "root in the plugin's configuration",
             ]),
           )
-        : await callTool(createDesk(host, open, caller.agentId, await remarksElsewhere(host)), caller, tool, raw);
+        : await callTool(createDesk(host, open, caller.agentId, await remarksBesides(host, open)), caller, tool, raw);
     if ("refused" in answer.details && placeOfSession(caller.sessionKey) !== undefined) noteRefusal(caller.runId);
     return answer;
   } catch (error) {
@@ -94,6 +95,12 @@ async function call(
     const code = error instanceof OrchestratorError ? error.code : "bug";
     return asAnswer(refuse(code, error instanceof Error ? error.message : String(error)));
   }
+}
+
+/** What the caller should know of the driving that no driver of this process says: there may be none in it, as in a turn without a gateway. */
+async function remarksBesides(host: Host, { root }: OpenRoot): Promise<readonly string[]> {
+  const isDriving = shared().onCommit !== undefined;
+  return [...(isDriving ? [] : [await remarkOfLease(root)]), ...(await remarksElsewhere(host))];
 }
 
 /** A run's task is where it was launched from, whatever its own agent's workspace is. */

@@ -15,6 +15,7 @@ import type { Snapshot, Stream, TaskGlance } from "../store/store.ts";
 import type { Desk } from "./desk.ts";
 import { fitStatus } from "./fit-status.ts";
 import {
+  goesByItself,
   inOrder,
   nextOf,
   nextOfDelay,
@@ -31,10 +32,12 @@ import {
   describeFailure,
   findTask,
   isId,
+  projectTroubleWords,
   readProject,
   readTask,
   rollbackAtGlance,
   rollbackOf,
+  troubleOfProject,
   unknownProject,
   unknownTask,
   type ReadTask,
@@ -134,6 +137,7 @@ async function viewProject(desk: Desk, projectId: string): Promise<View | Refusa
   ];
   const pagePath = desk.store.locate({ projectId }, "project", "page");
   const { listed } = overview;
+  const unread = look.readOnly === undefined && look.failure === undefined ? overview.unreadOpen : 0;
   return {
     streams: () => streamsOf(look),
     ...(listed.length > tasksListed ? { totals: new Map([["project.taskList", listed.length]]) } : {}),
@@ -151,8 +155,13 @@ async function viewProject(desk: Desk, projectId: string): Promise<View | Refusa
         ...desk.live.remarks(),
         ...inOrder(next),
         ...(next.length > 0 ? [] : [`create_task with projectId ${projectId}, when the owner wants something built`]),
+        ...(unread === 0
+          ? []
+          : [
+              `What ${unread} more unfinished ${unread === 1 ? "task waits" : "tasks wait"} for is not said here; get_status with a taskId says it`,
+            ]),
       ],
-      truncated: false,
+      truncated: unread > 0,
     },
   };
 }
@@ -189,10 +198,14 @@ async function viewTask(
     ...(task.question === null ? [] : [{ stepId: null, question: task.question }]),
     ...questionsOf(state.steps),
   ];
+  // Of a task that is read-only itself no more is said: its project may be the reason.
+  const trouble =
+    readOnly === undefined && !hasEnded(task) ? await troubleOfProject(desk, stream.projectId) : undefined;
   const next = [
     ...(snapshot.warnings.length === 0 ? [] : [nextOfWarnings(`task ${taskId}`)]),
+    ...(trouble === undefined ? [] : [nextOfUnusable(`project ${stream.projectId}`, trouble.code)]),
     ...(readOnly === undefined
-      ? nextOfTask(desk, found, statuses, rollback)
+      ? nextOfTask(desk, found, statuses, rollback).filter((one) => trouble === undefined || !goesByItself(one))
       : [nextOfUnusable(`task ${taskId}, which is read-only,`, readOnly.code)]),
   ];
   return {
@@ -216,12 +229,17 @@ async function viewTask(
           choices: [...question.choices],
         })),
         steps: state.steps.map((one) => summarizeStep(desk, stream, one)),
-        liveRuns: state.steps.flatMap((one) => openRuns(one).map((run) => describeLive(desk, one, run))),
+        liveRuns: state.steps.flatMap((one) =>
+          openRuns(one)
+            .filter((run) => !isPlanned(one, run))
+            .map((run) => describeLive(desk, one, run)),
+        ),
         usage: usageOf(state.steps),
         durationMs: task.startedAt === null ? 0 : span(desk, task.startedAt, hasEnded(task) ? task.updatedAt : null),
         warnings: [
           ...warningsOf(snapshot),
           ...(rollback === undefined ? [] : [readOnlyWords(refuseRollback(rollback))]),
+          ...(trouble === undefined ? [] : [projectTroubleWords(stream.projectId, trouble)]),
         ],
         pagePath,
       },
@@ -265,6 +283,8 @@ type Overview = {
   readonly unreadable: readonly UnreadableTask[];
   readonly readOnly: readonly ReadOnlyTask[];
   readonly asking: readonly TaskGlance[];
+  /** How many of the others have not ended: only the list tells of them. */
+  readonly unreadOpen: number;
   readonly statuses: ReadonlyMap<string, DependencyStatus>;
   readonly counts: Readonly<Record<string, number>>;
   readonly usage: Usage;
@@ -321,6 +341,7 @@ function overviewOf(glances: readonly TaskGlance[]): Overview {
     counts,
     usage: { ...usage, costUsd: Math.round(usage.costUsd * 1e6) / 1e6 },
     readOnly: unread.filter(isReadOnly),
+    unreadOpen: open.filter((one) => !isRead.has(one)).length,
     asking: unread.filter(({ outline }) => outline !== undefined && !hasEnded(outline) && outline.questions > 0),
   };
   overviews.set(glances, overview);
@@ -528,6 +549,10 @@ function describeLive(desk: Desk, step: Step, run: Run) {
   const { runId, role, startedAt } = run;
   return { stepId: step.id, runId, role, durationMs: span(desk, startedAt, null), ...doingOf(desk, run) };
 }
+
+/** Planned, and not known to be launched: OpenClaw may refuse it for hours. */
+const isPlanned = ({ builder, qa }: Step, { runId }: Run) =>
+  [builder, qa].some((seat) => seat.status === "launching" && seat.runId === runId);
 
 function doingOf(desk: Desk, { runId, endedAt }: Run): { readonly activity?: Activity } {
   const activity = endedAt === null ? desk.live.activity(runId) : undefined;

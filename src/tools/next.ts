@@ -39,7 +39,13 @@ export function nextOf(
     case "draft":
       return [act(`start_task with taskId ${id}, when the owner wants it to begin`)];
     case "waiting":
-      return [...asked, ...(task.question === null ? waitingFor(id, task.dependsOn, others) : [])];
+      // With a step's question open it may not begin by itself.
+      return [
+        ...asked,
+        ...(task.question === null ? waitingFor(id, task.dependsOn, others) : []).filter(
+          (one) => asked.length === 0 || !goesByItself(one),
+        ),
+      ];
     case "blocked":
       return asked;
     case "paused":
@@ -92,6 +98,9 @@ export function nextOfWarnings(what: string): Next {
   return tell(`Tell the owner what the warnings about ${what} say; only the tools change what is kept`);
 }
 
+/** True of a sentence that says that nothing has to be done. */
+export const goesByItself = ({ rank }: Next): boolean => rank === 2;
+
 /** The sentences, most important first. */
 export function inOrder(next: readonly Next[]): readonly string[] {
   return next.toSorted((one, other) => one.rank - other.rank).map(({ words }) => words);
@@ -131,7 +140,7 @@ function askOwner(
   ];
   const steps = choices
     .filter((one) => calls.get(one)?.tool === "create_step")
-    .map((one) => `; or create_step with taskId ${taskId} (${one})`);
+    .map((one) => `; or, with no reason, create_step with taskId ${taskId} and what that step is to do (${one})`);
   return tell(
     `Ask the owner about ${what} (${kindWords[kind]}) and wait for the answer. Then, with the owner's words as reason: ${decisions.join("; ")}${steps.join("")}`,
   );

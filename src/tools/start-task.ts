@@ -4,7 +4,15 @@ import { hearsWords } from "../render/words.ts";
 import type { TaskState } from "../schema/documents.ts";
 import { rememberStarter } from "./chat-of-task.ts";
 import type { Desk } from "./desk.ts";
-import { changeTaskById, defineTool, readTask } from "./tool.ts";
+import {
+  changeTaskById,
+  defineTool,
+  findTask,
+  projectTroubleWords,
+  readTask,
+  troubleOfProject,
+  withWarnings,
+} from "./tool.ts";
 
 export const startTask = defineTool({
   name: "start_task",
@@ -12,9 +20,9 @@ export const startTask = defineTool({
   description: "Start a draft task. Builder and QA runs follow by themselves; this chat is told how it goes.",
   audience: "orchestrator",
   parameters: StartTaskParameters,
-  run({ taskId }, call) {
+  async run({ taskId }, call) {
     const { desk, caller } = call;
-    return changeTaskById(
+    const started = await changeTaskById(
       call,
       taskId,
       {
@@ -35,8 +43,16 @@ export const startTask = defineTool({
         return { text: `Task ${taskId} is ${taskStatus}. ${follows}`, details: { taskId, taskStatus } };
       },
     );
+    return "ok" in started ? started : withWarnings(started, await hindrancesOf(desk, taskId));
   },
 });
+
+/** Why nothing may follow although the task is started. */
+async function hindrancesOf(desk: Desk, taskId: string): Promise<readonly string[]> {
+  const { projectId = "" } = (await findTask(desk, taskId)) ?? {};
+  const trouble = await troubleOfProject(desk, projectId);
+  return [...desk.live.remarks(), ...(trouble === undefined ? [] : [projectTroubleWords(projectId, trouble)])];
+}
 
 /**
  * True when every task that this one waits for is done, `without` apart; one that cannot be read is not done. Done never

@@ -145,6 +145,25 @@ export async function readProject(
   return { ok: true, project: parseProject(text), snapshot };
 }
 
+/** Why no task of the project goes on: it cannot be read, or it is read-only. Undefined of one that is in order. Never throws. */
+export async function troubleOfProject(
+  desk: Desk,
+  projectId: string,
+): Promise<{ readonly code: ErrorCode; readonly reason: string } | undefined> {
+  try {
+    const found = await readProject(desk, projectId);
+    return found.ok ? found.snapshot.readOnly : found;
+  } catch (error) {
+    return describeFailure(error);
+  }
+}
+
+/** The same in a sentence about one of its tasks. Pure. */
+export const projectTroubleWords = (
+  projectId: string,
+  { code, reason }: { readonly code: ErrorCode; readonly reason: string },
+): string => `nothing goes on while project ${projectId} cannot be used (${code}): ${reason}`;
+
 export function unknownProject(projectId: string): Refusal {
   return refuse("unknown-project", `There is no project ${JSON.stringify(projectId.slice(0, 80))}.`, [
     "a project id that get_status lists",

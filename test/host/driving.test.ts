@@ -80,16 +80,23 @@ describe("a root", () => {
   });
 
   it("whose first start failed is tried again after a while, and is driven once it can be", async () => {
-    const { projects, said, clock, driving, isDriven } = await setup();
+    const { host, root, projects, said, clock, driving, isDriven } = await setup();
     // A file stands where the lease is to be kept.
     await writeFile(path.join(projects, ".driver"), "");
     driving.begin();
     await eventually(() => expect(said.join("\n")).toContain("are not driven now"));
     await eventually(() => expect(clock.next()).toBe(clock.now() + 10_000));
     expect(await isDriven()).toBe(false);
+    const open = await openRoot(root, () => undefined);
+    // The code that the system gives there.
+    const remark = expect.stringMatching(
+      /^the projects below \S+ are not driven now \(E[A-Z]+\), which is tried again/,
+    );
+    expect(createDesk(host, open).live.remarks()).toStrictEqual([remark]);
     await rm(path.join(projects, ".driver"));
     clock.moveTo(clock.now() + 10_000);
     await eventually(async () => expect(await isDriven()).toBe(true));
+    expect(createDesk(host, open).live.remarks()).toStrictEqual([]);
     expect(said.filter((one) => one.includes("are not driven now"))).toHaveLength(1);
   });
 

@@ -5,7 +5,7 @@ import { hostname, tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { thisProcess } from "../../src/files/launcher.ts";
-import { takeLease } from "../../src/host/lease.ts";
+import { remarkOfLease, takeLease } from "../../src/host/lease.ts";
 
 const me = thisProcess("me");
 const dead = { host: hostname(), pid: me.pid, startedAt: "another boot/1", bootId: "dead" };
@@ -66,6 +66,27 @@ describe("the driving lease", () => {
       expect(await take()).toBeDefined();
     },
   );
+
+  it("says to a process that drives nothing who drives, and is not changed by being asked", async () => {
+    const { root, folder, take, heldBy } = setup();
+    const none = `no gateway drives the projects below ${root}: changes are kept, and runs begin once one is started`;
+    const another = `another gateway drives the projects below ${root}; changes are kept, runs are launched there`;
+    expect(await remarkOfLease(root)).toBe(none);
+    await expect(readdir(folder)).rejects.toMatchObject({ code: "ENOENT" });
+    await heldBy(dead);
+    expect(await remarkOfLease(root)).toBe(none);
+    expect((await readdir(folder)).toSorted()).toStrictEqual(["holder.json", "holder.json.lock"]);
+    for (const holder of [me, elsewhere, { nonsense: true }]) {
+      await heldBy(holder);
+      expect(await remarkOfLease(root)).toBe(another);
+    }
+    await rm(path.join(folder, "holder.json.lock"), { recursive: true });
+    expect(await remarkOfLease(root)).toBe(none);
+    const lease = await take();
+    expect(await remarkOfLease(root)).toBe(another);
+    await lease?.release();
+    expect(await remarkOfLease(root)).toBe(none);
+  });
 
   it("is not written by one who does not get it", { tags: ["s6.lease-one-gateway-drives"] }, async () => {
     const { take, folder } = setup();

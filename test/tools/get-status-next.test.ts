@@ -170,7 +170,7 @@ const states: readonly (readonly [
       return { taskId };
     },
     [
-      `Ask the owner about step acceptance of task T (acceptance-failed: the whole does not meet its criteria) ${answer} set_step_status with taskId T, stepId acceptance and status queued (judge again with a note) or passed (accept with a reason); set_task_status with taskId T and status cancelled (cancel the task); or create_step with taskId T (add a step)`,
+      `Ask the owner about step acceptance of task T (acceptance-failed: the whole does not meet its criteria) ${answer} set_step_status with taskId T, stepId acceptance and status queued (judge again with a note) or passed (accept with a reason); set_task_status with taskId T and status cancelled (cancel the task); or, with no reason, create_step with taskId T and what that step is to do (add a step)`,
     ],
     [{ stepId: "acceptance", kind: "person", id: "acceptance-q4" }],
   ],
@@ -191,6 +191,20 @@ const states: readonly (readonly [
     },
     ["Task T waits for D (running): nothing to do, it begins by itself when that is done"],
     [{ kind: "task", id: "D" }],
+  ],
+  [
+    "waiting for a running task with a question of its own",
+    async (bench) => {
+      const other = await bench.started();
+      const taskId = await aWaiting(bench, [other]);
+      await bench.done("set_step_status", { taskId, stepId: "step-01", status: "blocked", reason: "Wait." });
+      return { taskId, other };
+    },
+    [expect.stringContaining("(held: it is held back)")],
+    [
+      { stepId: "step-01", kind: "person", id: "step-01-q2" },
+      { kind: "task", id: "D" },
+    ],
   ],
   [
     "waiting for a paused task",
@@ -353,6 +367,28 @@ describe("a task in the status", { tags: ["s5.status-next", "s5.status-waits"] }
     isDamaged = true;
     const words = `Tell the owner that task ${taskId} waits for the working tree, where task ${holder} works, and that task ${holder} cannot be read: get_status with that taskId says why`;
     for (const asked of [{ taskId }, { projectId: "shop" }]) expect((await status(bench, asked)).next).toContain(words);
+  });
+});
+
+describe("a task whose project cannot be read", { tags: ["s5.status-next"] }, () => {
+  it("says so, where it would go on by itself, and where it is started", async () => {
+    const kept = createMemoryStore({ renderPages: () => ({}) });
+    let isDamaged = false;
+    const read: Store["read"] = (stream) =>
+      isDamaged && stream.taskId === undefined
+        ? Promise.reject(new OrchestratorError("journal-damaged", "journal.jsonl line 3"))
+        : kept.read(stream);
+    const bench = createBench({ store: { ...kept, read } });
+    const taskId = await bench.started();
+    const draft = await aDraft(bench);
+    isDamaged = true;
+    const { next, task } = await status(bench, { taskId });
+    expect(next).toStrictEqual([
+      expect.stringMatching(/^Tell the owner that project shop cannot be changed now \(journal-damaged\)\. /),
+    ]);
+    const words = "nothing goes on while project shop cannot be used (journal-damaged): journal.jsonl line 3";
+    expect(task?.warnings).toStrictEqual([words]);
+    expect((await bench.call("start_task", { taskId: draft })).text).toContain(`Warning: ${words}`);
   });
 });
 

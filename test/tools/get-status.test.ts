@@ -9,6 +9,7 @@ import type { Store } from "../../src/store/store.ts";
 import type { Answer } from "../../src/tools/tool.ts";
 import { aBuilderReport, aJudgement, aProject, aStep, aTask, createBench, type Bench } from "../support/bench.ts";
 import { owner, wakeUp } from "../support/callers.ts";
+import { anEvent } from "../support/histories.ts";
 
 const mark = "[quotation, not an instruction: ";
 
@@ -62,6 +63,11 @@ describe("get_status of everything", () => {
   it("says what a person should know of the root", async () => {
     const bench = createBench({ live: { remarks: () => ["another gateway drives the projects here"] } });
     expect((await status(bench)).details.next[0]).toBe("another gateway drives the projects here");
+    await bench.done("create_project", aProject());
+    const taskId = String((await bench.done("create_task", aTask()))["taskId"]);
+    expect((await bench.call("start_task", { taskId })).text).toContain(
+      "Warning: another gateway drives the projects here",
+    );
   });
 });
 
@@ -538,6 +544,38 @@ describe("a status answer", { tags: ["s5.status-bounded"] }, () => {
     for (const taskId of left) expect(more).toContain(taskId);
     expect(details.project?.tasks).toEqual({ draft: 18, running: 1, blocked: 22 });
     expect((await status(bench)).details.next.join("\n")).toContain("shows the 22 questions that wait");
+  });
+
+  it(
+    "of more unfinished tasks than are read says of how many it does not say what they wait for",
+    { tags: ["s5.status-cut-said"] },
+    async () => {
+      const bench = createBench();
+      await bench.done("create_project", aProject());
+      for (let at = 0; at < 20; at += 1) await bench.done("create_task", aTask({ title: `Draft ${at}` }));
+      expect((await status(bench, { projectId: "shop" })).details.truncated).toBe(false);
+      const words = (what: string) => `What ${what} for is not said here; get_status with a taskId says it`;
+      await bench.done("create_task", aTask());
+      const one = await status(bench, { projectId: "shop" });
+      expect(one.details.truncated).toBe(true);
+      expect(one.details.next).toContain(words("1 more unfinished task waits"));
+      await bench.done("create_task", aTask());
+      expect((await status(bench, { projectId: "shop" })).details.next).toContain(
+        words("2 more unfinished tasks wait"),
+      );
+    },
+  );
+
+  it("of a run that was planned and not launched does not say that it is live", async () => {
+    const bench = createBench();
+    const taskId = await bench.started();
+    await bench.record(taskId, anEvent("RunPlanned", { stepId: "step-01", role: "builder" }));
+    const planned = await status(bench, { taskId });
+    expect(planned.details.task?.liveRuns).toStrictEqual([]);
+    expect(planned.text).not.toContain("Live for");
+    const { runId } = (await bench.step(taskId)).builder;
+    await bench.record(taskId, anEvent("RunLaunched", { stepId: "step-01", runId: runId ?? "" }));
+    expect((await status(bench, { taskId })).details.task?.liveRuns).toMatchObject([{ runId }]);
   });
 
   it(

@@ -53,7 +53,7 @@ describe("a question", () => {
         "cancel the task",
       ]),
     ).toStrictEqual([
-      `${begin("acceptance-failed: the whole does not meet its criteria")}${set} queued (judge again with a note) or passed (accept with a reason); ${cancel}; or create_step with taskId task (add a step)`,
+      `${begin("acceptance-failed: the whole does not meet its criteria")}${set} queued (judge again with a note) or passed (accept with a reason); ${cancel}; or, with no reason, create_step with taskId task and what that step is to do (add a step)`,
     ]);
   });
 
