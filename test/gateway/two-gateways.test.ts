@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { gate } from "../../harness/model.ts";
+import { runOpenclaw } from "../../harness/openclaw.ts";
 import { until } from "../../harness/wait.ts";
 import { buildsWell, judgesWell, type Act } from "./cast.ts";
 import { aStep, call, openStage, type Play, type Stage } from "./stage.ts";
@@ -219,6 +220,31 @@ describe("two gateways on one folder", { timeout: 600_000 }, () => {
     await mine.untilTask("done", limitMs);
     expect(mine.turnsOf("step-01", "builder")).toEqual([]);
     expect((other as Stage).at(mine.projectId, mine.taskId).turnsOf("step-01", "builder").length).toBeGreaterThan(0);
+  });
+
+  it("none is left: a turn without one keeps what it changes, says so, and the next gateway drives it", async () => {
+    const locally = async (line: string) => {
+      const { stdout, stderr } = await runOpenclaw(one.gateway.paths.home, [
+        "agent",
+        "--local",
+        "-m",
+        line,
+        "--agent",
+        "main",
+      ]);
+      return `${stdout}${stderr}`;
+    };
+    const none = `no gateway drives the projects below ${root}: changes are kept, and runs begin once one is started`;
+    const taskId = await one.createTask({ title: "Task Locally", steps: [aStep()] });
+    const play = one.at("project-back", taskId);
+    await one.gateway.kill();
+    await other?.gateway.kill();
+    expect(await locally(call("start_task", { taskId }))).toContain(`Warning: ${none}`);
+    expect(await locally(call("get_status", { taskId }))).toContain(`Next: ${none}`);
+    expect((await play.task()).status).toBe("running");
+    await one.gateway.start();
+    await play.untilTask("done", limitMs);
+    expect(await statusOf(one, { taskId })).not.toContain("no gateway drives");
   });
 
   it("never made the scripted people fail", () => {
