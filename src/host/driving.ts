@@ -14,6 +14,7 @@ import { createDriver, type Driver } from "../flow/driver.ts";
 import type { Clock, Worktree } from "../flow/ports.ts";
 import { createSlots } from "../flow/slots.ts";
 import { renderBuilderBrief, renderQaBrief } from "../render/briefs.ts";
+import type { Settings } from "../schema/config.ts";
 import { parseProject } from "../schema/documents.ts";
 import { OrchestratorError, codeOf } from "../errors.ts";
 import { type Cursor, type Store, type Stream } from "../store/store.ts";
@@ -155,7 +156,7 @@ export function createDriving(host: Host, clock = systemClock): Driving {
       checks: createCheckRunner(host, () => host.settings(), path.join(root, "projects"), store),
       worktree,
       flows,
-      briefs: createBriefs(store, worktree),
+      briefs: createBriefs(store, worktree, () => host.settings()),
       notifier,
       slots,
       clock,
@@ -241,7 +242,7 @@ export function createDriving(host: Host, clock = systemClock): Driving {
   };
 }
 
-function createBriefs(store: Store, worktree: Worktree) {
+function createBriefs(store: Store, worktree: Worktree, settings: () => Settings) {
   /** What checks changed, or what ran on: QA is told, for the builder's report says nothing of it. */
   async function changedSince(built: string | null | undefined, repo: string, stream: Stream) {
     if (built === null || built === undefined) return null;
@@ -277,7 +278,7 @@ function createBriefs(store: Store, worktree: Worktree) {
           stepPage: store.locate(stream, `steps/${step.id}`, "page"),
         },
       };
-      if (role === "builder") return renderBuilderBrief(input);
+      if (role === "builder") return renderBuilderBrief({ ...input, sharedTree: settings().parallelSteps > 1 });
       const built = current.attempts.find((one) => one.attempt === current.attempt)?.tree.built;
       return renderQaBrief({ ...input, changedSinceBuild: await changedSince(built, project.repo, stream) });
     },

@@ -24,6 +24,8 @@ export type BriefInput = {
   readonly paths: { readonly taskPage: string; readonly stepPage: string; readonly projectPage: string };
   /** Files that changed after the builder's run, as the tree is now; null when that is not known, nothing given when nobody looked. */
   readonly changedSinceBuild?: readonly string[] | null;
+  /** True when more than one step of a task may be at work at a time, all in the same tree. */
+  readonly sharedTree?: boolean;
 };
 
 /** The most that a brief has, in UTF-8 bytes. */
@@ -138,6 +140,7 @@ function viewBuilderBrief(input: BriefInput, room: Room) {
   return {
     ...placeOf(input),
     attemptsLeft: Math.max(0, step.maxAttempts - attempt),
+    shared: input.sharedTree === true || input.steps.some(hasSharedTree),
     note: fitted("note")[0] ?? null,
     noteWords: noteWords(step, attempt),
     isUnreported: hasUnreportedRun(current) || (earlier[0]?.builder === undefined && hasUnreportedRun(earlier[0])),
@@ -162,6 +165,7 @@ function viewBuilderBrief(input: BriefInput, room: Room) {
         feedback: found.feedback.length === 0 ? null : (words[count] ?? nothing),
         checks: zip(found.checks, fitted(`output ${at}`), (check, output) => ({ ...check, ...output })),
         changed: found.changed.length === 0 ? null : (changed.next().value ?? nothing),
+        shared: one.tree.shared === true,
         asked: one.builder?.outcome === "blocked",
       };
     }),
@@ -356,6 +360,7 @@ type Delivery = {
   readonly how: string;
   readonly summary: string;
   readonly files: string;
+  readonly shared: boolean;
 };
 
 /** The finished steps that built something or were skipped: those that this one depends on first, then the latest. */
@@ -377,7 +382,13 @@ function deliveryOf(step: Step): Delivery {
     how: accepted === undefined ? stepStatusWords[step.status] : `passed, accepted by ${accepted}`,
     summary: report?.summary ?? "",
     files: fileLines(report?.filesObserved ?? report?.filesChanged ?? []),
+    shared: hasSharedTree(step),
   };
+}
+
+/** Other steps worked in the tree, too, so what changed in it may be theirs. */
+function hasSharedTree(step: Step): boolean {
+  return step.attempts.some((attempt) => attempt.tree.shared === true);
 }
 
 function lastReport(step: Step): Attempt["builder"] {

@@ -177,6 +177,42 @@ describe("the builder's brief", () => {
     expect(headings(unopened)).toStrictEqual(Array(2).fill("The orchestrator's note"));
   });
 
+  describe("of a step in a tree that other steps work in, too", () => {
+    const ours = "so some of these changes may be theirs";
+    const atWork = "Other steps may be at work in this directory while you are";
+    const built = (shared: object) =>
+      anAttempt({
+        builder: aBuilderReport(),
+        qa: aQaReport(["c1"]),
+        tree: { before: "0", built: "1", judged: "2", changedAfterBuild: ["theirs.js"], ...shared },
+      });
+
+    it("blames nobody for what changed after an earlier builder's run", () => {
+      const brief = (shared: object) => renderBuilderBrief(inputFor(secondAttemptAfter(built(shared))));
+      expect(brief({ shared: true })).toMatch(new RegExp(`\ntheirs\\.js\n\`\`\`\n\n.*${ours}`));
+      expect(brief({})).not.toContain(ours);
+    });
+
+    it("blames nobody for the files that another step delivered", () => {
+      const step = aStep({ id: "step-02", index: 2, status: "building", attempts: [anAttempt()] });
+      const brief = (shared: object) => {
+        const steps = [aStep({ status: "passed", attempts: [built(shared)] }), step];
+        return renderBuilderBrief(inputOf({ task: aTaskWith(steps), steps }, step.id));
+      };
+      expect(brief({ shared: true })).toMatch(
+        new RegExp(`Files:\n\n\`\`\`text\nwc\\.js\nwc\\.test\\.js\n\`\`\`\n\n.*${ours}`),
+      );
+      expect(brief({})).not.toContain(ours);
+    });
+
+    it("says that they may be at work, also before any run of the task has ended", () => {
+      const first = aStep({ status: "building", attempts: [anAttempt()] });
+      expect(renderBuilderBrief(inputFor(first))).not.toContain(atWork);
+      expect(renderBuilderBrief(inputFor(first, { sharedTree: true }))).toContain(atWork);
+      expect(renderBuilderBrief(inputFor(secondAttemptAfter(built({ shared: true }))))).toContain(atWork);
+    });
+  });
+
   it("says when an earlier run of the attempt was lost", () => {
     const runs = [aRun({ end: "lost" }), aRun({ launch: 2, end: null, endedAt: null })];
     expect(renderBuilderBrief(inputFor(aStep({ status: "building", attempts: [anAttempt({ runs })] })))).toContain(
@@ -286,6 +322,18 @@ describe("QA's brief", () => {
         expect(renderQaBrief(inputFor(judging({}), { changedSinceBuild }))).not.toContain(words);
     },
   );
+
+  it("blames nobody in a shared tree, neither during the builder's run nor after it", () => {
+    const words = "Other steps worked in the same tree at the time, so some of these changes may be theirs.";
+    const brief = (tree: object, filesObserved: readonly string[], changedSinceBuild: readonly string[] = []) => {
+      const attempt = { builder: aBuilderReport({ filesObserved }), tree: { ...anAttempt().tree, ...tree } };
+      return renderQaBrief(inputFor(judging(attempt), { changedSinceBuild }));
+    };
+    const both = brief({ shared: true }, ["theirs.js"], ["late.js"]);
+    for (const file of ["theirs.js", "late.js"]) expect(both).toContain(`\n${file}\n\`\`\`\n\n${words}`);
+    expect(brief({ shared: true }, [])).not.toContain(words);
+    expect(brief({}, ["theirs.js"], ["late.js"])).not.toContain(words);
+  });
 
   it("names every criterion that is to be judged", { tags: ["s7.qa-brief-criteria"] }, () => {
     const passCriteria = Array.from({ length: 50 }, (_, at) => ({ id: `c${at + 1}`, text: `It holds ${at + 1}.` }));

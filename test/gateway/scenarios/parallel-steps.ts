@@ -105,6 +105,8 @@ export function parallelSteps(stage: () => Stage): void {
         expect([...places]).toEqual([play.repo]);
         expect(told).toHaveLength(8);
         for (const brief of told) expect(brief).toContain(play.repo);
+        // Each of the four builders was told so, the first one too.
+        expect(told.filter((brief) => brief.includes("Other steps may be at work in this directory"))).toHaveLength(4);
         // In a tree that others share, differences are nobody's fault.
         for (const step of [top, left, right, bottom]) expect(step?.attempts[0]?.tree.shared).toBe(true);
         expect(await play.page("steps/left")).toContain("Other steps worked in the same tree");
