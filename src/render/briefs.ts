@@ -7,6 +7,7 @@ import type { Attempt, BuilderReport, CheckResult, Project, Step, Task } from ".
 import { bounds } from "../schema/bounds.ts";
 import { fitTexts, type Fitted, type Group } from "./fit.ts";
 import { visible } from "./quote.ts";
+import { remembering } from "./remembering.ts";
 import { loadTemplate } from "./templates.ts";
 import { checkPassed, checkWords, commandLine, outcomeWords, withoutColours } from "./view.ts";
 import { acceptedBy, durationWords, noteWords, stepStatusWords } from "./words.ts";
@@ -57,7 +58,7 @@ type Room = {
  * fewer items when there are so many that their texts would have no room.
  */
 function renderBounded(render: (room: Room) => string): string {
-  const show = remembering(visible);
+  const show = rememberingTexts(visible);
   const leastTextBytes = 20_000;
   for (let items = 32; items > 0; items = Math.floor(items / 2)) {
     let bytes = briefBytes - 4_000;
@@ -71,7 +72,7 @@ function renderBounded(render: (room: Room) => string): string {
   return render({ bytes: leastTextBytes, items: 0, show });
 }
 
-function remembering(make: (text: string) => string): (text: string) => string {
+function rememberingTexts(make: (text: string) => string): (text: string) => string {
   const made = new Map<string, string>();
   return (text) => {
     const known = made.get(text) ?? make(text);
@@ -128,7 +129,7 @@ function viewBuilderBrief(input: BriefInput, room: Room) {
   );
   text.add(
     "delivered",
-    delivered.flatMap((one) => [one.summary, one.files]),
+    delivered.flatMap((one) => [...one.reports.map((report) => report.summary), one.files]),
     { most: 16_000 },
   );
   text.add("specs", [task.spec, project.spec], { least: 1_500 });
@@ -136,6 +137,7 @@ function viewBuilderBrief(input: BriefInput, room: Room) {
 
   const said = fitted("said")[Symbol.iterator]();
   const changed = fitted("changed")[Symbol.iterator]();
+  const handedOn = fitted("delivered")[Symbol.iterator]();
   const [taskSpec = nothing, projectSpec = nothing] = fitted("specs");
   return {
     ...placeOf(input),
@@ -171,10 +173,10 @@ function viewBuilderBrief(input: BriefInput, room: Room) {
     }),
     olderAttempts: earlier.length - detailed.length,
     acceptance: zip(task.acceptanceCriteria, fitted("acceptance"), (criterion, one) => ({ id: criterion.id, ...one })),
-    delivered: delivered.map((one, at) => ({
+    delivered: delivered.map((one) => ({
       ...one,
-      summary: fitted("delivered")[2 * at] ?? nothing,
-      files: fitted("delivered")[2 * at + 1] ?? nothing,
+      reports: one.reports.map(({ when }) => ({ when, ...(handedOn.next().value ?? nothing) })),
+      files: handedOn.next().value ?? nothing,
     })),
     otherDelivered: finished.length - delivered.length,
     taskSpec,
@@ -234,7 +236,7 @@ function viewQaBrief(input: BriefInput, room: Room) {
   const since = input.changedSinceBuild ?? [];
   const review = step.kind === "review";
   const others = review ? input.steps.filter((one) => one.id !== step.id) : [];
-  const results = others.slice(0, room.items);
+  const results = others.slice(0, room.items).map((one) => ({ one, ...reportsOf(one) }));
   const note = current?.note ?? step.note ?? null;
   const text = fitter(room);
 
@@ -259,12 +261,13 @@ function viewQaBrief(input: BriefInput, room: Room) {
   text.add("tests", builder === undefined ? [] : [testLines(builder.testsRun)], { most: 8_000 });
   text.add(
     "results",
-    results.map((one) => lastSummary(one) ?? ""),
+    results.flatMap(({ reports }) => reports.map((report) => report.summary)),
     { most: 16_000 },
   );
   text.add("specs", [task.spec, project.spec], { least: 1_500 });
   const fitted = text.fit();
 
+  const said = fitted("results")[Symbol.iterator]();
   const [changed = nothing, deleted = nothing] = fitted("claimed");
   const [taskSpec = nothing, projectSpec = nothing] = fitted("specs");
   return {
@@ -291,13 +294,14 @@ function viewQaBrief(input: BriefInput, room: Room) {
       duration: durationWords(check.durationMs),
       ...output,
     })),
-    results: zip(results, fitted("results"), (one, summary) => ({
+    results: results.map(({ one, reports, otherReports }) => ({
       id: one.id,
       title: one.title,
       status: stepStatusWords[one.status],
       accepted: acceptedBy(one) ?? null,
       attempt: one.attempt,
-      ...summary,
+      reports: reports.map(({ when }) => ({ when, ...(said.next().value ?? nothing) })),
+      otherReports,
     })),
     otherResults: others.length - results.length,
     taskSpec,
@@ -354,15 +358,6 @@ function fitter({ bytes, show }: Room) {
   };
 }
 
-type Delivery = {
-  readonly id: string;
-  readonly title: string;
-  readonly how: string;
-  readonly summary: string;
-  readonly files: string;
-  readonly shared: boolean;
-};
-
 /** The finished steps that built something or were skipped: those that this one depends on first, then the latest. */
 function finishedSteps({ steps, step }: BriefInput): readonly Step[] {
   const needed = new Set(step.dependsOn);
@@ -373,30 +368,42 @@ function finishedSteps({ steps, step }: BriefInput): readonly Step[] {
     .toSorted((one, other) => Number(needed.has(other.id)) - Number(needed.has(one.id)) || other.index - one.index);
 }
 
-function deliveryOf(step: Step): Delivery {
-  const report = lastReport(step);
+/** What a step made of the tree in all its attempts. A finished step stays as it is. */
+const deliveryOf = remembering((step: Step) => {
   const accepted = acceptedBy(step);
+  const files = step.attempts.flatMap(({ builder }) => builder?.filesObserved ?? builder?.filesChanged ?? []);
   return {
     id: step.id,
     title: step.title,
     how: accepted === undefined ? stepStatusWords[step.status] : `passed, accepted by ${accepted}`,
-    summary: report?.summary ?? "",
-    files: fileLines(report?.filesObserved ?? report?.filesChanged ?? []),
+    ...reportsOf(step),
+    files: fileLines([...new Set(files)]),
     shared: hasSharedTree(step),
+  };
+});
+
+/**
+ * What a step's builders said of their work: the first report of work that is done, for a later one may tell only of a
+ * repair, and the last. One that stopped with a question counts only where no work was reported.
+ */
+function reportsOf(step: Step) {
+  const all = step.attempts.flatMap(({ attempt, builder }) => (builder === undefined ? [] : [{ attempt, ...builder }]));
+  const done = all.filter((report) => report.outcome === "done");
+  const told = done.length === 0 ? all.slice(-1) : done;
+  const shown = told.length < 2 ? told : [...told.slice(0, 1), ...told.slice(-1)];
+  return {
+    reports: shown.map(({ attempt, outcome, summary }) => ({
+      when:
+        outcome === "blocked" ? " when it stopped with a question" : shown.length < 2 ? "" : ` in attempt ${attempt}`,
+      summary,
+    })),
+    otherReports: told.length - shown.length,
   };
 }
 
 /** Other steps worked in the tree, too, so what changed in it may be theirs. */
 function hasSharedTree(step: Step): boolean {
   return step.attempts.some((attempt) => attempt.tree.shared === true);
-}
-
-function lastReport(step: Step): Attempt["builder"] {
-  return step.attempts.findLast((attempt) => attempt.builder !== undefined)?.builder;
-}
-
-function lastSummary(step: Step): string | undefined {
-  return lastReport(step)?.summary;
 }
 
 function exitWords(check: CheckResult): string {

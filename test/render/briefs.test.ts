@@ -2,13 +2,14 @@ import { bounds } from "../../src/schema/bounds.ts";
 import { describe, expect, it } from "vitest";
 import { briefBytes, renderBuilderBrief, renderQaBrief, type BriefInput } from "../../src/render/briefs.ts";
 import { fence } from "../../src/render/quote.ts";
-import type { Attempt, Decision, Step } from "../../src/schema/documents.ts";
+import type { Attempt, BuilderReport, Decision, Step } from "../../src/schema/documents.ts";
 import {
   aBuilderReport,
   aCheckResult,
   anAttempt,
   aProject,
   aQaReport,
+  aReview,
   aRun,
   aStep,
   aTaskWith,
@@ -343,6 +344,72 @@ describe("QA's brief", () => {
   });
 });
 
+describe("what another step that took several attempts delivered", () => {
+  const attemptOf = (attempt: number, fields: Partial<BuilderReport>) =>
+    anAttempt({ attempt, builder: aBuilderReport(fields) });
+  const wrote = attemptOf(1, {
+    summary: "Wrote the parser.",
+    filesObserved: ["src/parser.js", "src/lexer.js"],
+  });
+  const mended = attemptOf(2, { summary: "Mended the lexer.", filesObserved: ["src/lexer.js", "CHANGES"] });
+  const stopped = attemptOf(3, {
+    outcome: "blocked",
+    summary: "I did nothing.",
+    question: "Which grammar?",
+    filesChanged: ["notes.txt"],
+    filesObserved: null,
+  });
+  const briefsBehind = (...attempts: readonly Attempt[]) => {
+    const before = aStep({ status: "passed", passedBy: "person", attempts });
+    const step = aStep({ id: "step-02", index: 2, status: "building", attempts: [anAttempt()] });
+    const review = aReview([before, step], { status: "reviewing", attempts: [anAttempt()] });
+    const state = { task: aTaskWith([before, step, review]), steps: [before, step, review] };
+    const part = (brief: string, from: string, to: string) => brief.slice(brief.indexOf(from), brief.indexOf(to));
+    return {
+      builder: part(renderBuilderBrief(inputOf(state, "step-02")), "## What other steps", "## The project"),
+      qa: part(renderQaBrief(inputOf(state, "acceptance")), "### step-01", "### step-02"),
+    };
+  };
+
+  it("is all of its files and what was said of the first and of the last work, by attempt", () => {
+    const { builder, qa } = briefsBehind(wrote, mended);
+    expect(builder).toContain(
+      `Its builder's summary in attempt 1:\n\n${fence("Wrote the parser.")}\n\n` +
+        `Its builder's summary in attempt 2:\n\n${fence("Mended the lexer.")}\n\n` +
+        `Files:\n\n${fence("src/parser.js\nsrc/lexer.js\nCHANGES")}`,
+    );
+    expect(qa).toContain(
+      `Its builder claims in attempt 1:\n\n${fence("Wrote the parser.")}\n\n` +
+        `Its builder claims in attempt 2:\n\n${fence("Mended the lexer.")}`,
+    );
+  });
+
+  it("is not what a builder says that stopped with a question, unless nobody reported it done", () => {
+    const { builder, qa } = briefsBehind(wrote, stopped);
+    expect(builder).toContain(`Its builder's summary:\n\n${fence("Wrote the parser.")}`);
+    expect(builder).toContain(`Files:\n\n${fence("src/parser.js\nsrc/lexer.js\nnotes.txt")}`);
+    expect(qa).toContain(`Its builder claims:\n\n${fence("Wrote the parser.")}`);
+    for (const brief of [builder, qa]) expect(brief).not.toContain("I did nothing.");
+    const alone = briefsBehind(stopped);
+    const words = `when it stopped with a question:\n\n${fence("I did nothing.")}`;
+    expect(alone.builder).toContain(`Its builder's summary ${words}`);
+    expect(alone.qa).toContain(`Its builder claims ${words}`);
+  });
+
+  it("says how many reports it leaves out, and where they are", () => {
+    const more = [3, 4].map((attempt) => attemptOf(attempt, { summary: `Mended it again in ${attempt}.` }));
+    for (const brief of Object.values(briefsBehind(wrote, mended, ...more))) {
+      expect(brief).toContain("Wrote the parser.");
+      expect(brief).toContain("in attempt 4:\n\n```text\nMended it again in 4.");
+      expect(brief).not.toContain("Mended the lexer.");
+      expect(brief).toContain(
+        `2 more report(s) of its builder are not shown here; \`${taskFolder}/task.md\` links to its page.`,
+      );
+    }
+    for (const brief of Object.values(briefsBehind(wrote, mended))) expect(brief).not.toContain("more report(s)");
+  });
+});
+
 describe("a brief that would be too long", () => {
   const finding = "f".repeat(2_000);
   const first = anAttempt({ builder: aBuilderReport(), qa: aQaReport(["c1"], { feedback: finding }) });
@@ -449,7 +516,7 @@ describe("a brief that would be too long", () => {
         index: at + 2,
         title: "t".repeat(200),
         status: "passed",
-        attempts: attempts.slice(0, 1),
+        attempts: attempts.slice(0, 3),
       }),
     );
     const checks = Array.from({ length: 20 }, () => ({
