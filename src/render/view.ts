@@ -535,7 +535,10 @@ function compareFiles({ builder, tree }: Attempt): { readonly files: readonly Fi
 }
 
 function filesWords(all: number, unknown: boolean, differing: number, shared: boolean): string {
-  if (all === 0) return "The builder names no file, and the system saw no change.";
+  if (all === 0)
+    return unknown
+      ? "The builder names no file; what the system saw is not known (yet)."
+      : "The builder names no file, and the system saw no change.";
   if (unknown) return "What the system saw is not known (yet); the table shows what the builder says.";
   if (differing === 0) return "What the builder says is what the system saw.";
   const blame = shared ? " Other steps worked in the same tree, so the difference may be theirs." : "";

@@ -188,6 +188,17 @@ describe("a step's page", () => {
     expect(page([{ exitCode: null }])).toContain("| **failed: it ended without an exit code** | none |");
   });
 
+  it("says that the system saw no change only where it has looked", () => {
+    const words = (filesObserved: readonly string[] | null) => {
+      const builder = aBuilderReport({ filesChanged: [], filesObserved });
+      const steps = [aStep({ status: "reviewing", attempts: [anAttempt({ builder })] })];
+      return pagesOf({ task: aTaskWith(steps), steps })["steps/step-01"] ?? "";
+    };
+    expect(words([])).toContain("The builder names no file, and the system saw no change.");
+    expect(words(null)).toContain("The builder names no file; what the system saw is not known (yet).");
+    expect(words(null)).not.toContain("saw no change");
+  });
+
   it("says who hears of a failure: the builder, and after the last attempt the owner", () => {
     const words = (fields: Partial<Step>) => {
       const steps = [aStep({ attempts: [anAttempt()], maxAttempts: 2, ...fields })];
