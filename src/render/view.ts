@@ -12,6 +12,7 @@ import type {
   Project,
   Question,
   Run,
+  Seat,
   Step,
   Task,
   TaskStatus,
@@ -356,7 +357,7 @@ export function viewStep(task: Pick<Task, "id" | "title">, step: Step) {
     })),
     dependsOn: step.dependsOn,
     decisions: (step.decisions ?? []).map((one) => viewDecision(one)),
-    attempts: step.attempts.toReversed().map(viewAttempt),
+    attempts: step.attempts.toReversed().map((one) => viewAttemptOf(step, one)),
     usageTotal: usageWords(usageOf([step])),
     history: historyOf(step),
   };
@@ -372,15 +373,11 @@ function stepHappening(step: Step): string {
   const sentences: Readonly<Record<Step["status"], () => string>> = {
     queued: () => queuedWords(step),
     building: () =>
-      step.builder.status === "lost"
-        ? "Its builder's run ended without a report and is launched again."
-        : `Its builder works on it. When it reports, ${step.checks.length === 0 ? "QA judges the work." : "the checks run, and then QA judges the work."}`,
+      idleWords("Its builder's run", step.builder) ??
+      `Its builder works on it. When it reports, ${step.checks.length === 0 ? "QA judges the work." : "the checks run, and then QA judges the work."}`,
     checking: () =>
       `The builder reported it done, and its checks run. If one fails, ${isLast ? "the owner is asked, and QA is not" : "its output goes back to the builder and QA is not asked"}.`,
-    reviewing: () =>
-      step.qa.status === "lost"
-        ? "QA's run ended without a report and is launched again."
-        : `QA judges ${criteria} by looking and running; ${after}`,
+    reviewing: () => idleWords("QA's run", step.qa) ?? `QA judges ${criteria} by looking and running; ${after}`,
     passed: () =>
       step.passedBy === "person"
         ? "It was accepted by a person, not by QA. The reason stands with the decision below."
@@ -393,6 +390,12 @@ function stepHappening(step: Step): string {
   return sentences[step.status]();
 }
 
+/** What is said of a run in which nobody works: one that was lost, or is planned and not launched. */
+function idleWords(run: string, { status }: Seat): string | null {
+  if (status === "lost") return `${run} ended without a report and is launched again.`;
+  return status === "launching" ? `${run} is planned and not launched yet.` : null;
+}
+
 function queuedWords(step: Step): string {
   if (step.attempt > 0)
     return step.kind === "review"
@@ -402,6 +405,22 @@ function queuedWords(step: Step): string {
     return "It depends on no other step and starts when the task runs and a place is free.";
   const those = step.dependsOn.length === 1 ? "the step that it depends on is" : "all steps that it depends on are";
   return `It starts when ${those} passed or skipped.`;
+}
+
+/** The id of the run that is planned and not launched; the host may refuse a launch for long. Null when there is none. */
+function plannedRun({ builder, qa }: Step): string | null {
+  return [builder, qa].find((seat) => seat.status === "launching")?.runId ?? null;
+}
+
+/** A planned run is not remembered with its attempt: only its step tells that it is one. */
+function viewAttemptOf(step: Step, attempt: Attempt): AttemptView {
+  const planned = plannedRun(step);
+  const view = viewAttempt(attempt);
+  if (attempt.runs.every((run) => run.runId !== planned)) return view;
+  const runs = view.runs.map((run) =>
+    run.runId === planned ? { ...run, started: "not launched yet", ended: "" } : run,
+  );
+  return { ...view, runs };
 }
 
 /** A step's earlier attempts stay as they are while it goes on. */
@@ -551,6 +570,7 @@ function leftOut(count: number): string {
 
 function viewRun(run: Run) {
   return {
+    runId: run.runId,
     role: roleWord(run.role),
     launch: run.launch,
     started: momentWords(run.startedAt),
@@ -565,7 +585,7 @@ function viewRun(run: Run) {
 function historyOf(step: Step): readonly Moment[] {
   const moments: readonly Moment[] = [
     { at: step.createdAt, what: "The step was created." },
-    ...step.attempts.flatMap(momentsOf),
+    ...step.attempts.flatMap((one) => momentsOf(withoutRun(one, plannedRun(step)))),
     ...decisionsAbout(step).map(momentOfDecision),
   ];
   const asked =
@@ -573,6 +593,12 @@ function historyOf(step: Step): readonly Moment[] {
       ? []
       : [{ at: step.question.askedAt, what: `A question was asked: the step ${questionWords[step.question.kind]}.` }];
   return [...moments, ...asked].toSorted((one, other) => byText(one.at, other.at)).map(viewMoment);
+}
+
+/** The attempt itself when it has no such run. */
+function withoutRun(attempt: Attempt, runId: string | null): Attempt {
+  const runs = attempt.runs.filter((run) => run.runId !== runId);
+  return runs.length === attempt.runs.length ? attempt : { ...attempt, runs };
 }
 
 type Moment = { readonly at: string; readonly what: string };

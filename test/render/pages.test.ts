@@ -10,6 +10,7 @@ import {
   aCheckResult,
   anAttempt,
   aProject,
+  aRun,
   aStep,
   aTaskWith,
   documentsOf,
@@ -186,6 +187,27 @@ describe("a step's page", () => {
     expect(page([{ exitCode: null, timedOut: true }])).toContain("| **failed: stopped at its time limit** | none |");
     expect(page([{ exitCode: null, program: null }])).toContain("| **failed: it could not be started** | none |");
     expect(page([{ exitCode: null }])).toContain("| **failed: it ended without an exit code** | none |");
+  });
+
+  it("says that a planned run is not launched yet, and not that somebody works on its step", () => {
+    const launching = { status: "launching", sessionKey: "agent:main:subagent:x", runId: "the-run" } as const;
+    const page = (role: "builder" | "qa", seat: Step["builder"]) => {
+      const runs = [aRun({ role, end: "lost" }), aRun({ runId: "the-run", role, launch: 2, endedAt: null, end: null })];
+      const status = role === "qa" ? "reviewing" : "building";
+      const steps = [aStep({ status, [role]: seat, attempts: [anAttempt({ runs })] })];
+      return pagesOf({ task: aTaskWith(steps), steps })["steps/step-01"] ?? "";
+    };
+    const [building, reviewing] = [page("builder", launching), page("qa", launching)];
+    expect(building).toContain("- Its builder's run is planned and not launched yet.");
+    expect(reviewing).toContain("- QA's run is planned and not launched yet.");
+    for (const step of [building, reviewing]) {
+      expect(step).toMatch(/^\| (builder|QA) \| 2 \| not launched yet \| {2}\|/m);
+      expect(step).not.toMatch(/still going on|works on it|judges each|launch 2/);
+    }
+    const launched = page("builder", { ...launching, status: "running" });
+    expect(launched).toContain("Its builder works on it.");
+    expect(launched).toContain("still going on");
+    expect(launched).toContain("A run was launched (builder, attempt 1, launch 2).");
   });
 
   it("says that the system saw no change only where it has looked", () => {
