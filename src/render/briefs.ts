@@ -9,7 +9,7 @@ import { fitTexts, type Fitted, type Group } from "./fit.ts";
 import { visible } from "./quote.ts";
 import { remembering } from "./remembering.ts";
 import { loadTemplate } from "./templates.ts";
-import { checkPassed, checkWords, commandLine, outcomeWords, withoutColours } from "./view.ts";
+import { checkPassed, checkWords, commandLine, isNotRun, outcomeWords, withoutColours } from "./view.ts";
 import { acceptedBy, durationWords, noteWords, stepStatusWords } from "./words.ts";
 
 export type BriefInput = {
@@ -193,7 +193,12 @@ function hasUnreportedRun(attempt: Attempt | undefined): boolean {
 type Findings = {
   readonly met: readonly string[];
   readonly criteria: readonly { readonly id: string; readonly evidence: string }[];
-  readonly checks: readonly { readonly name: string; readonly result: string; readonly output: string }[];
+  readonly checks: readonly {
+    readonly name: string;
+    readonly notRun: boolean;
+    readonly result: string;
+    readonly output: string;
+  }[];
   readonly feedback: readonly string[];
   readonly note: readonly string[];
   readonly summary: readonly string[];
@@ -204,12 +209,13 @@ type Findings = {
 /** Everything that an earlier attempt was found lacking, word for word, and what its builder had said. */
 function findingsOf(attempt: Attempt): Findings {
   const judged = attempt.qa?.criteria ?? [];
-  const failed = (attempt.checks ?? []).filter((check) => !checkPassed(check));
+  const lacking = (attempt.checks ?? []).filter((check) => !checkPassed(check));
   return {
     met: judged.filter((one) => one.pass).map((one) => one.id),
     criteria: judged.filter((one) => !one.pass),
-    checks: failed.map((check) => ({
+    checks: lacking.map((check) => ({
       name: shortName(check.name),
+      notRun: isNotRun(check),
       result: exitWords(check),
       output: withoutColours(check.outputTail),
     })),

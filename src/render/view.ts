@@ -397,10 +397,11 @@ function idleWords(run: string, { status }: Seat): string | null {
 }
 
 function queuedWords(step: Step): string {
-  if (step.attempt > 0)
-    return step.kind === "review"
-      ? "It will be judged again."
-      : `Attempt ${step.attempt} did not pass; the builder gets it again with every finding.`;
+  if (step.attempt > 0 && step.kind === "review") return "It will be judged again.";
+  const checks = step.attempts.at(-1)?.checks ?? [];
+  if (checks.some(isNotRun) && !checks.some(checkFailed))
+    return `Not every check of attempt ${step.attempt} could be run; the builder gets the step again.`;
+  if (step.attempt > 0) return `Attempt ${step.attempt} did not pass; the builder gets it again with every finding.`;
   if (step.dependsOn.length === 0)
     return "It depends on no other step and starts when the task runs and a place is free.";
   const those = step.dependsOn.length === 1 ? "the step that it depends on is" : "all steps that it depends on are";
@@ -479,8 +480,12 @@ const viewAttempt = remembering((attempt: Attempt) => {
 /** One sentence about how an attempt went. Ids and numbers only. */
 export function outcomeWords(attempt: Attempt): string {
   if (attempt.qa !== undefined) return verdictWords(attempt);
-  const failed = (attempt.checks ?? []).filter((check) => !checkPassed(check)).length;
-  if (failed > 0) return `${failed} of ${countWords(attempt.checks?.length ?? 0, "check")} failed; QA was not asked.`;
+  const { checks = [] } = attempt;
+  const all = countWords(checks.length, "check");
+  const [failed, notRun] = [checks.filter(checkFailed).length, checks.filter(isNotRun).length];
+  if (failed > 0)
+    return `${failed} of ${all} failed${notRun === 0 ? "" : ` and ${notRun} could not be run`}; QA was not asked.`;
+  if (notRun > 0) return `${notRun} of ${all} could not be run; QA was not asked.`;
   if (attempt.builder?.outcome === "blocked") return "The builder stopped with a question for a person.";
   if (attempt.checks !== undefined) return "The builder reported it done and all checks passed; QA has not reported.";
   return attempt.builder === undefined ? "No report." : "The builder reported it done; QA has not reported.";
@@ -499,11 +504,21 @@ export function checkPassed(check: Pick<CheckResult, "exitCode">): boolean {
   return check.exitCode === 0;
 }
 
+/** True when a check says that the work is wrong. */
+function checkFailed(check: CheckResult): boolean {
+  return !checkPassed(check) && !isNotRun(check);
+}
+
+/** True for a check that found no program, or was refused by the configuration: it says nothing of the work. */
+export function isNotRun(check: CheckResult): boolean {
+  return check.program === null;
+}
+
 /** How a check came out, in ids and numbers. */
 export function checkWords(check: CheckResult): string {
+  if (isNotRun(check)) return "could not be run";
   if (check.timedOut) return "failed: stopped at its time limit";
-  if (check.exitCode === null)
-    return check.program === null ? "failed: it could not be started" : "failed: it ended without an exit code";
+  if (check.exitCode === null) return "failed: it ended without an exit code";
   return check.exitCode === 0 ? "passed" : "failed";
 }
 

@@ -2,7 +2,7 @@ import { bounds } from "../../src/schema/bounds.ts";
 import { describe, expect, it } from "vitest";
 import { briefBytes, renderBuilderBrief, renderQaBrief, type BriefInput } from "../../src/render/briefs.ts";
 import { fence } from "../../src/render/quote.ts";
-import type { Attempt, BuilderReport, Decision, Step } from "../../src/schema/documents.ts";
+import type { Attempt, BuilderReport, CheckResult, Decision, Step } from "../../src/schema/documents.ts";
 import {
   aBuilderReport,
   aCheckResult,
@@ -146,6 +146,21 @@ describe("the builder's brief", () => {
           expect(brief).toContain(words);
     },
   );
+
+  it("asks nobody to mend a check that could not be run, and sets it apart from one that failed", () => {
+    const notRun = aCheckResult({ name: "lint", program: null, exitCode: null, outputTail: "npm was not found." });
+    const brief = (...checks: readonly CheckResult[]) =>
+      renderBuilderBrief(inputFor(secondAttemptAfter(anAttempt({ builder: aBuilderReport(), checks }))));
+    const words = `Check lint could not be run; nothing for you to mend. Why:\n\n${fence("npm was not found.")}`;
+    const alone = brief(notRun);
+    expect(alone).toContain("1 of 1 check could not be run; QA was not asked.");
+    expect(alone).toContain(words);
+    expect(alone).not.toMatch(/Check lint failed|checks? failed/);
+    const both = brief(aCheckResult({ exitCode: 3, outputTail: "not ok" }), notRun);
+    expect(both).toContain("1 of 2 checks failed and 1 could not be run; QA was not asked.");
+    expect(both).toContain(`Check tests failed, exit code 3. End of its output:\n\n${fence("not ok")}`);
+    expect(both).toContain(words);
+  });
 
   it("puts a person's note first, wherever it is kept", { tags: ["s4.retry-note"] }, () => {
     for (const step of [

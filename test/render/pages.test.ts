@@ -185,8 +185,17 @@ describe("a step's page", () => {
 
   it("says how a check without an exit code ended", () => {
     expect(page([{ exitCode: null, timedOut: true }])).toContain("| **failed: stopped at its time limit** | none |");
-    expect(page([{ exitCode: null, program: null }])).toContain("| **failed: it could not be started** | none |");
+    expect(page([{ exitCode: null, program: null }])).toContain("| **could not be run** | none |");
     expect(page([{ exitCode: null }])).toContain("| **failed: it ended without an exit code** | none |");
+  });
+
+  it("says of checks that could not be run neither that they failed nor that the builder has anything to mend", () => {
+    const notRun = page([{ name: "lint", exitCode: null, program: null }]);
+    expect(notRun).toContain("- Not every check of attempt 1 could be run; the builder gets the step again.");
+    expect(notRun).toContain("1 of 1 check could not be run; QA was not asked.");
+    const both = page([{ exitCode: 1 }, { name: "lint", exitCode: null, program: null }]);
+    expect(both).toContain("- Attempt 1 did not pass; the builder gets it again with every finding.");
+    expect(both).toContain("1 of 2 checks failed and 1 could not be run; QA was not asked.");
   });
 
   it("says that a planned run is not launched yet, and not that somebody works on its step", () => {
