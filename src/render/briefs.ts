@@ -10,7 +10,7 @@ import { visible } from "./quote.ts";
 import { remembering } from "./remembering.ts";
 import { loadTemplate } from "./templates.ts";
 import { checkPassed, checkWords, commandLine, isNotRun, outcomeWords, withoutColours } from "./view.ts";
-import { acceptedBy, durationWords, noteWords, stepStatusWords } from "./words.ts";
+import { acceptedBy, durationWords, noteWords, numberWords, stepStatusWords } from "./words.ts";
 
 export type BriefInput = {
   readonly project: Project;
@@ -290,9 +290,11 @@ function viewQaBrief(input: BriefInput, room: Room) {
     deleted,
     tests: fitted("tests")[0] ?? nothing,
     observed: fitted("observed")[0] ?? null,
+    observedCount: numberWords(observed?.length ?? 0),
     observedNone: observed?.length === 0,
-    observedFull: (observed?.length ?? 0) >= bounds.files ? bounds.files : null,
+    observedFull: (observed?.length ?? 0) >= bounds.files,
     since: fitted("since")[0] ?? null,
+    sinceCount: numberWords(since.length),
     shared: current?.tree.shared === true,
     checks: zip(checks, fitted("output"), (check, output) => ({
       name: shortName(check.name),
@@ -343,6 +345,7 @@ function placeOf({ project, task, step, attempt, repo, paths }: BriefInput) {
     maxAttempts: Math.max(step.maxAttempts, attempt),
     repo,
     paths,
+    stepFile: paths.stepPage.replace(/\.md$/, ".json"),
   };
 }
 

@@ -461,7 +461,7 @@ const viewAttempt = remembering((attempt: Attempt) => {
             words:
               changedAfter.length === 0
                 ? "The work changed between the end of the builder's run and the end of QA's; which files is not known."
-                : `Changed between the end of the builder's run and the end of QA's, by checks, by QA's commands or by what ran on: ${countWords(changedAfter.length, "file")}. QA's verdict holds for the tree that it was given.`,
+                : `Changed between the end of the builder's run and the end of QA's, by checks, by QA's commands or by what ran on: ${countWords(changedAfter.length, "file")}. QA's verdict holds for the tree that it was given.${leftOut(changedAfter.length - filesOnPage)}`,
             files: changedAfter.slice(0, filesOnPage),
           },
     shared: tree.shared === true,

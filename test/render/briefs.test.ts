@@ -319,7 +319,7 @@ describe("QA's brief", () => {
       expect(other).toContain("Files it says it made or changed:\n\n```text\nclaimed.js\n```");
       expect(other).not.toContain("there may be more");
       expect(observing(Array.from({ length: bounds.files }, (_, at) => `${at}`))).toContain(
-        "Only the first 2000 are named here",
+        "Only the first 2,000 are named here",
       );
       expect(observing([])).toContain("No file changed in the tree");
       expect(observing(null)).toContain("Which files changed is not known");
@@ -466,6 +466,26 @@ describe("a brief that would be too long", () => {
     const more = /^(\d+) more finished step\(s\) are not shown here; `(.*)` links to all of them\.$/m.exec(brief);
     expect(more?.[2]).toBe(input.paths.taskPage);
     expect(brief.match(/^### other-\d+:/gm)).toHaveLength(40 - Number(more?.[1]));
+  });
+
+  it("says of a list of files that it cuts where the whole is, and when it is nowhere", () => {
+    const files = (count: number) =>
+      Array.from({ length: count }, (_, at) => `generated/a-rather-long-name-${at}.html`);
+    const brief = (observed: number, since: number) => {
+      const attempts = [anAttempt({ builder: aBuilderReport({ filesObserved: files(observed) }) })];
+      return renderQaBrief(inputFor(aStep({ status: "reviewing", attempts }), { changedSinceBuild: files(since) }));
+    };
+    const place = `in \`${taskFolder}/steps/step-01.json\`, as \`filesObserved\` of attempt 1`;
+    const many = brief(1_500, 1_200);
+    expect(many).toContain(`\n\nAll 1,500 are ${place}.\n`);
+    expect(many).toContain(
+      "\n\nThey are 1,200; those not named here are written down nowhere yet. Look for yourself.\n",
+    );
+    expect(many).toContain('where it says "cut" or "left out" and names no other place, read the\n');
+    expect(many).toContain("A page names some of very many\nfiles only; the `.json` file beside it names all.");
+    expect(brief(bounds.files, 3)).toContain(`\n\nThe first 2,000 are ${place}; there may be more.\n`);
+    for (const few of [brief(3, 3), brief(bounds.files, 3)]) expect(few).not.toContain("written down nowhere");
+    expect(brief(3, 3)).not.toContain("filesObserved");
   });
 
   it("says nothing of a cut when nothing was cut", () => {

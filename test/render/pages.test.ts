@@ -189,6 +189,19 @@ describe("a step's page", () => {
     expect(page([{ exitCode: null }])).toContain("| **failed: it ended without an exit code** | none |");
   });
 
+  it("says how many files that changed after the builder's run it leaves out, and where they are", () => {
+    const words = (count: number) => {
+      const changedAfterBuild = Array.from({ length: count }, (_, at) => `coverage/${at}.html`);
+      const attempts = [anAttempt({ tree: { before: "0", built: "1", judged: "2", changedAfterBuild } })];
+      const steps = [aStep({ attempts })];
+      return pagesOf({ task: aTaskWith(steps), steps })["steps/step-01"] ?? "";
+    };
+    const left = "100 more files not shown; the step's JSON file names them all.";
+    expect(words(400).match(/^- `coverage\//gm)).toHaveLength(300);
+    expect(words(400)).toContain(left);
+    expect(words(300)).not.toContain("not shown");
+  });
+
   it("says of checks that could not be run neither that they failed nor that the builder has anything to mend", () => {
     const notRun = page([{ name: "lint", exitCode: null, program: null }]);
     expect(notRun).toContain("- Not every check of attempt 1 could be run; the builder gets the step again.");
