@@ -215,12 +215,12 @@ export function taskHappening(task: Task, steps: readonly Step[]): readonly stri
   const finished = `${steps.filter(isFinished).length} of ${countWords(steps.length, "step")} finished.`;
   const sentences: Readonly<Record<TaskStatus, () => readonly string[]>> = {
     draft: () => ["Nothing runs yet. It begins when the orchestrator is asked to start it (`start_task`)."],
-    waiting: () =>
+    waiting: () => [
       task.question === null
-        ? [
-            `It goes on by itself when ${task.dependsOn.length === 1 ? "this task is" : "these tasks are"} done: ${listWords(task.dependsOn)}.`,
-          ]
-        : ["A task that it depends on was cancelled. Nothing goes on until the owner decides; see the question below."],
+        ? `It goes on by itself when ${task.dependsOn.length === 1 ? "this task is" : "these tasks are"} done: ${listWords(task.dependsOn)}.`
+        : "A task that it depends on was cancelled. Nothing goes on until the owner decides; see the question below.",
+      ...asks,
+    ],
     running: () => [finished, ...running(steps), ...asks],
     blocked: () => [
       finished,

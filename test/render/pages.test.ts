@@ -10,6 +10,7 @@ import {
   aCheckResult,
   anAttempt,
   aProject,
+  aQuestion,
   aRun,
   aStep,
   aTaskWith,
@@ -159,6 +160,21 @@ describe("a task's page", () => {
     const page = pagesOf({ task: aTaskWith(steps), steps })["task"];
     expect(page).not.toContain("mermaid");
     expect(page).toContain("(steps/step-61.md)");
+  });
+
+  it("says among the first lines which steps ask something, also while the task waits for another", () => {
+    const steps = [aStep({ status: "blocked", question: aQuestion({ kind: "held" }) })];
+    for (const fields of [
+      { status: "waiting", dependsOn: ["lay-the-ground-0f0f0f0f"] },
+      { status: "waiting", question: states["dependency-cancelled"].task.question },
+      { status: "running" },
+      { status: "paused" },
+    ] as const) {
+      const page = pagesOf({ task: aTaskWith(steps, fields), steps })["task"] ?? "";
+      expect(page.split("\n## ")[0]).toContain(
+        "- step-01 has an open question (below); the steps that depend on it wait.",
+      );
+    }
   });
 
   it("holds the whole spec, however long", () => {
