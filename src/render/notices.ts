@@ -104,7 +104,9 @@ function taskDone({ task, steps, taskPage }: NoticeInput): readonly string[] {
   const runs = runsOf(steps);
   const attempts = steps.reduce((sum, step) => sum + step.attempts.length, 0);
   const took = task.startedAt === null ? undefined : spanWords(task.startedAt, task.updatedAt);
-  const last = steps.toSorted((one, other) => other.index - one.index).find((step) => lastSummary(step) !== undefined);
+  const last = steps
+    .toSorted((one, other) => other.index - one.index)
+    .find((step) => step.status === "passed" && lastSummary(step) !== undefined);
   const summary = last === undefined ? undefined : lastSummary(last);
   return [
     `Task ${task.id} is done: ${quoteText(task.title)}`,
@@ -112,7 +114,7 @@ function taskDone({ task, steps, taskPage }: NoticeInput): readonly string[] {
     `Used: ${usageWords(sumUsage(runs))}.`,
     ...(last === undefined || summary === undefined
       ? []
-      : [`Summary of the last step that was built, ${last.id}: ${quoteText(summary)}`]),
+      : [`Summary of the last step that was built and passed, ${last.id}: ${quoteText(summary)}`]),
     `Page: ${code(taskPage)}`,
   ];
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { renderNotice, renderTrouble } from "../../src/render/notices.ts";
 import type { Notice } from "../../src/schema/effects.ts";
-import { aProject, aQuestion } from "../support/builders.ts";
+import type { Step } from "../../src/schema/documents.ts";
+import { aProject, aQuestion, aStep } from "../support/builders.ts";
 import { hostileText, withHostileTexts } from "../support/hostile.ts";
 import { unseenCharacters } from "../support/markdown.ts";
 import { fc } from "../support/properties.ts";
@@ -54,6 +55,16 @@ describe("what the person hears", () => {
       await expect(text).toMatchFileSnapshot("golden/notices.txt");
     },
   );
+
+  it("of a task that is done quotes no work of a step that was skipped", () => {
+    const [first, second, review] = states.done.steps;
+    const said = (steps: readonly (Step | undefined)[]) =>
+      tell({ ...states.done, steps: steps.filter((step) => step !== undefined) }, { kind: "task-done" });
+    const skipped: Step = { ...aStep(), ...second, status: "skipped", passedBy: null };
+    expect(said([first, skipped, review])).toContain("Summary of the last step that was built and passed, step-01: ");
+    expect(said([first, skipped, review])).not.toContain("Exit code 2 and one line.");
+    expect(said([skipped, review])).not.toContain("Summary of");
+  });
 
   it("of a task that a person has to mend, with what helps", async () => {
     const told = (["journal-damaged", "state-rolled-back"] as const).map((code) =>
