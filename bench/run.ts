@@ -1,6 +1,7 @@
 /**
- * `npm run bench`: measures beside the floor, prints one table and writes it to bench/results.json. `--only size` measures what
- * one group says: changes, size, alone, open, stalls, page, together, gateway. `--figures` prints the figures themselves and writes nothing.
+ * `npm run bench`: measures beside the floor, prints one table and writes it to bench/results.json. `--all` measures what the parts of a
+ * change and OpenClaw cost alone, too; `--only size` what one group says: changes, size, page, open, together, gateway, stalls, and of the parts
+ * alone, apart, bare. `--figures` prints the figures themselves and writes nothing.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -10,15 +11,27 @@ import { parseArgs } from "node:util";
 import { aloneFigures } from "./alone.ts";
 import { changeFigures, freshFigure } from "./changes.ts";
 import { addTasks, aPlace, openPlace } from "./fixture.ts";
-import { gatewayFigures } from "./gateway.ts";
+import { bareFigures, gatewayFigures } from "./gateway.ts";
 import { isMet, quantile, type Figure } from "./measure.ts";
 import { openFigures, pageFigures, sizeFigures, stallFigures } from "./size.ts";
-import { togetherFigures } from "./together.ts";
+import { apartFigures, togetherFigures } from "./together.ts";
+import { makeTemplate } from "../harness/template.ts";
 
 const { values } = parseArgs({
-  options: { only: { type: "string", multiple: true }, figures: { type: "boolean", default: false } },
+  options: {
+    only: { type: "string", multiple: true },
+    all: { type: "boolean", default: false },
+    figures: { type: "boolean", default: false },
+  },
 });
-const isWanted = (group: string) => values.only?.includes(group) ?? true;
+/** What goals are about. */
+const groups = ["changes", "size", "page", "open", "together", "gateway", "stalls"];
+/** What the parts cost of what goals are about: without goals, and what stands in the way of those that are missed. */
+const parts = ["alone", "apart", "bare"];
+const wanted = new Set(values.only ?? (values.all ? [...groups, ...parts] : groups));
+for (const group of wanted)
+  if (![...groups, ...parts].includes(group)) throw new Error(`no group ${group}: ${[...groups, ...parts].join(", ")}`);
+const isWanted = (group: string) => wanted.has(group);
 
 const folder = mkdtempSync(path.join(tmpdir(), "bench-"));
 const figures: Figure[] = [];
@@ -44,7 +57,16 @@ try {
   if (isWanted("page")) figures.push(...(await pageFigures(folder)));
   if (isWanted("open")) figures.push(...(await openFigures(folder)));
   if (isWanted("together")) figures.push(...(await togetherFigures(folder)));
-  if (isWanted("gateway")) figures.push(...(await gatewayFigures()));
+  if (isWanted("apart")) figures.push(...(await apartFigures(folder)));
+  if (isWanted("gateway") || isWanted("bare")) {
+    const template = await makeTemplate();
+    try {
+      if (isWanted("gateway")) figures.push(...(await gatewayFigures(template.home)));
+      if (isWanted("bare")) figures.push(...(await bareFigures(template.home)));
+    } finally {
+      await template.dispose();
+    }
+  }
   if (isWanted("stalls")) figures.push(...(values.figures ? await stallFigures(folder) : stallsElsewhere()));
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -168,25 +168,22 @@ async function racesOf(
   }
 }
 
+const changesOfAll = `${callers} processes × ${changesPerProcess} changes`;
+
+/** What `make` makes, once for each race. */
+async function forEachRace<T>(make: () => Promise<T>): Promise<readonly T[]> {
+  const all: T[] = [];
+  while (all.length < races) all.push(await make());
+  return all;
+}
+
 /** In the task that all of them change each process has a step of its own. */
 async function processFigures(folder: string): Promise<readonly Figure[]> {
   const place = await aPlace(folder, "processes");
-  const inOneTask = async (): Promise<readonly Seat[]> => {
+  const shared = await forEachRace(async (): Promise<readonly Seat[]> => {
     const taskId = await aStartedTask(place, callers);
     return Array.from({ length: callers }, (_, number) => ({ taskId, stepId: stepOf(number) }));
-  };
-  const inTasks = async (count: number): Promise<readonly Seat[]> => {
-    const seats: Seat[] = [];
-    while (seats.length < count) seats.push({ taskId: await aStartedTask(place, callers), stepId: stepOf(0) });
-    return seats;
-  };
-  const rounds = async (seats: () => Promise<readonly Seat[]>) => {
-    const all: (readonly Seat[])[] = [];
-    while (all.length < races) all.push(await seats());
-    return all;
-  };
-  const [shared, apart] = [await rounds(inOneTask), await rounds(() => inTasks(callers))];
-  const lonely = await rounds(() => inTasks(1));
+  });
   const before = new Map<string, number>();
   const kept = async (store: Store, seats: readonly Seat[]) => {
     const { taskId = "" } = seats[0] ?? {};
@@ -200,14 +197,9 @@ async function processFigures(folder: string): Promise<readonly Figure[]> {
   const lost: number[] = [];
   for (const [at, one] of together.entries()) lost.push(madeIn(one) - (await kept(store, shared[at] ?? [])));
   await store.close();
-  const ofTheirOwn = await racesOf(place, folder, callers, apart);
-  // Each in a process that has made no change yet, as at the beginning of the first race.
-  const alone: Race[] = [];
-  for (const seats of lonely) alone.push(...(await racesOf(place, folder, 1, [seats])));
-  const changes = `${callers} processes × ${changesPerProcess} changes`;
   const errors = together.map(({ outcomes }) => outcomes.flatMap((one) => one.errors).length);
   return [
-    { measure: `${changes} of one task, lost`, unit: "changes", values: lost, goal: { atMost: 0 } },
+    { measure: `${changesOfAll} of one task, lost`, unit: "changes", values: lost, goal: { atMost: 0 } },
     { measure: "the same, errors", unit: "errors", values: errors, goal: { atMost: 0 } },
     {
       measure: "the same, changes per F of all of them",
@@ -222,8 +214,26 @@ async function processFigures(folder: string): Promise<readonly Figure[]> {
       goal: { atMost: 1.5 },
     },
     { measure: "the same, per change and of all of them", unit: "ms of CPU", values: together.map(workOf) },
+  ];
+}
+
+/** The same where the processes never meet: each changes a task of its own. And one process that is alone. */
+export async function apartFigures(folder: string): Promise<readonly Figure[]> {
+  const place = await aPlace(folder, "apart");
+  const inTasks = async (count: number): Promise<readonly Seat[]> => {
+    const seats: Seat[] = [];
+    while (seats.length < count) seats.push({ taskId: await aStartedTask(place, callers), stepId: stepOf(0) });
+    return seats;
+  };
+  const [apart, lonely] = [await forEachRace(() => inTasks(callers)), await forEachRace(() => inTasks(1))];
+  await place.store.close();
+  const ofTheirOwn = await racesOf(place, folder, callers, apart);
+  // Each in a process that has made no change yet, as at the beginning of the first race.
+  const alone: Race[] = [];
+  for (const seats of lonely) alone.push(...(await racesOf(place, folder, 1, [seats])));
+  return [
     {
-      measure: `${changes}, each of its own task, per F of all of them`,
+      measure: `${changesOfAll}, each of its own task, per F of all of them`,
       unit: "per F",
       values: ofTheirOwn.map(paceOf),
     },
