@@ -20,7 +20,7 @@ import { bounds } from "../schema/bounds.ts";
 import type { Settings } from "../schema/config.ts";
 import { nameOfStream, type Store, type Stream } from "../store/store.ts";
 import { readChats } from "../tools/chat-of-task.ts";
-import type { Host } from "./openclaw.ts";
+import { keyOfAgent, type Host } from "./openclaw.ts";
 
 /** Binds the check port to the host. `keptState` is a folder whose programs are never started, e.g. the root's `projects/`. */
 export function createCheckRunner(host: Host, settings: () => Settings, keptState: string, store: Store): CheckRunner {
@@ -200,7 +200,7 @@ async function isProgram(candidate: string): Promise<boolean> {
 export function buildersAreUnconfined(host: Host, chatAgentId: string): boolean {
   const config = host.config();
   const agentId = host.settings().roles.builder.agentId ?? chatAgentId;
-  const own: unknown = config.agents?.entries?.[agentId];
+  const own: unknown = config.agents?.entries?.[keyOfAgent(config, agentId)];
   const sandbox = read(own, "sandbox", "mode") ?? read(config.agents?.defaults, "sandbox", "mode") ?? "off";
   const policy = (name: string) => read(own, "tools", "exec", name) ?? read(config, "tools", "exec", name);
   const restricted =

@@ -1,6 +1,6 @@
 /** The few readings of the host that several parts need, in one place. */
 import type { OpenClawConfig, OpenClawPluginApi } from "openclaw/plugin-sdk/plugin-entry";
-import { readSettings, type Settings } from "../schema/config.ts";
+import { asAgentId, readSettings, type Settings } from "../schema/config.ts";
 import type { Log } from "../flow/ports.ts";
 
 export type Api = OpenClawPluginApi;
@@ -25,13 +25,19 @@ export type Host = {
   cwdOf(agentId: string, sessionKey: string | undefined): string | undefined;
   /** Where OpenClaw keeps its own state; ours has a folder in it. */
   stateDir(): string;
-  /** Every configured agent; the default one where none is named. */
+  /** The id of every configured agent; the default one where none is named. */
   agentIds(): readonly string[];
   /** Every message of a session, the first ones of a long session too; none when there is no such session. */
   messagesOf(sessionKey: string): Promise<readonly unknown[]>;
 };
 
 const pluginId = "project-orchestrator";
+
+/** The key of `agents.entries` that the host takes for this agent, whose id is the key in lower case; the id where there is none. */
+export function keyOfAgent(config: OpenClawConfig, agentId: string): string {
+  const keys = Object.keys(config.agents?.entries ?? {});
+  return keys.find((key) => asAgentId(key) === agentId) ?? agentId;
+}
 
 export function createHost(api: Api): Host {
   const log: Log = {
@@ -50,7 +56,7 @@ export function createHost(api: Api): Host {
   let told = "";
   const defaultAgentId = () => {
     const { defaults, entries } = config().agents ?? {};
-    return defaults?.systemAgent?.agentId ?? Object.keys(entries ?? {})[0] ?? "main";
+    return asAgentId(defaults?.systemAgent?.agentId ?? Object.keys(entries ?? {})[0] ?? "main");
   };
   const read = () => readSettings(config().plugins?.entries?.[pluginId]?.config);
   return {
@@ -69,7 +75,7 @@ export function createHost(api: Api): Host {
     problems: () => read().problems,
     defaultAgentId,
     stateDir: () => api.runtime.state.resolveStateDir(process.env),
-    agentIds: () => [...new Set([defaultAgentId(), ...Object.keys(config().agents?.entries ?? {})])],
+    agentIds: () => [...new Set([defaultAgentId(), ...Object.keys(config().agents?.entries ?? {}).map(asAgentId)])],
     async messagesOf(sessionKey) {
       const agentId = sessionKey.split(":")[1] ?? "main";
       const { session } = api.runtime.agent;

@@ -11,7 +11,7 @@ import { expandHome, realPlace } from "../files/paths.ts";
 import type { Settings } from "../schema/config.ts";
 import { renderPages, rendering } from "../render/pages.ts";
 import { createFileStore } from "../store/file-store.ts";
-import type { Host } from "./openclaw.ts";
+import { keyOfAgent, type Host } from "./openclaw.ts";
 import { shared, type OpenRoot } from "./shared.ts";
 
 /** The root for a caller whose agent works in `workspace`; absolute. */
@@ -98,7 +98,7 @@ export async function remarksElsewhere(host: Host): Promise<readonly string[]> {
   const named = new Set(await Promise.all(namedRoots(host).map(realPlace)));
   const pin =
     host.settings().root === undefined
-      ? `agents.entries.${host.defaultAgentId()}.workspace`
+      ? `agents.entries.${keyOfAgent(host.config(), host.defaultAgentId())}.workspace`
       : "plugins.entries.project-orchestrator.config.root";
   return (await openRoots()).flatMap(({ root, driver }) => {
     const count = driver?.unfinished().length ?? 0;

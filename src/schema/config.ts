@@ -178,7 +178,7 @@ const faultyAgent = {
 } as const;
 
 /** The host's form of an agent id, as it stands in session keys and in every caller. */
-const asAgentId = (given: string) => given.trim().toLowerCase();
+export const asAgentId = (given: string) => given.trim().toLowerCase();
 
 type Fault = { readonly path: string; readonly words: string };
 

@@ -349,6 +349,13 @@ describe("a builder", { tags: ["s7.checks-confined"] }, () => {
     expect(buildersAreUnconfined(hostWith(config, { roles: { builder: { agentId: "builder" } } }), "main")).toBe(false);
     expect(buildersAreUnconfined(hostWith(config), "main")).toBe(true);
   });
+
+  it("is the agent that the host takes an entry for, in whatever letters its key is written", () => {
+    const config = { agents: { entries: { Main: {}, Builder: { sandbox: { mode: "all" } } } } };
+    expect(buildersAreUnconfined(hostWith(config, { roles: { builder: { agentId: "Builder" } } }), "main")).toBe(false);
+    expect(buildersAreUnconfined(hostWith(config), "builder")).toBe(false);
+    expect(buildersAreUnconfined(hostWith(config), "main")).toBe(true);
+  });
 });
 
 describe("a check for a confined builder", () => {

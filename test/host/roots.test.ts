@@ -52,6 +52,22 @@ describe("the roots that the configuration names", () => {
   );
 });
 
+describe("agents whose keys in the configuration have capital letters", () => {
+  const capitals = agents({ Main: { workspace: "/work/main" }, Builder: { workspace: "/work/builder" } });
+
+  it("are known by the ids that the host gives them", () => {
+    const { host, configure } = createFakeHost({ ...capitals, ...pluginConfig({}) });
+    expect(host.agentIds()).toStrictEqual(["main", "builder"]);
+    configure({ agents: { entries: { First: {}, Second: {} } } });
+    expect([host.defaultAgentId(), ...host.agentIds()]).toStrictEqual(["first", "first", "second"]);
+  });
+
+  it("have roles, and their folders are no roots then", { tags: ["s3.roots"] }, () => {
+    const { host } = createFakeHost({ ...capitals, ...pluginConfig({ roles: { builder: { agentId: "Builder" } } }) });
+    expect(namedRoots(host)).toStrictEqual(["/work/main"]);
+  });
+});
+
 describe("remembered roots", () => {
   it("are known after a restart, each once", { tags: ["s7.roots-remembered"] }, async () => {
     const state = aFolder();
@@ -95,6 +111,8 @@ describe("a root that is driven although the configuration no longer names it", 
     expect(await remarksElsewhere(moved.host)).toStrictEqual([
       `2 unfinished tasks below ${root} go on although the configuration no longer names that folder; agents.entries.main.workspace: "${root}" makes it the root again`,
     ]);
+    moved.configure(agents({ Main: { workspace: "/work/elsewhere" } }));
+    expect((await remarksElsewhere(moved.host)).join()).toContain(`; agents.entries.Main.workspace: "${root}"`);
     moved.configure({ ...three, ...pluginConfig({ root: "/srv/other" }) });
     expect((await remarksElsewhere(moved.host)).join()).toContain(
       `plugins.entries.project-orchestrator.config.root: "${root}"`,

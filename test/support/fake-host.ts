@@ -142,7 +142,9 @@ export function createFakeHost(initial: object = {}, stateDir = "/no-state", run
         resolveAgentWorkspaceDir: (
           given: { agents?: { entries?: Record<string, { workspace?: string }> } },
           id: string,
-        ) => given.agents?.entries?.[id]?.workspace,
+        ) =>
+          Object.entries(given.agents?.entries ?? {}).find(([key]) => key.toLowerCase() === id.toLowerCase())?.[1]
+            .workspace,
       },
       tasks: {
         async: { managedFlows: { bindSession: bind }, runs: { bindSession: bindRuns } },
