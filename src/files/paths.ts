@@ -2,7 +2,7 @@
  * Facts about paths that people and agents name. Every path is judged by its real place: links are followed before
  * anything is compared, also for a part of the path that exists when the rest does not.
  */
-import { mkdir, realpath, stat } from "node:fs/promises";
+import { mkdir, readlink, realpath, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import path from "node:path";
 import { OrchestratorError, codeOf, refuse, type Refusal } from "../errors.ts";
@@ -18,12 +18,23 @@ export function isInside(inner: string, outer: string): boolean {
   return relative === "" || (!relative.startsWith(`..${path.sep}`) && relative !== ".." && !path.isAbsolute(relative));
 }
 
-/** The real path of the longest part that can be looked at, with the rest as given. Never fails. */
+/** The real path of the longest part that can be looked at, a link to nothing followed to its end, with the rest as given. Never fails. */
 export function realPlace(absolute: string): Promise<string> {
   return realPlaceUnless(absolute, () => undefined);
 }
 
-/** The same where something is decided by it: throws `not-committed` when the disk does not tell now. */
+/** As `realPlace`, for what may be written: undefined for links that go in a circle or are too many, whose end cannot be told. */
+export async function placeOfWrite(absolute: string): Promise<string | undefined> {
+  try {
+    return await realPlaceUnless(absolute, (error) => {
+      if (codeOf(error) === "ELOOP") throw error;
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+/** As `realPlace`, where something is decided by it: throws `not-committed` when the disk does not tell now. */
 function knownPlace(absolute: string): Promise<string> {
   return realPlaceUnless(absolute, requireAbsent);
 }
@@ -31,16 +42,37 @@ function knownPlace(absolute: string): Promise<string> {
 async function realPlaceUnless(absolute: string, judge: (error: unknown) => void): Promise<string> {
   const rest: string[] = [];
   let part = path.resolve(absolute);
+  let links = 0;
   for (;;) {
     try {
       return path.join(await realpath(part), ...rest);
     } catch (error) {
       judge(error);
+      const target = codeOf(error) === "ELOOP" || links === mostLinks ? undefined : await targetOf(part, judge);
+      if (target !== undefined) {
+        links += 1;
+        part = target;
+        continue;
+      }
       const parent = path.dirname(part);
       if (parent === part) return path.join(part, ...rest);
       rest.unshift(path.basename(part));
       part = parent;
     }
+  }
+}
+
+/** As many as Linux follows; more are met only while somebody changes them. */
+const mostLinks = 40;
+
+/** Where a link leads, as the system would go there: from the real place of its folder, `..` not taken away. Undefined for what is no link. */
+async function targetOf(part: string, judge: (error: unknown) => void): Promise<string | undefined> {
+  try {
+    const target = await readlink(part);
+    return path.isAbsolute(target) ? target : `${await realpath(path.dirname(part))}${path.sep}${target}`;
+  } catch (error) {
+    if (codeOf(error) !== "EINVAL") judge(error);
+    return undefined;
   }
 }
 

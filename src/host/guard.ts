@@ -5,7 +5,7 @@
  */
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { expandHome, isInside, realPlace } from "../files/paths.ts";
+import { expandHome, isInside, placeOfWrite, realPlace } from "../files/paths.ts";
 
 /** The path tools that write, and where their paths are. */
 const writingTools = new Set(["write", "edit", "apply_patch"]);
@@ -45,8 +45,8 @@ export async function findStatePath(
   const kept = await Promise.all(roots.map((root) => realPlace(path.join(root, "projects"))));
   for (const given of named)
     for (const place of placesOf(given, cwds)) {
-      const real = await realPlace(place);
-      if (kept.some((projects) => isState(real, projects))) return given;
+      const real = await placeOfWrite(place);
+      if (real === undefined || kept.some((projects) => isState(real, projects))) return given;
     }
   return undefined;
 }

@@ -122,6 +122,37 @@ describe("the guard", { tags: ["s7.guard-paths"] }, () => {
     expect(await found(path.join(shop, "repo", "project.json"))).toBeDefined();
   });
 
+  it("follows a link to its target also when nothing is there yet", async () => {
+    const { base, shop, repo, found } = setup();
+    symlinkSync("../tasks/one/chats.json", path.join(repo, "notes.txt"));
+    symlinkSync("notes.txt", path.join(repo, "src", "again.txt"));
+    symlinkSync("../src/again.txt", path.join(repo, "src", "once-more.txt"));
+    symlinkSync("../notes.txt", path.join(repo, "src", "to-notes.txt"));
+    symlinkSync(path.join(shop, "new.json"), path.join(repo, "absolute.json"));
+    symlinkSync("../../new-project", path.join(repo, "new-folder"));
+    // Not the repository's parent: the folder behind the link has another one.
+    symlinkSync("src/deep/../new", path.join(repo, "behind-a-link"));
+    symlinkSync("../project.json.later", path.join(base, "work", "later"));
+    for (const way of ["notes.txt", "src/to-notes.txt", "absolute.json", "new-folder/project.json", "behind-a-link"])
+      expect([way, await found(way)]).toStrictEqual([way, way]);
+    expect(await found("later", path.join(base, "work"))).toBe("later");
+    for (const way of ["src/again.txt", "src/once-more.txt"])
+      expect([way, await found(way)]).toStrictEqual([way, undefined]);
+    symlinkSync("../elsewhere.txt", path.join(base, "outside.txt"));
+    expect(await found(path.join(base, "outside.txt"))).toBeUndefined();
+  });
+
+  it("takes a link whose end cannot be told for one into kept state", async () => {
+    const { repo, found } = setup();
+    symlinkSync("two", path.join(repo, "one"));
+    symlinkSync("one", path.join(repo, "two"));
+    symlinkSync("itself/..", path.join(repo, "itself"));
+    symlinkSync("../project.json", path.join(repo, "link-0"));
+    for (let at = 1; at <= 60; at += 1) symlinkSync(`link-${at - 1}`, path.join(repo, `link-${at}`));
+    for (const way of ["one", "one/x", "two", "itself", "itself/x", "link-20", "link-60"])
+      expect([way, await found(way)]).toStrictEqual([way, way]);
+  });
+
   it.skipIf(!existsSync(tmpdir().toUpperCase()))(
     "takes a name in other letters for the same file where the disk does",
     async () => {

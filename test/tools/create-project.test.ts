@@ -203,10 +203,13 @@ describe("the directory of a project", () => {
     expect(await choose(path.join(other, "repo"), [outside])).toBe(path.join(other, "repo"));
   });
 
-  it("is refused without making anything when projects/ leads out of the root", async () => {
-    const { root, outside } = await aRoot();
-    await symlink(outside, path.join(root, "projects", "shop"));
-    expect(await createBench({ root }).refused("create_project", aProject())).toMatchObject({ code: "invalid-repo" });
-    expect(await readdir(outside)).toStrictEqual([]);
-  });
+  it.each(["", "not-there-yet"])(
+    "is refused without making anything when projects/ leads out of the root: %j",
+    async (below) => {
+      const { root, outside } = await aRoot();
+      await symlink(path.join(outside, below), path.join(root, "projects", "shop"));
+      expect(await createBench({ root }).refused("create_project", aProject())).toMatchObject({ code: "invalid-repo" });
+      expect(await readdir(outside)).toStrictEqual([]);
+    },
+  );
 });

@@ -250,6 +250,8 @@ describe("the files of a builder's report", () => {
     await symlink(path.join(repo, "src"), path.join(repo, "leads-in"));
     await symlink(path.join(repo, "src", "a.txt"), path.join(repo, "link.txt"));
     await symlink(path.join(repo, "nothing"), path.join(repo, "dangling.txt"));
+    await symlink(path.join(outside, "nothing"), path.join(repo, "dangling-out.txt"));
+    await symlink("loop.txt", path.join(repo, "loop.txt"));
     const taskId = await bench.started();
     const builder = await bench.launched(taskId, "step-01", "builder");
     return {
@@ -268,7 +270,7 @@ describe("the files of a builder's report", () => {
         "record_builder_result",
         ...report({
           filesChanged: ["src/a.txt", "界 b.txt", "leads-in/a.txt", "link.txt"],
-          filesDeleted: ["gone.txt", "dangling.txt", "src/never-was/c.txt"],
+          filesDeleted: ["gone.txt", "dangling.txt", "loop.txt", "src/never-was/c.txt"],
         }),
       );
     },
@@ -291,6 +293,8 @@ describe("the files of a builder's report", () => {
     ["a way out with backslashes", "..\\outside", "is absolute, has .. in it, or leaves the repository"],
     ["a link to a directory", "leads-in", "in filesChanged is no file now"],
     ["a link to nothing", "dangling.txt", "in filesChanged is no file now"],
+    ["a link to nothing outside", "dangling-out.txt", "is absolute, has .. in it, or leaves the repository"],
+    ["a link to itself", "loop.txt", "in filesChanged is no file now"],
     ["a way out", "../outside/secret.txt", "is absolute, has .. in it, or leaves the repository"],
     ["a way out and back", "src/../src/a.txt", "is absolute, has .. in it, or leaves the repository"],
     [
@@ -318,6 +322,7 @@ describe("the files of a builder's report", () => {
   it.each([
     ["/etc/passwd", "is absolute, has .. in it, or leaves the repository"],
     ["leads-out/gone.txt", "is absolute, has .. in it, or leaves the repository"],
+    ["dangling-out.txt", "is absolute, has .. in it, or leaves the repository"],
     ["src/a.txt", "in filesDeleted is still a file"],
   ])(
     "are refused when a deleted one is %s",
