@@ -1,11 +1,12 @@
 /**
  * The guard: agents' file tools may not write kept state. Everything below `projects/` of a root is kept state, exactly
  * `projects/<projectId>/repo` excepted. A path is judged as the host will resolve it (`@`, `file://`, `~`, `..`, the
- * session's working directory) and by its real place, links followed.
+ * session's working directory, the names of a sandbox) and by its real place, links followed.
  */
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { expandHome, isInside, placeOfWrite, realPlace } from "../files/paths.ts";
+import type { Mount } from "./sandbox.ts";
 
 /** The path tools that write, and where their paths are. */
 const writingTools = new Set(["write", "edit", "apply_patch"]);
@@ -36,15 +37,16 @@ export function pathsOf(
 /** The host takes a header also when it is indented. */
 const patchHeader = /^\*\*\* (?:Add File|Update File|Delete File|Move to): ([^]+)$/;
 
-/** The first named path that leads into kept state, or undefined. `cwds` are the directories a relative path may start from. */
+/** The first named path that leads into kept state, or undefined. `cwds` are the directories a relative path may start from, `mounts` what a sandbox shows. */
 export async function findStatePath(
   named: readonly string[],
   cwds: readonly string[],
   roots: readonly string[],
+  mounts: readonly Mount[] = [],
 ): Promise<string | undefined> {
   const kept = await Promise.all(roots.map((root) => realPlace(path.join(root, "projects"))));
   for (const given of named)
-    for (const place of placesOf(given, cwds)) {
+    for (const place of placesOf(given, cwds, mounts)) {
       const real = await placeOfWrite(place);
       if (real === undefined || kept.some((projects) => isState(real, projects))) return given;
     }
@@ -55,12 +57,18 @@ export async function findStatePath(
  * Every place that the host may take the path for. Which one it takes depends on what exists (`@x` may be a file of that
  * name) and on its own repairs, so each reading counts.
  */
-function placesOf(given: string, cwds: readonly string[]): readonly string[] {
+function placesOf(given: string, cwds: readonly string[], mounts: readonly Mount[]): readonly string[] {
   const spellings = [given, given.trim(), repaired(given)]
     .flatMap((one) => [one, one.replace(/^@/, "")])
     .flatMap((one) => [one, withoutScheme(one)])
     .map((one) => expandHome(one));
-  return [...new Set(spellings)].flatMap((one) => cwds.map((cwd) => path.resolve(cwd, one)));
+  const places = [...new Set(spellings)].flatMap((one) => cwds.map((cwd) => path.resolve(cwd, one)));
+  const mounted = places.flatMap((place) =>
+    mounts
+      .filter(({ inside }) => isInside(place, inside))
+      .map(({ inside, outside }) => path.join(outside, path.relative(inside, place))),
+  );
+  return [...new Set([...places, ...mounted])];
 }
 
 /** The host mends what models are known to get wrong at the end of a path. */

@@ -11,6 +11,7 @@ import { findStatePath, isWritingTool, pathsOf } from "./guard.ts";
 import { contributionTo, noteModelCall } from "./notifier.ts";
 import type { Host, HookHandler } from "./openclaw.ts";
 import { knownRoots, openRoots } from "./roots.ts";
+import { sandboxOf } from "./sandbox.ts";
 import { keyOfToolCall, noteRefusal, noteSign, remember, runVariable, shared } from "./shared.ts";
 
 const reportingTools = new Set(["record_builder_result", "record_qa_result"]);
@@ -131,13 +132,16 @@ async function refuseStatePath(
   host: Host,
   event: ToolEvent,
   sessionKey: string | undefined,
-  agentId: string | undefined,
+  agentId = agentOf(sessionKey ?? ""),
 ): Promise<string | undefined> {
   if (!isWritingTool(event.toolName)) return undefined;
   const roots = await knownRoots(host);
-  const cwds = workingDirectories(host, sessionKey, agentId ?? agentOf(sessionKey ?? ""));
+  const known = workingDirectories(host, sessionKey, agentId);
+  const cwds = known.length === 0 ? roots : known;
+  const workspace = host.workspaceOf(agentId);
+  const { workdirs, mounts } = sandboxOf(host.config(), agentId, workspace === undefined ? cwds : [...cwds, workspace]);
   const named = pathsOf(event.toolName, event.params, event.derivedPaths);
-  const found = await findStatePath(named, cwds.length === 0 ? roots : cwds, roots);
+  const found = await findStatePath(named, [...cwds, ...workdirs], roots, mounts);
   if (found === undefined) return undefined;
   const place = sessionKey === undefined ? undefined : placeOfSession(sessionKey);
   const instead =

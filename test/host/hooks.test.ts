@@ -36,8 +36,10 @@ async function setup(role: "builder" | "qa" = "builder") {
   const cwds = new Map<string, string>();
   const stateDir = path.join(root, "..", "state");
   let workspace = root;
+  let config: object = {};
   // The hooks ask the host for nothing else.
   const host = {
+    config: () => config,
     settings: () => readSettings({}).settings,
     agentIds: () => ["main"],
     stateDir: () => stateDir,
@@ -63,6 +65,7 @@ async function setup(role: "builder" | "qa" = "builder") {
       workspace = path.join(root, "..", "elsewhere");
       await createRememberedRoots(stateDir).add(root);
     },
+    configure: (next: object) => void (config = next),
     sessionKey,
     /** Why the run's session may not make the call; undefined when it may. */
     inRun: async (toolName: string, params?: object) =>
@@ -125,6 +128,33 @@ describe("a file tool that would write kept state", { tags: ["s7.guard-state"] }
     for (const [tool, params] of writes(file)) expect(await call(chat, tool, params)).toContain("kept state");
     expect(await call(chat, "write", { path: "projects/shop/project.json" })).toContain("kept state");
     expect(await call(chat, "write", { path: "notes/project.json" })).toBeUndefined();
+  });
+
+  it("is refused also by the names that a sandbox gives to paths", { tags: ["s7.guard-paths"] }, async () => {
+    const { in: call, inRun, configure, root } = await setup();
+    const ways = ["/workspace/projects/shop/project.json", "../workspace/projects/shop/tasks/new.json"];
+    const refused = async (file: string) => {
+      const [write, edit, patch] = await Promise.all(writes(file).map(([tool, params]) => call(chat, tool, params)));
+      expect([file, edit, patch]).toStrictEqual([file, write, write]);
+      return write?.includes("kept state") === true;
+    };
+    for (const way of ways) expect([way, await refused(way)]).toStrictEqual([way, false]);
+    configure({ agents: { defaults: { sandbox: { mode: "non-main" } } } });
+    for (const way of [...ways, "@/workspace/projects/shop/project.json", "/agent/projects/shop/project.json"])
+      expect([way, await refused(way)]).toStrictEqual([way, true]);
+    for (const way of ["/workspace/projects/shop/repo/a.txt", "/workspace/notes.md", "/tmp/projects/shop/x", "a.txt"])
+      expect([way, await refused(way)]).toStrictEqual([way, false]);
+    expect(await inRun("write", { path: "/workspace/projects/shop/project.json" })).toContain("kept state");
+    expect(await inRun("write", { path: "/workspace/src/a.txt" })).toBeUndefined();
+
+    const named = { mode: "all", docker: { workdir: "/work", binds: [`${root}:/data:rw`, "cache:/cache"] } };
+    configure({ agents: { defaults: { sandbox: named }, entries: { Main: { sandbox: { mode: "off" } } } } });
+    for (const way of ["/work/projects/shop/project.json", "/data/projects/shop/project.json"])
+      expect([way, await refused(way)]).toStrictEqual([way, false]);
+    configure({ agents: { defaults: { sandbox: { mode: "off" } }, entries: { Main: { sandbox: named } } } });
+    for (const way of ["/work/projects/shop/project.json", "../data/projects/shop/project.json"])
+      expect([way, await refused(way)]).toStrictEqual([way, true]);
+    expect(await refused("/data/projects/shop/repo/a.txt")).toBe(false);
   });
 
   it("counts as a refusal to the run", { tags: ["s4.lost-refusals"] }, async () => {
