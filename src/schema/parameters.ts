@@ -17,6 +17,8 @@ type Bound = {
   readonly items?: readonly [least: number, most: number];
   readonly name?: true;
   readonly notEmpty?: true;
+  /** A word that a program is started with: the system takes none with a null character. */
+  readonly word?: true;
   readonly stepId?: true;
   readonly range?: readonly [least: number, most: number];
 };
@@ -40,7 +42,7 @@ const checkParameters = list(
   object({
     name: name("What it checks"),
     command: list(
-      plain({ bytes: bounds.commandWordBytes }),
+      plain({ bytes: bounds.commandWordBytes, word: true }),
       'Program and arguments, no shell: ["npm","test"]',
       1,
       bounds.commandWords,
@@ -236,6 +238,8 @@ function checkBound(schema: TSchema, value: unknown, path: string): readonly Wro
   }
   if (typeof value !== "string") return wrong;
   if (limits.notEmpty === true && value.trim() === "") add("invalid-parameters", "is empty", "some text");
+  if (limits.word === true && value.includes("\0"))
+    add("invalid-parameters", "holds a null character", "text without null characters");
   if (limits.bytes !== undefined && byteLength(value) > limits.bytes)
     add("too-large", `has ${byteLength(value)} bytes`, `at most ${limits.bytes} bytes (UTF-8)`);
   if (limits.name === true) {

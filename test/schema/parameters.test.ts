@@ -106,6 +106,20 @@ describe("parameters out of bounds", () => {
     ]);
   });
 
+  it("are words of a command that no program can be started with", () => {
+    const checks = [
+      { name: "one", command: ["npm", "test", "a\u0000b"] },
+      { name: "two", command: ["\u0000"] },
+      { name: "three", command: ["npm", "", "a\tb\n", "é"] },
+    ];
+    expect(ofStep({ checks })).toStrictEqual([
+      "invalid-parameters",
+      "checks[0].command[2] holds a null character; checks[1].command[0] holds a null character",
+      ["checks[0].command[2]: text without null characters", "checks[1].command[0]: text without null characters"],
+    ]);
+    expect(ofStep({ checks: checks.slice(2) })).toBe("accepted");
+  });
+
   it("are counted exactly", () => {
     const many = (length: number) => Array.from({ length }, () => "It runs.");
     expect(ofStep({ passCriteria: many(0) })).toStrictEqual([
