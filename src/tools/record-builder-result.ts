@@ -35,10 +35,13 @@ export const recordBuilderResult = defineTool({
   },
 });
 
-/** Each path once and as the system names it, so that what is said can be compared with what is seen: `./a` and `src//b` are `a` and `src/b`. */
-function plain(paths: readonly string[]): string[] {
+/** Each path once and as the system names it, so that what is said can be compared with what is seen. */
+const plain = (paths: readonly string[]) => [...new Set(paths.map(nameOf))];
+
+/** `./a` and `src//b` are `a` and `src/b`; the repository itself has no name. */
+function nameOf(path: string): string {
   const isName = (part: string) => part !== "" && part !== ".";
-  return [...new Set(paths.map((one) => one.split("/").filter(isName).join("/")))];
+  return path.split("/").filter(isName).join("/");
 }
 
 async function refusePaths(
@@ -53,6 +56,9 @@ async function refusePaths(
     ...inChanged
       .filter((one) => one.kind === "missing")
       .map((one) => `${show(one.path)} in filesChanged is no file now`),
+    ...inDeleted
+      .filter((one) => one.kind === "missing" && nameOf(one.path) === "")
+      .map((one) => `${show(one.path)} in filesDeleted is no file`),
     ...inDeleted.filter((one) => one.kind === "file").map((one) => `${show(one.path)} in filesDeleted is still a file`),
     ...[...inChanged, ...inDeleted]
       .filter((one) => one.kind === "outside")
