@@ -167,7 +167,9 @@ function backgroundPid(tool: string, result: unknown): number | undefined {
 }
 
 const secretWords =
-  /(?:TOKENS?|SECRETS?|PASSWORDS?|PASSWD|PASS|PASSPHRASE|CREDENTIALS?|COOKIES?|WEBHOOKS?|CONNECTIONSTRINGS?|(?<!^(?:MON|DON|TUR|HOT))KEYS?)$|^(?:PAT|DSN|AUTH|PRIVATE|JWT)$/;
+  /(?:TOKENS?|SECRETS?|PASSWORDS?|PASSWD|PASS|PASSPHRASE|CREDENTIALS?|COOKIES?|WEBHOOKS?|CONNECTIONSTRINGS?|(?<!^(?:MON|DON|TUR|HOT))KEYS?)\d*$|^(?:PAT|DSN|JWT)\d*$|^(?:AUTH|AUTHORIZATION|BEARER|PRIVATE)$/;
+/** What password managers name the key to an open vault. */
+const vaultSessions = /^BW_SESSION$|^OP_SESSION_/;
 const addressesWithPasswords =
   /(?:DATABASE|DB|REDIS|MONGO|MONGODB|POSTGRES|POSTGRESQL|MYSQL|AMQP)_UR[IL]$|CONNECTION_STRINGS?$|WEBHOOK_?URLS?$/;
 /** `scheme://user:secret@host`, anywhere in a value. */
@@ -181,6 +183,7 @@ export function isSecretName(name: string): boolean {
   return (
     words.some((word) => secretWords.test(word)) ||
     (words.length > 1 && words.includes("PWD")) ||
+    vaultSessions.test(upper) ||
     addressesWithPasswords.test(upper)
   );
 }

@@ -250,6 +250,17 @@ describe("the shell of a run", { tags: ["s7.secrets-blank"] }, () => {
       "SLACK_WEBHOOKURL",
       "SESSION_COOKIE",
       "OPENAIKEY",
+      "OPENAI_API_KEY2",
+      "TOKEN1",
+      "DB_PASSWORD1",
+      "API_KEYS10",
+      "GITHUB_PAT2",
+      "AUTHORIZATION",
+      "HTTP_AUTHORIZATION",
+      "BEARER",
+      "MY_BEARER",
+      "BW_SESSION",
+      "OP_SESSION_my",
     ];
     expect(secrets.filter((name) => !isSecretName(name))).toStrictEqual([]);
   });
@@ -258,5 +269,17 @@ describe("the shell of a run", { tags: ["s7.secrets-blank"] }, () => {
     const plain = ["PATH", "HOME", "LANG", "PWD", "OLDPWD", "SSH_AUTH_SOCK", "KEYBOARD", "TOKENIZERS_PARALLELISM"];
     expect(plain.filter(isSecretName)).toStrictEqual([]);
     expect(["AUTHOR", "MONKEY_PATH", "API_URL", "NODE_OPTIONS", "PATTERN"].filter(isSecretName)).toStrictEqual([]);
+    const sessions = ["SESSION", "XDG_SESSION_ID", "DBUS_SESSION_BUS_ADDRESS", "TERM_SESSION_ID", "DESKTOP_SESSION"];
+    expect(sessions.filter(isSecretName)).toStrictEqual([]);
+    const alike = [
+      "KEYBOARD_LAYOUT2",
+      "MONKEY1",
+      "KEYMAP",
+      "AUTH0_DOMAIN",
+      "TOP_SESSION_X",
+      "MY_BW_SESSION",
+      "BEARERS",
+    ];
+    expect(alike.filter(isSecretName)).toStrictEqual([]);
   });
 });
