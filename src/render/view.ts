@@ -260,7 +260,7 @@ export function finishedWords(steps: readonly Step[]): string {
 function running(steps: readonly Step[]): readonly string[] {
   const live = steps
     .filter((step) => isLive(step))
-    .map((step) => `${step.id} is ${liveWords(step)} (attempt ${step.attempt} of ${step.maxAttempts}).`);
+    .map((step) => `${step.id} ${liveWords(step)} (attempt ${step.attempt} of ${step.maxAttempts}).`);
   if (live.length > 0) return live;
   const done = new Set(
     steps.filter((step) => step.status === "passed" || step.status === "skipped").map((step) => step.id),
@@ -270,7 +270,8 @@ function running(steps: readonly Step[]): readonly string[] {
 }
 
 function liveWords(step: Step): string {
-  return step.status === "checking" ? "having its checks run" : stepStatusWords[step.status];
+  if (plannedRun(step) !== null) return "has a run planned that is not launched yet";
+  return `is ${step.status === "checking" ? "having its checks run" : stepStatusWords[step.status]}`;
 }
 
 const isLive = (step: Step) => step.status === "building" || step.status === "checking" || step.status === "reviewing";

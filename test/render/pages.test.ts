@@ -233,7 +233,12 @@ describe("a step's page", () => {
       const runs = [aRun({ role, end: "lost" }), aRun({ runId: "the-run", role, launch: 2, endedAt: null, end: null })];
       const status = role === "qa" ? "reviewing" : "building";
       const steps = [aStep({ status, [role]: seat, attempts: [anAttempt({ runs })] })];
-      return pagesOf({ task: aTaskWith(steps), steps })["steps/step-01"] ?? "";
+      const pages = pagesOf({ task: aTaskWith(steps), steps });
+      const isPlanned = pages["task"]?.includes(
+        "- step-01 has a run planned that is not launched yet (attempt 1 of 3).",
+      );
+      expect(isPlanned).toBe(seat.status === "launching");
+      return pages["steps/step-01"] ?? "";
     };
     const [building, reviewing] = [page("builder", launching), page("qa", launching)];
     expect(building).toContain("- Its builder's run is planned and not launched yet.");
