@@ -78,7 +78,7 @@ export type AgentRunner = {
   readonly launcher: Launcher;
   /** True while the process that launched a run still lives. */
   isAlive(launcher: Launcher): Promise<boolean>;
-  /** For how long the run has shown no life, and how many calls of our tools were refused to it; undefined for a run never seen. */
+  /** For how long the run has shown no life, and how many of its tool calls our tools or our hook refused; undefined for a run never seen. */
   signs(runId: string): { readonly idleMs: number; readonly refusals: number } | undefined;
 };
 

@@ -20,7 +20,7 @@ export function rootFor(settings: Settings, workspace: string | undefined): stri
   return given === undefined ? undefined : path.resolve(given);
 }
 
-/** Opens a root once per process, without making anything in it; a failed opening is tried again at the next call. */
+/** Opens a root once per process, making its folder and nothing in it; a failed opening is tried again at the next call. */
 export async function openRoot(root: string, warn: (message: string) => void): Promise<OpenRoot> {
   await mkdir(root, { recursive: true });
   const real = await realpath(root);

@@ -433,7 +433,7 @@ function oneLine(text: string): string {
   return visible(text).replaceAll("\n", "\\n");
 }
 
-/** Names of checks have no bound of their own. */
+/** A check may have a name of 200 characters. */
 function shortName(name: string): string {
   return name.length > 100 ? `${name.slice(0, 100)}…` : name;
 }

@@ -55,7 +55,7 @@ export type QuestionView = {
   readonly choices: readonly { readonly choice: string; readonly how: string }[];
 };
 
-/** Files named on a step's page, and tasks on a project's: more are counted, not listed. */
+/** Files named on a step's page: more are counted, not listed. */
 const filesOnPage = 300;
 
 // ---- a project

@@ -111,7 +111,7 @@ export const BuilderReport = object({
   filesDeleted: Type.Array(text()),
   filesObserved: Type.Union([Type.Array(text()), Type.Null()]),
   testsRun: Type.Array(TestRun),
-  /** What it asked when it reported blocked; stays after the answer. */
+  /** What it asked; stays after the answer. Beside `done` it blocks nothing. */
   question: Type.Optional(text()),
 });
 export type BuilderReport = Immutable<Static<typeof BuilderReport>>;
@@ -229,7 +229,7 @@ export const Step = object({
   maxAttempts: Type.Integer({ minimum: 1 }),
   passedBy: Type.Union([Type.Literal("qa"), Type.Literal("person"), Type.Null()]),
   question: Type.Union([Question, Type.Null()]),
-  /** What a person wants the next attempt to know, one paragraph a retry; moved into that attempt when it starts. */
+  /** What a person or the orchestrator wants the next attempt to know, one paragraph a retry; moved into that attempt when it starts. */
   note: Type.Optional(text()),
   /** Decisions before the first attempt, each added by the commit that carried it out; later ones stand in the attempt they came after. */
   decisions: Type.Optional(Type.Array(Decision)),
