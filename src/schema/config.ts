@@ -40,7 +40,9 @@ export const Config = Type.Object(
       }),
     ),
     orchestrators: Type.Optional(strings("Agents that may orchestrate; default: all but the roles' own agents")),
-    allowNonOwners: Type.Optional(Type.Boolean({ description: "Offer the tools to senders who are not owners" })),
+    allowNonOwners: Type.Optional(
+      Type.Boolean({ description: "Offer the tools to senders who are not owners (default false)" }),
+    ),
     allowedRepos: Type.Optional(
       Type.Array(Type.String(place), {
         description: "Directories outside the root that a project's repo may point into, absolute (~ allowed)",
@@ -78,9 +80,9 @@ export const Config = Type.Object(
     checks: Type.Optional(
       Type.Object(
         {
-          allow: Type.Optional(strings("Programs that checks may start, by name")),
+          allow: Type.Optional(strings("Programs that checks may start, by name; default: none")),
           allowUnconfined: Type.Optional(
-            Type.Boolean({ description: "Run checks although the builder is sandboxed or restricted" }),
+            Type.Boolean({ description: "Run checks although the builder is sandboxed or restricted (default false)" }),
           ),
         },
         { ...closed, description: "Deterministic checks" },
@@ -90,7 +92,8 @@ export const Config = Type.Object(
       Type.Unsafe<"steps" | "tasks" | "off">(
         Type.String({
           enum: ["steps", "tasks", "off"],
-          description: "What the chat is told: every step, tasks only, or questions only",
+          description:
+            "What the chat is told: every step, the end of tasks, or neither; questions always (default steps)",
         }),
       ),
     ),

@@ -80,7 +80,10 @@ export const CreateProjectParameters = object({
   name: name("Name people use; the project id is made from it"),
   spec: text("Full specification in markdown", { bytes: bounds.specBytes, notEmpty: true }),
   repo: Type.Optional(
-    text("Existing directory to work in; default: a new one", { bytes: bounds.commandWordBytes, notEmpty: true }),
+    text("Existing directory to work in, inside the root or allowedRepos; default: a new one", {
+      bytes: bounds.commandWordBytes,
+      notEmpty: true,
+    }),
   ),
 });
 
@@ -116,14 +119,14 @@ export const SetStepStatusParameters = object({
     ["queued", "passed", "skipped", "blocked"],
     "queued = try again with reason as note; passed = accept without QA; skipped = leave out; blocked = hold back",
   ),
-  reason: reason("The person's words; a retry's builder reads them first"),
+  reason: reason("The person's words; the next run reads them first"),
 });
 
 export const GetStatusParameters = object({
   projectId: Type.Optional(id("Only this project")),
   taskId: Type.Optional(id("Only this task")),
   stepId: Type.Optional(id("Only this step of taskId")),
-  verify: Type.Optional(Type.Boolean({ description: "Compare every file with the journal" })),
+  verify: Type.Optional(Type.Boolean({ description: "Compare every file with the journal and mend what differs" })),
 });
 
 const paths = (description: string) =>
