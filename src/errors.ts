@@ -13,15 +13,15 @@ const operational = (cause: string, remedy: string): Entry => ({ category: "oper
 
 export const errorTable = {
   "invalid-parameters": refused(
-    "A parameter is missing, unknown or of the wrong type.",
+    "A parameter is missing, unknown, empty or of the wrong type, has none of the values allowed, or lacks another that it needs.",
     "Call again with the parameters that the refusal names.",
   ),
   "too-large": refused(
-    "A text or a list is over its bound.",
-    "Shorten it to the bound that the refusal names; put long material into files of the repository.",
+    "A text, a list or a number is outside its bounds, or a task has as many steps as it may have.",
+    "Keep to the bounds that the refusal names; put long material into files of the repository.",
   ),
   "invalid-name": refused(
-    "A name or title is empty, longer than 200 characters, or holds control characters or bidirectional overrides.",
+    "A name or title is empty, longer than 200 characters, holds control characters or bidirectional overrides, or is not valid Unicode.",
     "Give a plain name of 1 to 200 characters.",
   ),
   "invalid-id": refused(
@@ -48,8 +48,8 @@ export const errorTable = {
     "Name an existing directory inside the root or in allowedRepos, or leave repo out.",
   ),
   "program-not-allowed": refused(
-    "A check starts a program that the configuration does not allow.",
-    "Use an allowed program, or add it to checks.allow in the plugin's configuration.",
+    "A check starts a program that the configuration does not allow, or names one by a path.",
+    "Use an allowed program by its name, or add it to checks.allow in the plugin's configuration.",
   ),
   "checks-unconfined": refused(
     "The builder is sandboxed or its commands are restricted, and a check would run outside of that.",
@@ -103,8 +103,8 @@ export const errorTable = {
     "Say what is wrong and how it was seen.",
   ),
   "project-copied": refused(
-    "The project's folder is not the one it was made in, so it is read-only.",
-    "Work in the original folder, or rename the copy back to the project's id.",
+    "The folder of the project or task is a copy, which is read-only, or a link to outside the root.",
+    "Work in the original folder, or rename the copy back to its id; instead of a link put the folder itself there.",
   ),
   "state-rolled-back": refused(
     "The journal lacks a change that OpenClaw's flow record knows: an older copy was restored.",

@@ -172,7 +172,7 @@ describe("sentences", () => {
     expect(nextOfUnusable("task one", "project-copied")).toStrictEqual({
       rank: 0,
       words:
-        "Tell the owner that task one cannot be changed now (project-copied). Work in the original folder, or rename the copy back to the project's id.",
+        "Tell the owner that task one cannot be changed now (project-copied). Work in the original folder, or rename the copy back to its id; instead of a link put the folder itself there.",
     });
     expect(nextOfWarnings("task one")).toStrictEqual({
       rank: 0,

@@ -165,7 +165,7 @@ describe("a copied project folder", { tags: ["s5.status-shows-unreadable"] }, ()
     expect(copy.details.project).toMatchObject({ projectId: "backup-of-shop", taskList: [{ taskId }] });
     expect(copy.details.waitsFor).toStrictEqual([]);
     expect(copy.details.next).toStrictEqual([
-      "Tell the owner that project backup-of-shop, which is read-only, cannot be changed now (project-copied). Work in the original folder, or rename the copy back to the project's id.",
+      "Tell the owner that project backup-of-shop, which is read-only, cannot be changed now (project-copied). Work in the original folder, or rename the copy back to its id; instead of a link put the folder itself there.",
     ]);
     expect(copy.text).toContain("It is read-only (project-copied)");
   });
