@@ -26,13 +26,18 @@ export async function rememberOwner(store: Store, stream: Stream, caller: Caller
 
 /**
  * Remembers who starts the task or lets it go on: that chat is told from now on. A turn that nobody's message began
- * changes nothing, because a scheduled one may be of a session that nobody reads.
+ * changes nothing, because a scheduled one may be of a session that nobody reads. Answers whether the caller's chat is told.
  */
-export async function rememberStarter(store: Store, stream: Stream, caller: Caller): Promise<void> {
-  if (!caller.hasSender && caller.senderIsOwner !== true) return;
+export async function rememberStarter(store: Store, stream: Stream, caller: Caller): Promise<boolean> {
+  if (!caller.hasSender && caller.senderIsOwner !== true) {
+    // Where it cannot be told now, nothing of the change is missing.
+    const chats = await readChats(store, stream).catch(() => undefined);
+    return chats?.told.sessionKey === caller.sessionKey;
+  }
   const chat = { sessionKey: caller.sessionKey, agentId: caller.agentId };
   const known = await readChats(store, stream);
   await store.writeSidecar(stream, "chats", { flowOwner: known?.flowOwner ?? chat, told: chat });
+  return true;
 }
 
 function isChat(value: unknown): value is Chat {

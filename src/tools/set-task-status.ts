@@ -40,7 +40,9 @@ export const setTaskStatus = defineTool({
             return assertNever(status);
         }
       },
-      ...(status === "running" ? { afterCommit: (stream: Stream) => rememberStarter(desk.store, stream, caller) } : {}),
+      ...(status === "running"
+        ? { afterCommit: async (stream: Stream) => void (await rememberStarter(desk.store, stream, caller)) }
+        : {}),
     };
     return changeTaskById(call, taskId, request, ({ state, event }: Changed) => {
       const taskStatus = state.task.status;

@@ -22,6 +22,7 @@ export const startTask = defineTool({
   parameters: StartTaskParameters,
   async run({ taskId }, call) {
     const { desk, caller } = call;
+    let isTold = false;
     const started = await changeTaskById(
       call,
       taskId,
@@ -32,14 +33,16 @@ export const startTask = defineTool({
           at: desk.now().toISOString(),
           dependenciesDone: await areDependenciesDone(desk, state),
         }),
-        afterCommit: (stream) => rememberStarter(desk.store, stream, caller),
+        async afterCommit(stream) {
+          isTold = await rememberStarter(desk.store, stream, caller);
+        },
       },
       ({ state }) => {
         const taskStatus = state.task.status;
         const follows =
           taskStatus === "waiting"
             ? "It waits for the tasks it depends on."
-            : `The first run starts by itself, and this chat ${hearsWords[desk.settings.notify]}.`;
+            : `The first run starts by itself, and ${isTold ? "this" : "its"} chat ${hearsWords[desk.settings.notify]}.`;
         return { text: `Task ${taskId} is ${taskStatus}. ${follows}`, details: { taskId, taskStatus } };
       },
     );

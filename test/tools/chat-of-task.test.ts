@@ -58,6 +58,18 @@ describe("the chat of a task", () => {
     },
   );
 
+  it("is called this one by the call that starts the task only when it is", async () => {
+    const bench = createBench();
+    await bench.done("create_project", aProject());
+    const start = async (sessionKey: string, caller: typeof owner) => {
+      const made = await bench.done("create_task", aTask(), owner({ sessionKey: "agent:main:first" }));
+      return (await bench.call("start_task", { taskId: made["taskId"] }, caller({ sessionKey }))).text;
+    };
+    expect(await start("agent:main:second", owner)).toContain(", and this chat is told of each result.");
+    expect(await start("agent:main:first", wakeUp)).toContain(", and this chat is told of each result.");
+    expect(await start("agent:main:cron:nightly", wakeUp)).toContain(", and its chat is told of each result.");
+  });
+
   it("keeps its owner when it cannot be read while another one starts the task", async () => {
     const store = setup();
     await rememberOwner(store, stream, owner({ sessionKey: "first" }));
