@@ -344,10 +344,9 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
       const stopFenced = async () => {
         if (await isFenced(stream, stepId, runId)) await runner.stop(effect);
       };
-      const label = `${stepId} ${role} attempt ${step.attempt}`;
       const late: LateLaunch = { seat, run: { stepId, role, runId, sessionKey }, isHere: false };
       try {
-        const launched = runner.launch({ runId, sessionKey, role, cwd: repo, brief, label });
+        const launched = runner.launch({ runId, sessionKey, role, cwd: repo, brief });
         unanswered.add(late);
         launched.catch(() => unanswered.delete(late));
         await within("launch", launched, () => {

@@ -47,7 +47,6 @@ export type RunRequest = {
   readonly role: Role;
   readonly cwd: string;
   readonly brief: string;
-  readonly label: string;
 };
 
 /**

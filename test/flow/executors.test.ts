@@ -279,7 +279,6 @@ describe("launching a run", () => {
     role: "builder",
     cwd: "/repo",
     brief: "Do builder.",
-    label: "step-01 builder attempt 1",
   };
   const launched = { type: "RunLaunched", v: 1, at: momentOf(0), stepId: "step-01", runId: request.runId };
 
@@ -686,7 +685,7 @@ describe("a step among others", () => {
     const effect = { stepId: "step-02", role: "builder" as const, runId, sessionKey: "session" };
     const launch = setup({ state: planned.state });
     await launch.executors.LaunchRun({ type: "LaunchRun", ...effect }, launch.situation);
-    expect(launch.did.at(-1)).toContain("step-02 builder attempt 2");
+    expect(launch.did.at(-1)).toContain("task-1/step-02/2/builder/1");
     const { state } = planned.and("RunLaunched", { stepId: "step-02", runId });
     const gone = setup({ state, launchedBy: "gone" });
     await gone.executors.AwaitRun({ type: "AwaitRun", ...effect, reported: false }, gone.situation);

@@ -155,7 +155,6 @@ describe("a repository in another root", { tags: ["s5.repo-never-kept"] }, () =>
       sessionKey: "agent:main:subagent:one",
       role: "builder",
       brief: "",
-      label: "",
     } as const;
     onTestFinished(async () => {
       await (await shared().roots.get(other))?.store.close();
