@@ -317,6 +317,33 @@ describe("a git repository", () => {
   });
 });
 
+describe("what the user has set for every git", () => {
+  it.each(["ignore", "attributes"])(
+    "changes nothing of what is seen: %s",
+    { tags: ["s7.tree-names-files"] },
+    async (kind) => {
+      const tree = setup();
+      const home = path.join(tree.repo, "..", "home");
+      const settings = path.join(home, ".config", "git");
+      mkdirSync(settings, { recursive: true });
+      writeFileSync(path.join(settings, kind), kind === "ignore" ? "*.txt\n" : "* text\n");
+      const earlier = { HOME: process.env["HOME"], XDG_CONFIG_HOME: process.env["XDG_CONFIG_HOME"] };
+      onTestFinished(() => {
+        for (const [name, value] of Object.entries(earlier))
+          if (value === undefined) delete process.env[name];
+          else process.env[name] = value;
+      });
+      process.env["HOME"] = home;
+      delete process.env["XDG_CONFIG_HOME"];
+      tree.write("a.js", "one\n");
+      const before = await tree.identify();
+      tree.write("a.js", "one\r\n");
+      tree.write("b.txt", "one");
+      expect(await tree.compare(before, await tree.identify())).toStrictEqual(["a.js", "b.txt"]);
+    },
+  );
+});
+
 describe("a project's folder that was removed", () => {
   it.each([["git"], ["no-such-git"]])("is not made anew to keep a tree in, with %s", async (program) => {
     const tree = setup(program);
