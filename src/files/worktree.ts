@@ -84,9 +84,12 @@ export function createWorktree(
 /** Git of our own: neither the caller's environment and settings nor the repository's hooks and filters change what is seen. */
 function environment(): NodeJS.ProcessEnv {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("GIT_")));
+  // A folder named by a relative path would be one in the tree, and so would an empty PATH be: without one, the shell's own counts.
+  const folders = (process.env["PATH"] ?? "").split(path.delimiter).filter((folder) => path.isAbsolute(folder));
+  const PATH = folders.length === 0 ? undefined : folders.join(path.delimiter);
   const noSettings = { GIT_CONFIG_NOSYSTEM: "1", GIT_CONFIG_GLOBAL: "/dev/null", GIT_ATTR_NOSYSTEM: "1" };
   // Without a setting git looks for the user's ignore and attributes files there.
-  return { ...inherited, ...noSettings, XDG_CONFIG_HOME: "/dev/null", LC_ALL: "C" };
+  return { ...inherited, PATH, ...noSettings, XDG_CONFIG_HOME: "/dev/null", LC_ALL: "C" };
 }
 
 /** Git in the folder of ours, without a working tree or with this one. */

@@ -235,6 +235,22 @@ describe("the git that is started for an identity", () => {
   });
 });
 
+describe("a git that stands in the tree", () => {
+  it("is not started, though the PATH has an entry that is no absolute path", async () => {
+    const tree = setup();
+    const started = path.join(tree.repo, "..", "started");
+    tree.write("git", `#!/bin/sh\n: > '${started}'\nexit 1\n`);
+    chmodSync(path.join(tree.repo, "git"), 0o755);
+    const { PATH = "" } = process.env;
+    onTestFinished(() => {
+      process.env["PATH"] = PATH;
+    });
+    process.env["PATH"] = ["", ".", PATH].join(path.delimiter);
+    expect(await tree.identify()).toMatch(/^[0-9a-f]{40}$/);
+    expect(existsSync(started)).toBe(false);
+  });
+});
+
 describe("the git folder of ours", () => {
   it.each(["", "HEAD", "config", "objects", "refs", "info", "index"])(
     "is made whole again when somebody removed %j of it, and knows the same tree",
