@@ -103,6 +103,7 @@ async function identifyWithGit(git: Git, repo: string, keepIn: string): Promise<
   try {
     return await lookWithGit(git, repo, keepIn);
   } catch (error) {
+    await removeUnfinished(keepIn);
     if (!isRefusal(error) || (await isWhole(git, keepIn))) throw error;
     for (const part of ["index", "HEAD", "config"]) await rm(path.join(keepIn, "git", part), { force: true });
     return lookWithGit(git, repo, keepIn);
@@ -122,6 +123,15 @@ async function isWhole(git: Git, keepIn: string): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** Files that a git that was ended, or had no room, did not finish: of a large file it may be all the room that there was. Never throws. */
+async function removeUnfinished(keepIn: string): Promise<void> {
+  const objects = path.join(keepIn, "git", "objects");
+  const names = await readdir(objects, { recursive: true }).catch(() => []);
+  for (const name of names.filter((one) => path.basename(one).startsWith("tmp_")))
+    // One that stays is tried again after the next git that fails.
+    await rm(path.join(objects, name), { recursive: true, force: true }).catch(() => undefined);
 }
 
 async function lookWithGit(git: Git, repo: string, keepIn: string): Promise<string> {
@@ -171,8 +181,12 @@ const writeTree = ["write-tree"];
 async function prepareFolder(git: Git, keepIn: string): Promise<void> {
   const folder = path.join(keepIn, "git");
   makeFolder(keepIn);
-  // Left behind by a process that was killed while it held the lock; in this process the turns exclude each other.
-  rmSync(path.join(folder, "index.lock"), { force: true });
+  const lock = path.join(folder, "index.lock");
+  if (existsSync(lock)) {
+    // Left behind by a process that was killed while it held the lock; in this process the turns exclude each other.
+    await removeUnfinished(keepIn);
+    rmSync(lock, { force: true });
+  }
   if (!["HEAD", "config", "objects", "refs"].every((part) => existsSync(path.join(folder, part)))) {
     // It may name files as kept that are gone with the missing part.
     rmSync(path.join(folder, "index"), { force: true });

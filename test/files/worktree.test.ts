@@ -1,6 +1,6 @@
 /** Identity of a working tree on real files, with git and without: what changes it, and that nothing is left in the tree. */
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import {
   chmodSync,
   existsSync,
@@ -287,6 +287,45 @@ describe("a part of the git folder of ours that was torn", () => {
     tree.write("a.txt", "two");
     expect(await tree.compare(before, await tree.identify())).toStrictEqual(["a.txt"]);
     expect(tree.warnings).toStrictEqual([]);
+  });
+});
+
+describe("what git has left half written", () => {
+  const unfinished = (tree: Tree) =>
+    readdirSync(path.join(tree.keepIn, "git"), { recursive: true }).filter((name) => /tmp_|lock/.test(String(name)));
+
+  it.runIf(process.platform !== "win32").each([
+    ["there was no room", "trap '' XFSZ; "],
+    ["it was ended", ""],
+  ])("does not stay, where %s", async (_what, trap) => {
+    const bin = mkdtempSync(path.join(tmpdir(), "po-git-"));
+    onTestFinished(() => rmSync(bin, { recursive: true, force: true }));
+    const program = path.join(bin, "git");
+    writeFileSync(program, `#!/bin/sh\n${trap}ulimit -f 100\nexec git "$@"\n`);
+    chmodSync(program, 0o755);
+    const tree = setup(program);
+    tree.write("a.txt", "one");
+    const before = await tree.identify();
+    writeFileSync(path.join(tree.repo, "large.bin"), randomBytes(1_000_000));
+    expect(await tree.identify()).toBeNull();
+    expect(tree.warnings).toHaveLength(1);
+    tree.remove("large.bin");
+    expect(unfinished(tree).filter((name) => !String(name).endsWith("index.lock"))).toStrictEqual([]);
+    expect(await tree.identify()).toBe(before);
+    expect(unfinished(tree)).toStrictEqual([]);
+  });
+
+  it("is removed at the next look, where this process was ended with it", async () => {
+    const tree = setup();
+    tree.write("a.txt", "one");
+    const before = await tree.identify();
+    const left = ["index.lock", "objects/pack/tmp_pack_AbCdEf", "objects/5d/tmp_obj_AbCdEf"];
+    for (const name of left) {
+      mkdirSync(path.dirname(path.join(tree.keepIn, "git", name)), { recursive: true });
+      writeFileSync(path.join(tree.keepIn, "git", name), "half");
+    }
+    expect(await tree.identify()).toBe(before);
+    expect(unfinished(tree)).toStrictEqual([]);
   });
 });
 
