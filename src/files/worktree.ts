@@ -188,8 +188,8 @@ async function prepareFolder(git: Git, keepIn: string): Promise<void> {
     rmSync(lock, { force: true });
   }
   if (!["HEAD", "config", "objects", "refs"].every((part) => existsSync(path.join(folder, part)))) {
-    // It may name files as kept that are gone with the missing part.
-    rmSync(path.join(folder, "index"), { force: true });
+    // The index may name files as kept that are gone with the missing part; a lock was left behind by a making that was cut short.
+    for (const part of ["index", "HEAD.lock", "config.lock"]) rmSync(path.join(folder, part), { force: true });
     await git(ours(keepIn), ["init", "--quiet", "--bare", "--template=", folder]);
   }
   mkdirSync(path.join(folder, "info"), { recursive: true });

@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -269,6 +270,17 @@ describe("the git folder of ours", () => {
       expect(tree.warnings).toStrictEqual([]);
     },
   );
+});
+
+describe("the making of the git folder of ours", () => {
+  it.each(["HEAD", "config"])("is done again where it was cut short at %s", async (part) => {
+    const tree = setup();
+    tree.write("a.txt", "one");
+    const before = await tree.identify();
+    renameSync(path.join(tree.keepIn, "git", part), path.join(tree.keepIn, "git", `${part}.lock`));
+    expect(await tree.identify()).toBe(before);
+    expect(tree.warnings).toStrictEqual([]);
+  });
 });
 
 describe("a part of the git folder of ours that was torn", () => {
