@@ -22,7 +22,7 @@ import type {
   TaskReader,
   Worktree,
 } from "./ports.ts";
-import { currentAttempt, openRuns, seatOf } from "./ready.ts";
+import { currentAttempt, openRuns, seatOf, treeForQa } from "./ready.ts";
 import type { Claim, Slots } from "./slots.ts";
 
 export type ExecutorPorts = {
@@ -190,11 +190,11 @@ export function createExecutors(ports: ExecutorPorts, within: Within = (_what, w
   }
 
   async function observeTree(stream: Stream, repo: string, step: Step | undefined, role: Role) {
-    const marks = step === undefined ? undefined : currentAttempt(step)?.tree;
-    const since = role === "builder" ? marks?.before : (marks?.built ?? marks?.before);
+    const attempt = step === undefined ? undefined : currentAttempt(step);
     const tree = await worktree.identify(repo, stream);
-    const comparable = since !== undefined && since !== null && tree !== null;
-    const files = comparable ? await worktree.compare(repo, stream, since, tree) : null;
+    if (step === undefined || attempt === undefined || tree === null) return { tree, files: null };
+    const since = role === "builder" ? attempt.tree.before : treeForQa(step, attempt);
+    const files = since === null ? null : await worktree.compare(repo, stream, since, tree);
     return { tree, files: files?.slice(0, bounds.files) ?? null };
   }
 

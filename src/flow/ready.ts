@@ -34,6 +34,14 @@ export function openRuns(step: Pick<Step, "attempts">): readonly Run[] {
   return (currentAttempt(step)?.runs ?? []).filter((run) => run.endedAt === null);
 }
 
+/**
+ * The tree that QA is given in the attempt: the one that its builder left, or, where a step has no builder, the one that the attempt began with. Null
+ * while it is not known. Pure.
+ */
+export function treeForQa(step: Pick<Step, "kind">, { tree }: Pick<Attempt, "tree">): string | null {
+  return step.kind === "review" ? tree.before : tree.built;
+}
+
 /** True when the step holds the working tree: it is live, or a run of it has not ended. Pure. */
 export function holdsTree(step: Step): boolean {
   return isLive(step) || openRuns(step).length > 0;

@@ -39,6 +39,7 @@ import {
   openRuns,
   ready,
   seatOf,
+  treeForQa,
 } from "./ready.ts";
 import { recover } from "./recover.ts";
 import { runIdOf, sessionKeyOf } from "./run-identity.ts";
@@ -596,7 +597,7 @@ function endRun(state: TaskState, event: TaskEventOf<"RunEnded">): Draft | Refus
     ...(role === "builder" && attempt.builder !== undefined
       ? { builder: { ...attempt.builder, filesObserved: event.files } }
       : {}),
-    tree: markTree(attempt, role, event),
+    tree: markTree(step, attempt, role, event),
   }));
   if (end !== "lost" && end !== "gateway") return replaceStep(state, closed);
   const lost = withSeat(closed, role, { ...seat, status: "lost" });
@@ -608,11 +609,11 @@ function endRun(state: TaskState, event: TaskEventOf<"RunEnded">): Draft | Refus
   return replaceStep(state, block(state, lost, "runs-lost", text, event.at));
 }
 
-function markTree(attempt: Attempt, role: Role, event: TaskEventOf<"RunEnded">): Attempt["tree"] {
+function markTree(step: Step, attempt: Attempt, role: Role, event: TaskEventOf<"RunEnded">): Attempt["tree"] {
   const shared = event.shared || attempt.tree.shared === true ? { shared: true } : {};
   const { before, built } = attempt.tree;
   if (role === "builder") return { ...attempt.tree, built: event.tree, ...shared };
-  const given = built ?? before;
+  const given = treeForQa(step, attempt);
   const differs = given !== null && event.tree !== null && given !== event.tree;
   // What an earlier, lost run of QA left behind counts only while it is still there.
   return { before, built, judged: event.tree, ...(differs ? { changedAfterBuild: event.files ?? [] } : {}), ...shared };

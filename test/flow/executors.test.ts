@@ -658,7 +658,10 @@ describe("what a run left behind", () => {
     expect(before.recorded).toMatchObject([{ tree: "tree-9", files: null }]);
     const gone = await closed(built(), "builder", { state: { ...built().state, steps: [] }, files: ["a"] });
     expect(gone.recorded).toMatchObject([{ tree: "tree-9", files: null }]);
-    for (const { did } of [unknown, before, gone])
+    const unseen = history().start().build("step-01", { tree: null }).launch("step-01", "qa");
+    const nobodyLooked = await closed(unseen, "qa", { files: ["a"] });
+    expect(nobodyLooked.recorded).toMatchObject([{ tree: "tree-9", files: null }]);
+    for (const { did } of [unknown, before, gone, nobodyLooked])
       expect(did.filter((what) => what.startsWith("compare"))).toStrictEqual([]);
   });
 

@@ -553,6 +553,9 @@ describe("QA's verdict", () => {
     expect(currentAttempt(history().start().pass("step-01").step())?.tree).not.toHaveProperty("changedAfterBuild");
     const unknown = history().start().build("step-01", { tree: null }).judge("step-01", { tree: null });
     expect(currentAttempt(unknown.step())?.tree).not.toHaveProperty("changedAfterBuild");
+    // Since the beginning of the attempt it was the builder who changed files.
+    const known = history().start().build("step-01", { tree: null }).judge("step-01", { tree: "tree-1" });
+    expect(currentAttempt(known.step())?.tree).toEqual({ before: "tree-0", built: null, judged: "tree-1" });
   });
 });
 
