@@ -233,16 +233,25 @@ const leftOut = "? ";
 const gitlinkMode = "160000 ";
 
 async function hasInnerRepository(repo: string, below = ""): Promise<boolean> {
-  const entries = await readdir(path.join(repo, below), { withFileTypes: true });
-  if (below !== "" && entries.some((entry) => entry.name === ".git")) return true;
-  for (const entry of entries)
-    if (
-      entry.isDirectory() &&
-      !passedOver.has(entry.name) &&
-      (await hasInnerRepository(repo, path.join(below, entry.name)))
-    )
+  const entries = await entriesOf(repo, below);
+  if (below !== "" && entries.some(({ entry }) => entry.name.toString() === ".git")) return true;
+  for (const { name, entry } of entries)
+    if (entry.isDirectory() && !passedOver.has(entry.name.toString()) && (await hasInnerRepository(repo, name)))
       return true;
   return false;
+}
+
+/** What a folder of the tree holds, named from the tree's beginning. A name is bytes, here a character each: not every one is text. */
+async function entriesOf(repo: string, below: string) {
+  const entries = await readdir(placeOf(repo, below), { withFileTypes: true, encoding: "buffer" });
+  return entries.map((entry) => {
+    const name = entry.name.toString("latin1");
+    return { name: below === "" ? name : `${below}/${name}`, entry };
+  });
+}
+
+function placeOf(repo: string, name: string): Buffer {
+  return Buffer.concat([Buffer.from(`${repo}${path.sep}`), Buffer.from(name, "latin1")]);
 }
 
 /** Installed packages are not the work; git passes over its own folder by itself. */
@@ -263,11 +272,11 @@ async function identifyByHash(repo: string, keepIn: string): Promise<string> {
   for (let at = 0; at < names.length; at += filesAtOnce)
     hashed.push(
       ...(await Promise.all(
-        names.slice(at, at + filesAtOnce).map(async (name) => `${await hashFile(path.join(repo, name))} ${name}`),
+        names.slice(at, at + filesAtOnce).map(async (name) => `${await hashFile(placeOf(repo, name))} ${name}`),
       )),
     );
-  const manifest = hashed.join("\n");
-  const id = `files-${createHash("sha256").update(manifest).digest("hex")}`;
+  const manifest = Buffer.from(hashed.join("\0"), "latin1");
+  const id = `files-${digest(manifest)}`;
   makeFolder(keepIn);
   await writeFile(path.join(keepIn, id), manifest);
   return id;
@@ -276,40 +285,38 @@ async function identifyByHash(repo: string, keepIn: string): Promise<string> {
 const filesAtOnce = 64;
 
 async function listFiles(repo: string, below: string): Promise<readonly string[]> {
-  const entries = await readdir(path.join(repo, below), { withFileTypes: true });
   const found = await Promise.all(
-    entries.map(async (entry) => {
-      const name = below === "" ? entry.name : `${below}/${entry.name}`;
-      if (passedOver.has(entry.name)) return [];
+    (await entriesOf(repo, below)).map(async ({ name, entry }) => {
+      if (passedOver.has(entry.name.toString())) return [];
       return entry.isDirectory() ? listFiles(repo, name) : entry.isFile() || entry.isSymbolicLink() ? [name] : [];
     }),
   );
   return found.flat();
 }
 
-async function hashFile(absolute: string): Promise<string> {
+async function hashFile(absolute: Buffer): Promise<string> {
   const found = await lstat(absolute);
   // A link may lead to what never ends; where it leads is what the tree holds of it, as git sees it too.
-  if (found.isSymbolicLink()) return `link-${digest(await readlink(absolute))}`;
-  if (!found.isFile()) throw new Error(`${absolute} is no file any more`);
+  if (found.isSymbolicLink()) return `link-${digest(await readlink(absolute, "buffer"))}`;
+  if (!found.isFile()) throw new Error(`${absolute.toString()} is no file any more`);
   // Piece by piece: what is ignored is hashed too, and may be larger than memory.
   const hash = createHash("sha256");
   for await (const piece of createReadStream(absolute)) hash.update(piece as Buffer);
   return hash.digest("hex");
 }
 
-function digest(content: string): string {
+function digest(content: Buffer): string {
   return createHash("sha256").update(content).digest("hex");
 }
 
 async function compareHashes(keepIn: string, before: string, after: string): Promise<readonly string[]> {
   const [one, other] = await Promise.all(
-    [before, after].map(async (id) => new Set((await readFile(path.join(keepIn, id), "utf8")).split("\n"))),
+    [before, after].map(async (id) => new Set((await readFile(path.join(keepIn, id), "utf8")).split("\0"))),
   );
   const different = [...(one ?? [])]
-    .filter((line) => other?.has(line) !== true)
-    .concat([...(other ?? [])].filter((line) => one?.has(line) !== true));
+    .filter((entry) => other?.has(entry) !== true)
+    .concat([...(other ?? [])].filter((entry) => one?.has(entry) !== true));
   return [
-    ...new Set(different.filter((line) => line !== "").map((line) => line.slice(line.indexOf(" ") + 1))),
+    ...new Set(different.filter((entry) => entry !== "").map((entry) => entry.slice(entry.indexOf(" ") + 1))),
   ].toSorted();
 }

@@ -120,6 +120,28 @@ describe.each(kinds)("the identity of %s", (_what, prepare, gitProgram) => {
     },
   );
 
+  it.runIf(process.platform === "linux")(
+    "takes any name that a file can have, also one that is no text",
+    { tags: ["s7.tree-names-files"] },
+    async () => {
+      const tree = setup(gitProgram);
+      prepare(tree);
+      const raw = Buffer.concat([Buffer.from(`${tree.repo}/sub/`), Buffer.from([0x62, 0xff])]);
+      const write = (text: string) => {
+        for (const name of ["line\nend.txt", "-n", ":(top)x", 'quo"te\\.txt', "sub/ü"]) tree.write(name, text);
+        writeFileSync(raw, text);
+      };
+      write("one");
+      const before = await tree.identify();
+      write("two");
+      const after = await tree.identify();
+      expect(await tree.compare(before, after)).toStrictEqual(
+        ["-n", ":(top)x", "line\nend.txt", 'quo"te\\.txt', "sub/b\ufffd", "sub/ü"].toSorted(),
+      );
+      expect(tree.warnings).toStrictEqual([]);
+    },
+  );
+
   it("is the same again when a change is taken back", async () => {
     const tree = setup(gitProgram);
     prepare(tree);
@@ -476,6 +498,15 @@ describe("a repository inside the tree", () => {
       expect(tree.warnings).toStrictEqual([]);
     },
   );
+
+  it.runIf(process.platform === "linux")("is found in a folder whose name is no text", async () => {
+    const tree = setup();
+    const folder = Buffer.concat([Buffer.from(`${tree.repo}/`), Buffer.from([0x62, 0xff])]);
+    mkdirSync(folder);
+    execFileSync("git", ["init", "--quiet", "inner"], { cwd: tree.repo });
+    renameSync(path.join(tree.repo, "inner"), Buffer.concat([folder, Buffer.from("/inner")]));
+    expect([await tree.identify(), tree.warnings]).toStrictEqual([expect.stringMatching(/^files-/), []]);
+  });
 
   it("a file beside one may be larger than what can be read at once, also when it is ignored", async () => {
     const tree = setup();
