@@ -5,7 +5,7 @@
  * a repository lies inside the tree: git would see its commit and not its files. The two kinds cannot be compared.
  */
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { constants, createReadStream, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { lstat, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { createShells, ProgramFailure } from "./shells.ts";
@@ -302,7 +302,12 @@ async function hashFile(absolute: Buffer): Promise<string> {
   // Piece by piece: what is ignored is hashed too, and may be larger than memory.
   const hash = createHash("sha256");
   for await (const piece of createReadStream(absolute)) hash.update(piece as Buffer);
-  return hash.digest("hex");
+  return `${isProgram(found.mode) ? "program-" : ""}${hash.digest("hex")}`;
+}
+
+/** As git sees it. */
+function isProgram(mode: number): boolean {
+  return (mode & constants.S_IXUSR) !== 0;
 }
 
 function digest(content: Buffer): string {

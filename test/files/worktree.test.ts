@@ -142,6 +142,15 @@ describe.each(kinds)("the identity of %s", (_what, prepare, gitProgram) => {
     },
   );
 
+  it.runIf(process.platform !== "win32")("tells whether a file is a program", async () => {
+    const tree = setup(gitProgram);
+    prepare(tree);
+    tree.write("run.sh", "one");
+    const before = await tree.identify();
+    chmodSync(path.join(tree.repo, "run.sh"), 0o755);
+    expect(await tree.compare(before, await tree.identify())).toStrictEqual(["run.sh"]);
+  });
+
   it("is the same again when a change is taken back", async () => {
     const tree = setup(gitProgram);
     prepare(tree);
