@@ -194,6 +194,8 @@ async function prepareFolder(git: Git, keepIn: string): Promise<void> {
   }
   mkdirSync(path.join(folder, "info"), { recursive: true });
   writeFileSync(path.join(folder, "info", "exclude"), [...passedOver].map((name) => `${name}/\n`).join(""));
+  // A file that is not in the encoding that the repository says of it could not be added, and with it nothing.
+  writeFileSync(path.join(folder, "info", "attributes"), "* !working-tree-encoding\n");
 }
 
 /** Not the folders above it: a project that somebody has removed does not come back as an empty folder. */

@@ -401,6 +401,17 @@ describe("a git repository", () => {
     expect(await tree.identify()).toBe(before);
   });
 
+  it("is seen though a file is not in the encoding that the repository says of it", async () => {
+    const tree = setup();
+    aRepository(tree);
+    tree.write(".gitattributes", "*.rc working-tree-encoding=UTF-16\n");
+    writeFileSync(path.join(tree.repo, "a.rc"), Buffer.from("\ufeffone", "utf16le"));
+    const before = await tree.identify();
+    tree.write("a.rc", "two");
+    expect(await tree.compare(before, await tree.identify())).toStrictEqual(["a.rc"]);
+    expect(tree.warnings).toStrictEqual([]);
+  });
+
   it("is seen though a lock was left behind, in it or beside our own index", async () => {
     const tree = setup();
     aRepository(tree);
