@@ -5,13 +5,16 @@
  * a repository lies inside the tree: git would see its commit and not its files. The two kinds cannot be compared.
  */
 import { createHash } from "node:crypto";
-import { constants, createReadStream, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { constants, createReadStream, existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { lstat, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { createShells, ProgramFailure } from "./shells.ts";
 
 export type WorktreeIdentity = {
-  /** Identity of the tree's content; null when it cannot be told (an unreadable file, a vanished directory). */
+  /**
+   * Identity of the tree's content; null when it cannot be told (an unreadable file, a vanished directory), also when `repo` is not its own real
+   * path any more.
+   */
   identify(repo: string, keepIn: string): Promise<string | null>;
   /** Files that differ, sorted, relative to the repository, `/` separated; null when it cannot be told, also of two identities of different kinds. */
   compare(repo: string, keepIn: string, before: string, after: string): Promise<readonly string[] | null>;
@@ -66,9 +69,10 @@ export function createWorktree(
   return {
     identify: (repo, keepIn) =>
       guarded(() =>
-        inTurn(keepIn, async () =>
-          (await hasGit()) ? identifyWithGit(git, repo, keepIn) : identifyByHash(repo, keepIn),
-        ),
+        inTurn(keepIn, async () => {
+          requireRealPlace(repo);
+          return (await hasGit()) ? identifyWithGit(git, repo, keepIn) : identifyByHash(repo, keepIn);
+        }),
       ),
     compare: (_repo, keepIn, before, after) =>
       guarded(async () => {
@@ -79,6 +83,12 @@ export function createWorktree(
           : compareWithGit(git, keepIn, before, after);
       }),
   };
+}
+
+/** Whatever somebody has linked in the repository's place, up to the whole disk, is neither read nor kept. */
+function requireRealPlace(repo: string): void {
+  const place = realpathSync.native(repo);
+  if (place !== repo) throw new Error(`the repository ${repo} now leads to ${place}`);
 }
 
 /** Git of our own: neither the caller's environment and settings nor the repository's hooks and filters change what is seen. */

@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -22,7 +23,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { createWorktree } from "../../src/files/worktree.ts";
 
 function setup(gitProgram?: string, gitMs?: number) {
-  const base = mkdtempSync(path.join(tmpdir(), "po-worktree-"));
+  const base = realpathSync(mkdtempSync(path.join(tmpdir(), "po-worktree-")));
   onTestFinished(() => rmSync(base, { recursive: true, force: true }));
   const repo = path.join(base, "repo");
   const keepIn = path.join(base, "kept");
@@ -187,6 +188,21 @@ describe.each(kinds)("the identity of %s", (_what, prepare, gitProgram) => {
     rmSync(tree.repo, { recursive: true });
     expect(await tree.identify()).toBeNull();
     expect(tree.warnings).toHaveLength(1);
+  });
+
+  it("is null where a link stands in its place, with a warning, and nothing behind the link is kept", async () => {
+    const tree = setup(gitProgram);
+    prepare(tree);
+    tree.write("a.txt", "one");
+    await tree.identify();
+    const kept = everythingIn(tree.keepIn).length;
+    const elsewhere = path.join(tree.repo, "..", "elsewhere");
+    renameSync(tree.repo, elsewhere);
+    symlinkSync(elsewhere, tree.repo);
+    tree.write("b.txt", "two");
+    expect(await tree.identify()).toBeNull();
+    expect(everythingIn(tree.keepIn)).toHaveLength(kept);
+    expect(tree.warnings).toStrictEqual([expect.stringContaining(`now leads to ${elsewhere}`)]);
   });
 
   it("writes nothing into the tree", { tags: ["s7.tree-left-alone"] }, async () => {
