@@ -5,7 +5,16 @@
  * a repository lies inside the tree: git would see its commit and not its files. The two kinds cannot be compared.
  */
 import { createHash } from "node:crypto";
-import { constants, createReadStream, existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  constants,
+  createReadStream,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { lstat, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { createShells, ProgramFailure } from "./shells.ts";
@@ -147,6 +156,7 @@ async function removeUnfinished(keepIn: string): Promise<void> {
 async function lookWithGit(git: Git, repo: string, keepIn: string): Promise<string> {
   const options = ours(keepIn, repo);
   await prepareFolder(git, keepIn);
+  const isFirst = !existsSync(path.join(keepIn, "git", "index"));
   let told: string;
   try {
     // The tree is the answer unless the list before it says otherwise, which is rare.
@@ -163,8 +173,53 @@ async function lookWithGit(git: Git, repo: string, keepIn: string): Promise<stri
     await rm(path.join(keepIn, "git", "index"), { force: true });
     return identifyByHash(repo, keepIn);
   }
-  if (unseen.length === 0) return tree;
-  return (await git(options, [...ofTree, "add", "--force", "--", ...unseen], writeTree)).trim();
+  const left = isFirst ? [...unseen, ...(await keptThoughIgnored(git, repo))] : unseen;
+  if (left.length === 0) return tree;
+  const more = inParts(left).map((names) => [...ofTree, "add", "--force", "--", ...names.map(literally)]);
+  return (await git(options, ...more, writeTree)).trim();
+}
+
+/** So many names are given to git at once: the system bounds the words of a program. */
+const namesAtOnce = 400;
+
+function inParts(names: readonly string[]): readonly (readonly string[])[] {
+  const starts = Array.from({ length: Math.ceil(names.length / namesAtOnce) }, (_, part) => part * namesAtOnce);
+  return starts.map((start) => names.slice(start, start + namesAtOnce));
+}
+
+const literally = (name: string) => `:(literal)${name}`;
+
+/**
+ * Files that the repository itself has taken in though it ignores them. Asked for where our index begins, which then holds them too; nothing where
+ * the folder is no repository, or one that git does not trust.
+ */
+async function keptThoughIgnored(git: Git, repo: string): Promise<readonly string[]> {
+  try {
+    const names = (await git({ env: {}, cwd: repo }, listKeptThoughIgnored)).split("\0");
+    return names.filter((name) => name !== "" && isWork(repo, name));
+  } catch (error) {
+    if (isRefusal(error)) return [];
+    throw error;
+  }
+}
+
+/** In the repository's own folder and by its settings, which may start no program. */
+const listKeptThoughIgnored = [
+  "-c",
+  "core.fsmonitor=false",
+  "-c",
+  "protocol.allow=never",
+  "ls-files",
+  "--cached",
+  "--ignored",
+  "--exclude-standard",
+  "-z",
+];
+
+function isWork(repo: string, name: string): boolean {
+  if (name.split("/").some((part) => passedOver.has(part))) return false;
+  const found = lstatSync(path.join(repo, name), { throwIfNoEntry: false });
+  return found !== undefined && (found.isFile() || found.isSymbolicLink());
 }
 
 /** The working tree that is named in the environment counts, whatever the git folder says of itself. */
@@ -232,8 +287,7 @@ function readTold(told: string): {
     hasRepository: held.some((entry) => entry.startsWith(gitlinkMode, leftOut.length)),
     unseen: others
       .filter((name) => path.posix.basename(name) === ".gitignore" && !name.endsWith("/"))
-      .filter((name) => seen.some((one) => one.startsWith(name.slice(0, -".gitignore".length))))
-      .map((name) => `:(literal)${name}`),
+      .filter((name) => seen.some((one) => one.startsWith(name.slice(0, -".gitignore".length)))),
     tree,
   };
 }

@@ -253,12 +253,12 @@ describe("the git that is started for an identity", () => {
     return { ...setup(program), asked };
   }
 
-  it("makes the folder once, and then adds, lists and writes, whether or not something changed", async () => {
+  it("makes the folder once and asks the repository once, and then adds, lists and writes, whether or not something changed", async () => {
     const tree = counted();
     tree.write("a.txt", "one");
     tree.write("node_modules/b/.gitignore", "*\n");
     const before = await tree.identify();
-    expect(tree.asked()).toStrictEqual(["--version", "add", "init", "ls-files", "write-tree"]);
+    expect(tree.asked()).toStrictEqual(["--version", "add", "init", "ls-files", "ls-files", "write-tree"]);
     expect(await tree.identify()).toBe(before);
     expect(tree.asked()).toStrictEqual(["add", "ls-files", "write-tree"]);
     tree.write("a.txt", "two");
@@ -415,6 +415,20 @@ describe("a git repository", () => {
     expect(everythingIn(tree.repo)).toStrictEqual(files);
     tree.write("build/out.js", "one");
     expect(await tree.identify()).toBe(before);
+  });
+
+  it("has files seen that it keeps though they are ignored", { tags: ["s7.tree-names-files"] }, async () => {
+    const tree = setup();
+    aRepository(tree);
+    const kept = ["dist/a.js", "dist/ü b.js", "dist/gone.js", "node_modules/c.js"];
+    for (const name of [...kept, "d.txt"]) tree.write(name, "one");
+    commitAll(tree);
+    tree.write(".gitignore", "dist/\nnode_modules/\n");
+    tree.remove("dist/gone.js");
+    const before = await tree.identify();
+    for (const name of ["dist/a.js", "dist/ü b.js", "dist/new.js", "node_modules/c.js"]) tree.write(name, "two");
+    expect(await tree.compare(before, await tree.identify())).toStrictEqual(["dist/a.js", "dist/ü b.js"]);
+    expect(tree.warnings).toStrictEqual([]);
   });
 
   it("is seen though a file is not in the encoding that the repository says of it", async () => {
