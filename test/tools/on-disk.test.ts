@@ -204,7 +204,7 @@ describe("a page", () => {
       expect(changeOn("task.md")).toBe(`${stream}, change 2`);
       const builder = await bench.launched(taskId, "step-01", "builder");
       expect(changeOn("steps/step-01.md"), "also a change that it does not show").toBe(`${stream}, change 4`);
-      expect(changeOn("task.md")).toBe(`${stream}, change 3`);
+      expect(changeOn("task.md")).toBe(`${stream}, change 4`);
       await bench.done("record_builder_result", aBuilderReport({ summary: "Built like this." }), builder.caller());
       expect(await seqOf(taskId)).toBe(5);
       expect(changeOn("steps/step-01.md")).toBe(`${stream}, change 5`);
