@@ -13,22 +13,14 @@ import type { Host, HookHandler } from "./openclaw.ts";
 import { knownRoots, openRoots } from "./roots.ts";
 import { sandboxOf } from "./sandbox.ts";
 import { keyOfToolCall, noteRefusal, noteSign, remember, runVariable, shared } from "./shared.ts";
+import { tools } from "./tools.ts";
 
-const reportingTools = new Set(["record_builder_result", "record_qa_result"]);
+const reportingTools: ReadonlySet<string> = new Set(Object.values(toolOfRole));
 /** QA judges and writes nothing. */
 const notForQa = new Set(["write", "edit", "apply_patch"]);
 /** What starts other sessions, now or later: those would outlive the run's report. `cron` is another name of `automations`. */
 const notForRuns = new Set(["sessions_spawn", "sessions_send", "subagents", "automations", "cron", "openclaw"]);
-const ownTools = new Set([
-  ...reportingTools,
-  "create_project",
-  "create_task",
-  "create_step",
-  "start_task",
-  "set_task_status",
-  "set_step_status",
-  "get_status",
-]);
+const ownTools: ReadonlySet<string> = new Set(tools.map(({ name }) => name));
 
 type ToolEvent = {
   readonly toolName: string;
