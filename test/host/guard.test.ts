@@ -69,9 +69,11 @@ describe("the guard", { tags: ["s7.guard-paths"] }, () => {
       // What is no URL to the host is a relative path with odd names in it.
       "file:x/../../project.json",
       "FILE:///../../project.json",
+      "file://elsewhere/../../../project.json",
       " ../project.json",
       // The host mends these ends of paths.
       "innocent.json</arg_value>>",
+      "innocent.json</arg_value>>>",
       "innocent.docodex",
     ];
     for (const way of ways) expect([way, await found(way)]).toStrictEqual([way, way]);
@@ -95,6 +97,7 @@ describe("the guard", { tags: ["s7.guard-paths"] }, () => {
         "new/deep/folder/x.json",
         "repo/x",
         "@a.txt",
+        ".@./project.json",
         path.join(shop, "repo", "x"),
         path.join(root, "projects", "repo", "repo", "x"),
         path.join(base, "work", "x"),
@@ -197,6 +200,9 @@ describe("the paths of a call", { tags: ["s7.guard-paths"] }, () => {
   it("are the one path of write and edit", () => {
     for (const tool of ["write", "edit"])
       expect(pathsOf(tool, { path: "a.txt", content: "*** Add File: b.txt" })).toStrictEqual(["a.txt"]);
+    // The host takes either name of the parameter, and which one wins is its own affair.
+    expect(pathsOf("write", { file_path: "a.txt" })).toStrictEqual(["a.txt"]);
+    expect(pathsOf("edit", { path: "a.txt", file_path: "b.txt" })).toStrictEqual(["a.txt", "b.txt"]);
     expect(pathsOf("write", { path: 7 })).toStrictEqual([]);
     expect(pathsOf("apply_patch", { input: 7 })).toStrictEqual([]);
   });
