@@ -22,7 +22,7 @@ function setup() {
     folder,
     lock,
     /** Somebody has the lease, and said so just now. */
-    heldBy: async (holder: object) => {
+    heldBy: async (holder: unknown) => {
       await mkdir(lock, { recursive: true });
       await writeFile(path.join(folder, "holder.json"), JSON.stringify(holder));
     },
@@ -47,9 +47,40 @@ describe("the driving lease", () => {
   });
 
   it("of a process that is gone is taken over at once", { tags: ["s6.lease-of-the-dead-taken-over"] }, async () => {
-    const { take, heldBy } = setup();
+    const { take, heldBy, lock } = setup();
     await heldBy(dead);
+    const lease = await take();
+    expect(lease).toBeDefined();
+    await lease?.release();
+    // It ended in order, and gave the lease back.
+    await heldBy(dead);
+    await rm(lock, { recursive: true });
     expect(await take()).toBeDefined();
+  });
+
+  it("of which the file says nothing is left while it is held, and had when it is not", async () => {
+    const { take, heldBy, lock, root } = setup();
+    for (const nonsense of [null, 7, "text", [], {}, { host: hostname(), pid: me.pid }]) {
+      await heldBy(nonsense);
+      expect([nonsense, await take(), await remarkOfLease(root)]).toStrictEqual([
+        nonsense,
+        undefined,
+        expect.stringContaining("another gateway"),
+      ]);
+      await rm(lock, { recursive: true });
+      const lease = await take();
+      expect([nonsense, typeof lease]).toStrictEqual([nonsense, "object"]);
+      await lease?.release();
+    }
+  });
+
+  it("that cannot be had for another reason than a holder is told, not taken for another gateway's", async () => {
+    const { take, folder, lock } = setup();
+    await mkdir(folder, { recursive: true });
+    await writeFile(lock, "a file where the lock should be");
+    const longAgo = new Date(Date.now() - 60_000);
+    await utimes(lock, longAgo, longAgo);
+    await expect(take()).rejects.toThrow("ENOTDIR");
   });
 
   it(
@@ -80,6 +111,8 @@ describe("the driving lease", () => {
       await heldBy(holder);
       expect(await remarkOfLease(root)).toBe(another);
     }
+    await rm(path.join(folder, "holder.json"));
+    expect(await remarkOfLease(root), "it has the lock and has not said yet who it is").toBe(another);
     await rm(path.join(folder, "holder.json.lock"), { recursive: true });
     expect(await remarkOfLease(root)).toBe(none);
     const lease = await take();
