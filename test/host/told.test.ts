@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { OrchestratorError } from "../../src/errors.ts";
 import { readKnownTasks } from "../../src/host/flow-records.ts";
-import { readToldTasks, tellWhatEnded, writeTold } from "../../src/host/told.ts";
+import { readTold, readToldTasks, tellWhatEnded, writeTold } from "../../src/host/told.ts";
 import type { Store } from "../../src/store/store.ts";
 import { aProject, aTask, createBench } from "../support/bench.ts";
 import { owner } from "../support/callers.ts";
@@ -64,8 +64,12 @@ describe("a start", () => {
       const [untold, behind, heard] = [await cancelled(), await cancelled(), await cancelled()];
       await told(heard);
       await writeTold(bench.store, { ...project, taskId: behind }, { seq: 1, sum: "an earlier one" });
+      // As far as this one, in a journal that another one has replaced.
+      const replaced = await cancelled();
+      const { seq = 0 } = (await bench.store.read({ ...project, taskId: replaced })) ?? {};
+      await writeTold(bench.store, { ...project, taskId: replaced }, { seq, sum: "the same number of another one" });
       const { tells, asked } = await start();
-      expect(tells.toSorted()).toStrictEqual([untold, behind].toSorted());
+      expect(tells.toSorted()).toStrictEqual([untold, behind, replaced].toSorted());
       expect(asked.filter((what) => what.endsWith(draft))).toStrictEqual([]);
     },
   );
@@ -82,6 +86,32 @@ describe("a start", () => {
       { ...(await lastChangeOf(bench.store, changed)), callId: "again" },
     );
     expect(await start()).toStrictEqual({ tells: [changed], asked: ["told of project", `told of ${changed}`] });
+  });
+
+  it("hands on what cannot be looked at, and goes on with the others", async () => {
+    const { store, start, cancelled } = await setup(0);
+    const [unreadable, untold] = [await cancelled(), await cancelled()];
+    const look = store.tasks.bind(store);
+    const withoutOutline = async (projectId: string) =>
+      (await look(projectId)).map(({ outline, ...glance }) =>
+        glance.stream.taskId === unreadable || outline === undefined ? glance : { ...glance, outline },
+      );
+    store.tasks = withoutOutline;
+    expect((await start()).tells.toSorted()).toStrictEqual([unreadable, untold].toSorted());
+  });
+
+  it("forgets none of those that it knew when it keeps more, nor for one of which no chat is known", async () => {
+    const { bench, start, cancelled, told, taskIds } = await setup(64);
+    await start();
+    for (let made = 0; made < 64; made += 1) await told(await cancelled(owner({ sessionKey: "agent:main:later" })));
+    const stream = { ...project, taskId: taskIds.at(-1) ?? "" };
+    await bench.store.writeSidecar(stream, "chats", null);
+    await start();
+    expect(await readToldTasks(bench.store, "shop")).toMatchObject({
+      count: 128,
+      owners: ["agent:main:earlier", "agent:main:later"],
+    });
+    expect(await start()).toStrictEqual({ tells: [], asked: ["told of project"] });
   });
 
   it("settles flow records without asking for the chats of those, which it knows", async () => {
@@ -109,12 +139,32 @@ describe("a start", () => {
     const { bench, start, taskIds } = await setup(63);
     await start();
     expect((await readToldTasks(bench.store, "shop")).count).toBe(0);
-    for (const wrong of [null, [], "told", { tasks: {} }, { owners: [1], tasks: {} }, { owners: [], tasks: null }]) {
+    const tasks = Object.fromEntries((await bench.store.tasks("shop")).map(({ stream, sum }) => [stream.taskId, sum]));
+    const unlisted = [1, "agent:main:earlier", ["agent:main:earlier", 1]].map((owners) => ({ owners, tasks }));
+    for (const wrong of [
+      null,
+      [],
+      "told",
+      { tasks },
+      { owners: [1], tasks },
+      { owners: [], tasks: null },
+      ...unlisted,
+    ]) {
       await bench.store.writeSidecar(project, "told", wrong);
       const { tells, asked } = await start();
       expect([tells, asked.length]).toStrictEqual([[], 1 + taskIds.length]);
     }
   });
+});
+
+it("how far a task was told is not known where its sidecar is no such thing", async () => {
+  const { store, taskIds } = await setup(1);
+  const stream = { ...project, taskId: taskIds[0] ?? "" };
+  expect(await readTold(store, stream)).toMatchObject({ sum: expect.any(String) });
+  for (const wrong of [null, 7, "told", [], {}, { seq: 1 }, { sum: "x" }, { seq: "1", sum: "x" }, { seq: 1, sum: 2 }]) {
+    await store.writeSidecar(stream, "told", wrong);
+    expect([wrong, await readTold(store, stream)]).toStrictEqual([wrong, undefined]);
+  }
 });
 
 async function lastChangeOf(store: Store, taskId: string) {
