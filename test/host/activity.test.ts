@@ -3,7 +3,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { sessionKeyOf } from "../../src/flow/run-identity.ts";
 import { createAgentRunner, sumOfMessages } from "../../src/host/agent-runner.ts";
 import type { Host } from "../../src/host/openclaw.ts";
-import { activityOf, noteRefusal, noteSign, shared } from "../../src/host/shared.ts";
+import { activityOf, noteRefusal, noteSign, remember, shared } from "../../src/host/shared.ts";
 import { readSettings } from "../../src/schema/config.ts";
 import { createMemoryStore } from "../../src/store/memory-store.ts";
 
@@ -71,6 +71,18 @@ describe("the activity of a live run", { tags: ["s7.activity"] }, () => {
     noteSign("chat-turn", "agent:main:main", at(1), "model call");
     noteSign(undefined, sessionKey, at(1), "model call");
     expect(shared().signs.size).toBe(0);
+  });
+});
+
+describe("what is remembered of many", () => {
+  it("is of those that were noted last", () => {
+    const map = new Map<string, number>();
+    for (const [at, name] of ["a", "b", "c", "a", "d"].entries()) remember(map, name, at, 3);
+    expect([...map]).toStrictEqual([
+      ["c", 2],
+      ["a", 3],
+      ["d", 4],
+    ]);
   });
 });
 

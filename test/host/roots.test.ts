@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { createAgentRunner } from "../../src/host/agent-runner.ts";
 import { createDesk } from "../../src/host/desk.ts";
 import { createRememberedRoots, namedRoots, openRoot, remarksElsewhere, rootFor } from "../../src/host/roots.ts";
+import { createHost, type Api } from "../../src/host/openclaw.ts";
 import { shared } from "../../src/host/shared.ts";
 import { readSettings } from "../../src/schema/config.ts";
 import { createMemoryStore } from "../../src/store/memory-store.ts";
@@ -85,6 +86,56 @@ describe("remembered roots", () => {
     expect(await remembered.list()).toStrictEqual([]);
     await remembered.add("/one");
     expect(await createRememberedRoots(state).list()).toStrictEqual(["/one"]);
+    for (const [text, known] of [
+      ['[7, "/one", null]', ["/one"]],
+      ['{"root": "/one"}', []],
+    ] as const) {
+      writeFileSync(path.join(state, "project-orchestrator", "roots.json"), text);
+      expect(await remembered.list()).toStrictEqual(known);
+    }
+  });
+});
+
+describe("a root that is open", () => {
+  it("is open once in this process, by whichever path it is asked for", async () => {
+    const root = aFolder();
+    const [first, again] = [await openRoot(root, () => undefined), await openRoot(`${root}/.`, () => undefined)];
+    onTestFinished(() => void shared().roots.delete(root));
+    expect(again).toBe(first);
+    expect(shared().roots.has(root)).toBe(true);
+    await first.store.close();
+  });
+});
+
+describe("a host that does not tell", () => {
+  const fails = () => {
+    throw new Error("not now");
+  };
+  it("where an agent works, in which folder a session began or what is configured now is no failure of ours", () => {
+    const runtime = {
+      config: { current: fails },
+      agent: { resolveAgentWorkspaceDir: fails, session: { getSessionEntry: fails } },
+    };
+    // All else is asked for elsewhere.
+    const host = createHost({ runtime, config: pluginConfig({ maxAttempts: 5 }) } as unknown as Api);
+    expect(host.settings().maxAttempts).toBe(5);
+    expect(host.agentIds()).toStrictEqual(["main"]);
+    expect(namedRoots(host)).toStrictEqual([]);
+    expect(host.cwdOf("main", "agent:main:subagent:other")).toBeUndefined();
+    expect(host.cwdOf("main", undefined)).toBeUndefined();
+  });
+
+  it("that a session has a folder of its own has none for it, and the one that it tells counts", () => {
+    const sessions: Readonly<Record<string, object>> = {
+      "agent:main:in-a-folder": { spawnedCwd: "/work/here" },
+      "agent:main:chat": {},
+    };
+    const session = { getSessionEntry: ({ sessionKey }: { readonly sessionKey: string }) => sessions[sessionKey] };
+    const host = createHost({ runtime: { agent: { session } } } as unknown as Api);
+    const found = ["agent:main:in-a-folder", "agent:main:chat", "agent:main:none"].map((key) =>
+      host.cwdOf("main", key),
+    );
+    expect(found).toStrictEqual(["/work/here", undefined, undefined]);
   });
 });
 
@@ -204,8 +255,16 @@ describe("the plugin's configuration on the host", () => {
     expect(host.settings().maxAttempts).toBe(5);
     configure(pluginConfig({ maxAttempts: 2 }));
     expect(host.settings().maxAttempts).toBe(2);
-    configure({});
-    expect(host.settings().maxAttempts).toBe(3);
+    for (const without of [
+      {},
+      { plugins: {} },
+      { plugins: { entries: {} } },
+      { plugins: { entries: { other: {} } } },
+    ]) {
+      configure(without);
+      expect(host.settings().maxAttempts).toBe(3);
+      expect(host.agentIds()).toStrictEqual(["main"]);
+    }
   });
 
   it("that is faulty is named in the log once and in the status", { tags: ["s8.faulty-named"] }, () => {
@@ -218,6 +277,11 @@ describe("the plugin's configuration on the host", () => {
     expect(desk.live.remarks()).toStrictEqual([expect.stringMatching(/configuration is not valid: \/maxAttempts: /)]);
     configure({});
     expect(desk.live.remarks()).toStrictEqual([]);
+    host.settings();
+    expect(logged).toHaveLength(1);
+    configure(pluginConfig({ maxAttempts: 0 }));
+    host.settings();
+    expect(logged, "faulty anew").toHaveLength(2);
   });
 
   it(
