@@ -2,8 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { setImmediate as nextLoop, setTimeout as pause } from "node:timers/promises";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createHooks } from "../../src/host/hooks.ts";
 import { createNotifier, noteTurnEnd } from "../../src/host/notifier.ts";
 import type { Host } from "../../src/host/openclaw.ts";
@@ -43,11 +43,14 @@ async function setup(config: Config = {}, { clock = systemClock, copied, ...opti
   const taskId = copied?.taskId ?? (await bench.started());
   const stream = { projectId: "shop", taskId };
   const wakes: string[] = [];
-  const api = {
-    runtime: {
-      system: { requestHeartbeat: (request: { readonly sessionKey: string }) => void wakes.push(request.sessionKey) },
-    },
+  const requests: object[] = [];
+  const refusing = { words: "" };
+  const requestHeartbeat = (request: { readonly sessionKey: string }) => {
+    if (refusing.words !== "") throw new Error(refusing.words);
+    requests.push(request);
+    wakes.push(request.sessionKey);
   };
+  const api = { runtime: { system: { requestHeartbeat } } };
   const warnings: string[] = [];
   const log = { info: () => undefined, warn: (words: string) => void warnings.push(words), error: () => undefined };
   const settings = () => readSettings(config).settings;
@@ -74,6 +77,8 @@ async function setup(config: Config = {}, { clock = systemClock, copied, ...opti
     taskId,
     stream,
     wakes,
+    requests,
+    refusing,
     warnings,
     changed,
     breaks: (code: ErrorCode = "journal-damaged") =>
@@ -375,13 +380,111 @@ describe("a chat that is to hear of a task", () => {
   );
 
   it("is the one whose person last let the task go on", { tags: ["s7.told-where"] }, async () => {
-    const { bench, taskId, wakes, happens, untilWoken } = await setup();
+    const { bench, taskId, wakes, happens, begins, untilWoken } = await setup();
     await bench.done("set_task_status", { taskId, status: "paused" });
     await bench.done("set_task_status", { taskId, status: "running" }, owner({ sessionKey: "agent:main:other" }));
     await happens();
     await untilWoken(1);
     expect(wakes).toStrictEqual(["agent:main:other"]);
+    expect([begins("here"), begins("nowhere", "")]).toStrictEqual([undefined, undefined]);
+    expect(countIn(begins("there", "agent:main:other"))).toBe(1);
   });
+
+  it(
+    "is woken at once, by its own agent, and answers where it was last talked to",
+    { tags: ["s7.told-where"] },
+    async () => {
+      const { requests, happens, untilWoken } = await setup();
+      await happens();
+      await untilWoken(1);
+      const heartbeat = { target: "last" };
+      const reason = "hook:project-orchestrator";
+      expect(requests).toStrictEqual([
+        { source: "hook", intent: "immediate", reason, sessionKey, heartbeat, agentId: "main" },
+      ]);
+    },
+  );
+
+  it("hears much in several turns, each thing once", { tags: ["s7.told-once"] }, async () => {
+    const { happens, begins, asks, ends, untilWoken, untilTold } = await setup();
+    const all = 24;
+    for (let told = 0; told < all; told += 1) await happens();
+    await untilWoken(1);
+    let turns = 0;
+    const said: string[] = [];
+    while (said.length < all) {
+      const turn = `turn ${(turns += 1)}`;
+      await eventually(() => expect(begins(turn)).toBeDefined());
+      const text = begins(turn) ?? "";
+      expect(text.length).toBeLessThan(7_000);
+      said.push(...text.split("\n- ").slice(1));
+      asks(turn, "completed");
+      ends(turn);
+    }
+    expect([said.length, new Set(said).size]).toStrictEqual([all, all]);
+    expect(turns).toBeGreaterThan(1);
+    await untilTold();
+    expect(begins("later")).toBeUndefined();
+  });
+
+  it("is woken later when the host cannot wake it now, which the log says", { tags: ["s7.told-by-wake"] }, async () => {
+    const clock = createSettableClock();
+    const { happens, refusing, warnings, wakes, untilWoken } = await setup({}, { clock });
+    const goOn = async () => {
+      await eventually(() => expect(clock.next()).toBeDefined());
+      clock.moveTo(clock.next() ?? 0);
+    };
+    refusing.words = "draining";
+    await happens();
+    await goOn();
+    await eventually(() => expect(warnings).toStrictEqual(["the chat could not be woken: draining"]));
+    refusing.words = "";
+    await goOn();
+    await untilWoken(1);
+    expect(wakes).toStrictEqual([sessionKey]);
+  });
+
+  it(
+    "is woken again for a turn whose end was not seen, once that has had its time; what the model answered in it was told",
+    { tags: ["s7.told-after-abort", "s7.told-once"] },
+    async () => {
+      const clock = createSettableClock();
+      const { wakes, happens, begins, isAsked, asks, ends, untilWoken, untilTold } = await setup({}, { clock });
+      const elapsed = performance.now.bind(performance);
+      let ahead = 0;
+      const now = vi.spyOn(performance, "now").mockImplementation(() => elapsed() + ahead);
+      onTestFinished(() => now.mockRestore());
+      const goOn = async () => {
+        await eventually(() => expect(clock.next()).toBeDefined());
+        clock.moveTo(clock.next() ?? 0);
+        await nextLoop();
+      };
+      let cuts = 0;
+      /** So much later another turn of the chat is aborted; how often the chat was woken then. */
+      const later = async (seconds: number) => {
+        ahead += seconds * 1_000;
+        const turn = `cut ${(cuts += 1)}`;
+        begins(turn);
+        ends(turn, { phase: "end", aborted: true });
+        await goOn();
+        return wakes.length;
+      };
+      await happens();
+      await goOn();
+      await untilWoken(1);
+      begins("stuck");
+      expect([await later(0), await later(21)]).toStrictEqual([1, 2]);
+      isAsked("stuck");
+      expect([await later(200), await later(101)]).toStrictEqual([2, 3]);
+      asks("stuck", "error");
+      expect([await later(0), await later(21)]).toStrictEqual([3, 4]);
+      asks("stuck", "completed");
+      expect(await later(290)).toBe(4);
+      expect(await later(11)).toBe(4);
+      await untilTold();
+      expect(begins("later")).toBeUndefined();
+    },
+  );
 });
 
 /** A store in memory of which everything that is asked of it can be made to fail, or to answer otherwise. */
