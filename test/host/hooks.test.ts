@@ -454,7 +454,7 @@ describe.runIf(process.platform === "linux")(
         { details: null },
         { details: "x" },
         { details: {} },
-        started("7"),
+        started(String(ofChat)),
       ])
         await ends(other);
       const runner = createAgentRunner(host, () => readSettings({}).settings, root, bench.store);
