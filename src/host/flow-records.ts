@@ -29,7 +29,7 @@ type FlowView = {
 };
 
 /** The record's readable place for a state. Pure. */
-export function describeFlow({ task, steps }: TaskState): FlowView {
+function describeFlow({ task, steps }: TaskState): FlowView {
   const live = steps.flatMap((step) => openRuns(step).map((run) => `${step.id} ${run.role} attempt ${step.attempt}`));
   const checking = steps
     .filter((step) => step.status === "checking")

@@ -89,7 +89,7 @@ function withoutScheme(given: string): string {
 }
 
 /** True for anything below `projects/` but what lies in a project's own `repo/`. Pure; both absolute and real. */
-export function isState(real: string, projects: string): boolean {
+function isState(real: string, projects: string): boolean {
   if (!isInside(real, projects)) return false;
   const [, second, ...rest] = path.relative(projects, real).split(path.sep);
   return !(second === "repo" && rest.length > 0);

@@ -204,7 +204,7 @@ function attemptsUsed(step: Step): string {
 }
 
 /** The sentences that say where a task is and what happens next, or what is asked of whom. */
-export function taskHappening(task: Task, steps: readonly Step[]): readonly string[] {
+function taskHappening(task: Task, steps: readonly Step[]): readonly string[] {
   const asking = steps.filter((step) => step.question !== null).map((step) => step.id);
   const asks =
     asking.length === 0

@@ -350,7 +350,7 @@ function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
 }
 
 /** What happened to a document that is not the one last seen: only `edited` is a person's work. Pure. */
-export function judgeDocument(
+function judgeDocument(
   found: Found,
   versions: readonly string[],
 ): "edited" | "was an older version" | "was torn" | "was reformatted" {
