@@ -181,7 +181,8 @@ async function kindOf(realRepo: string, given: string): Promise<PathKind> {
   if (given.includes("\0") || path.posix.isAbsolute(given) || path.win32.isAbsolute(given)) return "outside";
   if (given.split(/[/\\]/).includes("..")) return "outside";
   if (given.includes("\\")) return "backslash";
-  const absolute = path.join(realRepo, given);
+  // Without a separator at its end, with which the system looks for a folder.
+  const absolute = path.resolve(realRepo, given);
   if (!isInside(await knownPlace(absolute), realRepo)) return "outside";
   try {
     return (await stat(absolute)).isFile() ? "file" : "missing";

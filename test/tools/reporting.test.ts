@@ -324,6 +324,7 @@ describe("the files of a builder's report", () => {
     ["leads-out/gone.txt", "is absolute, has .. in it, or leaves the repository"],
     ["dangling-out.txt", "is absolute, has .. in it, or leaves the repository"],
     ["src/a.txt", "in filesDeleted is still a file"],
+    ["src/a.txt/", "in filesDeleted is still a file"],
     [".", "in filesDeleted is no file"],
     ["./", "in filesDeleted is no file"],
     [".//./", "in filesDeleted is no file"],
