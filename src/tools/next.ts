@@ -55,7 +55,7 @@ export function nextOf(
         ...asked,
         ...holds.map((hold) => heldUpBy(id, hold, others.get(hold.id))),
         rest(
-          `Nothing ${asked.length === 0 ? "" : "else "}for task ${id}: runs follow by themselves, and the chat that started it ${hearsWords[notify]}`,
+          `Nothing ${asked.length === 0 ? "" : "else "}for task ${id}: runs follow by themselves, and its chat ${hearsWords[notify]}`,
         ),
       ];
     case "done":

@@ -60,7 +60,7 @@ const states: readonly (readonly [
       await bench.launched(taskId, "step-01", "builder");
       return { taskId };
     },
-    ["Nothing for task T: runs follow by themselves, and the chat that started it is told of each result"],
+    ["Nothing for task T: runs follow by themselves, and its chat is told of each result"],
     [{ stepId: "step-01", kind: "run", id: "T/step-01/1/builder/1" }],
   ],
   [

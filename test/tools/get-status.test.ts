@@ -136,7 +136,7 @@ describe("get_status of a task", () => {
       ]);
       expect(details.waitsFor).toStrictEqual([{ taskId, stepId: "step-01", kind: "run", id: run.runId }]);
       expect(details.next).toStrictEqual([
-        `Nothing for task ${taskId}: runs follow by themselves, and the chat that started it is told of each result`,
+        `Nothing for task ${taskId}: runs follow by themselves, and its chat is told of each result`,
       ]);
       expect(text).toContain(run.runId);
     },

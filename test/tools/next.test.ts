@@ -90,7 +90,7 @@ describe("a task", () => {
       ].map((one) => wordsOf(one.state)),
     ).toStrictEqual([
       ["1 start_task with taskId task-1, when the owner wants it to begin"],
-      ["2 Nothing for task task-1: runs follow by themselves, and the chat that started it is told of each result"],
+      ["2 Nothing for task task-1: runs follow by themselves, and its chat is told of each result"],
       ["1 set_task_status with taskId task-1 and status running, when the owner wants it to go on"],
       [
         "0 Ask the owner about step step-01 of task task-1 (held: it is held back) and wait for the answer. Then, with the owner's words as reason: set_step_status with taskId task-1, stepId step-01 and status queued (retry with a note) or skipped (skip); set_task_status with taskId task-1 and status cancelled (cancel the task)",
@@ -143,7 +143,7 @@ describe("a task", () => {
     ["off", "is told of questions only"],
   ] as const)("that goes on says what the chat hears where %s are told", (notify, words) => {
     expect(wordsOf(history().start().state, {}, [], notify)).toStrictEqual([
-      `2 Nothing for task task-1: runs follow by themselves, and the chat that started it ${words}`,
+      `2 Nothing for task task-1: runs follow by themselves, and its chat ${words}`,
     ]);
   });
 
