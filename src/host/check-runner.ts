@@ -196,7 +196,7 @@ async function isProgram(candidate: string): Promise<boolean> {
   }
 }
 
-/** False when the host's configuration sandboxes builders or restricts their commands; an agent's own setting counts before the default. */
+/** False when the host's configuration sandboxes builders, restricts their commands or gives them none; an agent's own setting counts before the default. */
 export function buildersAreUnconfined(host: Host, chatAgentId: string): boolean {
   const config = host.config();
   const agentId = host.settings().roles.builder.agentId ?? chatAgentId;
@@ -209,7 +209,36 @@ export function buildersAreUnconfined(host: Host, chatAgentId: string): boolean 
     isOther(policy("ask"), "off") ||
     policy("host") === "sandbox" ||
     policy("host") === "node";
-  return sandbox === "off" && !restricted;
+  return sandbox === "off" && !restricted && mayRunCommands(config, own);
+}
+
+/** False when the lists of tools leave `exec` out, the agent's, everybody's or those of subagents: a check would run what its builder may not. */
+function mayRunCommands(config: unknown, own: unknown): boolean {
+  const policies = [read(own, "tools"), read(config, "tools"), read(config, "tools", "subagents", "tools")];
+  const profile = read(own, "tools", "profile") ?? read(config, "tools", "profile");
+  const isNamed = policies.some((policy) => names(policy, "allow") || names(policy, "alsoAllow"));
+  return (
+    !policies.some((policy) => names(policy, "deny")) &&
+    policies.every(
+      (policy) => listIn(policy, "allow").length === 0 || names(policy, "allow") || names(policy, "alsoAllow"),
+    ) &&
+    (isNamed || !profilesWithoutCommands.includes(profile))
+  );
+}
+
+const profilesWithoutCommands: readonly unknown[] = ["minimal", "messaging"];
+
+/** True when the list has a name of `exec`: its own, an older one, its group's, or one with `*` that fits. */
+function names(policy: unknown, list: string): boolean {
+  return listIn(policy, list).some((given) => {
+    const name = String(given).trim().toLowerCase();
+    return ["bash", "group:runtime"].includes(name) || path.posix.matchesGlob("exec", name);
+  });
+}
+
+function listIn(policy: unknown, list: string): readonly unknown[] {
+  const found = read(policy, list);
+  return Array.isArray(found) ? found : [];
 }
 
 const isOther = (value: unknown, normal: string) => value !== undefined && value !== normal;

@@ -315,6 +315,15 @@ const confining: readonly (readonly [string, object])[] = [
   ["mode ask for this agent", { agents: { entries: { main: { tools: { exec: { mode: "ask" } } } } } }],
   ["an allowlist", { tools: { exec: { security: "allowlist", ask: "off" } } }],
   ["a question at each command", { tools: { exec: { security: "full", ask: "always" } } }],
+  ...["exec", " Bash", "group:runtime", "*", "ex*"].map(
+    (name) => [`${name} denied`, { tools: { deny: [name] } }] as const,
+  ),
+  ["exec denied to this agent", { agents: { entries: { main: { tools: { deny: ["web_fetch", "exec"] } } } } }],
+  ["exec denied to subagents", { tools: { subagents: { tools: { deny: ["exec"] } } } }],
+  ["only other tools allowed", { tools: { allow: ["read", "group:fs"] } }],
+  ["only other tools allowed to this agent", { agents: { entries: { main: { tools: { allow: ["read"] } } } } }],
+  ["a profile without commands", { tools: { profile: "messaging" } }],
+  ["a profile without commands for this agent", { agents: { entries: { main: { tools: { profile: "minimal" } } } } }],
 ];
 const free: readonly (readonly [string, object])[] = [
   ["nothing", {}],
@@ -329,6 +338,17 @@ const free: readonly (readonly [string, object])[] = [
     { agents: { entries: { main: { tools: { exec: { mode: "full" } } } } }, tools: { exec: { mode: "ask" } } },
   ],
   ["a sandbox for another agent", { agents: { entries: { other: { sandbox: { mode: "all" } } } } }],
+  ["other tools denied", { tools: { deny: ["group:web", "browser", "execute", "web_*"] } }],
+  ["exec denied to another agent", { agents: { entries: { other: { tools: { deny: ["exec"] } } } } }],
+  ["exec allowed", { tools: { allow: ["group:fs", "group:runtime"], deny: [] } }],
+  ["exec allowed beside others", { tools: { allow: ["read"], alsoAllow: ["exec"] } }],
+  ["no tool allowed by name", { tools: { allow: [] } }],
+  ["a profile with commands", { tools: { profile: "coding" } }],
+  ["commands beside a profile", { tools: { profile: "messaging", alsoAllow: ["exec"] } }],
+  [
+    "a profile with commands for this agent",
+    { tools: { profile: "minimal" }, agents: { entries: { main: { tools: { profile: "full" } } } } },
+  ],
 ];
 
 describe("a builder", { tags: ["s7.checks-confined"] }, () => {
