@@ -407,17 +407,16 @@ function journalsJudge(world: World): (() => Promise<void>) & { readonly replays
   return Object.assign(look, { replays });
 }
 
-/** Every call that was acknowledged stands in a journal exactly once; of one that was refused, and never else answered, nothing does. */
+/** Every call that was acknowledged stands in a journal exactly once; of one that was refused, as often as it was made, nothing does. */
 async function expectAcknowledged(world: World): Promise<void> {
   const counts = new Map<string, number>();
   for (const stream of await world.store.list())
     for (const { callId } of await world.store.history(stream, 0)) counts.set(callId, (counts.get(callId) ?? 0) + 1);
-  const answers = Map.groupBy(world.answered, ({ callId }) => callId);
-  for (const [callId, all] of answers) {
+  for (const [callId, all] of Map.groupBy(world.calls, (call) => call.callId)) {
     const [{ tool } = { tool: "" }] = all;
     if (tool === getStatus.name) continue;
-    const isDone = all.some(({ refused }) => refused === undefined);
-    const isKnown = isDone || all.every(({ refused }) => refused !== "outcome-unknown");
+    const isDone = all.some(({ outcome }) => outcome === "done");
+    const isKnown = isDone || all.every(({ outcome }) => outcome !== "outcome-unknown" && outcome !== "unheard");
     const count = counts.get(callId) ?? 0;
     if (isDone && count !== 1)
       throw new Error(`a call of ${tool} was acknowledged and stands in the journals ${count} times`);

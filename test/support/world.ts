@@ -153,12 +153,11 @@ export type World = {
   readonly notified: readonly Stream[];
   readonly warnings: readonly string[];
   readonly flows: ReadonlyMap<string, FlowRecord>;
-  /** Every call of a tool that was answered, in order: the id under which it stands in a journal, and the code of its refusal. */
-  readonly answered: readonly {
-    readonly callId: string;
-    readonly tool: string;
-    readonly refused: string | undefined;
-  }[];
+  /**
+   * Every call of a tool, in order: the id under which it stands in a journal, and `done`, the code of its refusal, or `unheard` while nobody
+   * has heard an answer.
+   */
+  readonly calls: readonly { readonly callId: string; readonly tool: string; readonly outcome: string }[];
   /** How many actions on the outside were done so far, by all processes. */
   actions(): number;
   driver(): Driver;
@@ -245,7 +244,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   let conflicts = 0;
   const wrong: unknown[] = [];
   const processes: Process[] = [];
-  const answered: { callId: string; tool: string; refused: string | undefined }[] = [];
+  const toolCalls: { callId: string; tool: string; outcome: string }[] = [];
   let actions = 0;
   let calls = 0;
   let killAfter = options.killAfter;
@@ -581,11 +580,12 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   /** Calls a tool and notes what it answered; what a process that died meanwhile would have answered nobody heard. */
   function answerOf(desk: Desk, caller: Caller, tool: Tool, parameters: unknown): Promise<Answer> {
     const { life } = now();
+    const made = { callId: callIdOf(caller, tool.name, parameters), tool: tool.name, outcome: "unheard" };
+    toolCalls.push(made);
     const answer = callTool(desk, caller, tool, parameters);
     const note = ({ details }: Answer) => {
       const { refused } = details as { readonly refused?: { readonly code: string } };
-      if (life.alive)
-        answered.push({ callId: callIdOf(caller, tool.name, parameters), tool: tool.name, refused: refused?.code });
+      if (life.alive) made.outcome = refused?.code ?? "done";
     };
     answer.then(note, () => undefined);
     return answer;
@@ -647,7 +647,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     notified,
     warnings,
     flows,
-    answered,
+    calls: toolCalls,
     actions: () => actions,
     driver: () => now().driver,
     slots: () => now().slots,
