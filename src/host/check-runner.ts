@@ -212,33 +212,37 @@ export function buildersAreUnconfined(host: Host, chatAgentId: string): boolean 
   return sandbox === "off" && !restricted && mayRunCommands(config, own);
 }
 
-/** False when the lists of tools leave `exec` out, the agent's, everybody's or those of subagents: a check would run what its builder may not. */
+/**
+ * False when the agent's lists of tools, everybody's or those of subagents leave `exec` out: a check would run what its builder may not. As the
+ * host filters: a profile is widened by `alsoAllow` alone, the agent's before everybody's, and an `allow` by the `alsoAllow` beside it.
+ */
 function mayRunCommands(config: unknown, own: unknown): boolean {
-  const policies = [read(own, "tools"), read(config, "tools"), read(config, "tools", "subagents", "tools")];
+  const lists = [read(own, "tools"), read(config, "tools"), read(config, "tools", "subagents", "tools")];
   const profile = read(own, "tools", "profile") ?? read(config, "tools", "profile");
-  const isNamed = policies.some((policy) => names(policy, "allow") || names(policy, "alsoAllow"));
+  const besideProfile = read(own, "tools", "alsoAllow") ?? read(config, "tools", "alsoAllow");
   return (
-    !policies.some((policy) => names(policy, "deny")) &&
-    policies.every(
-      (policy) => listIn(policy, "allow").length === 0 || names(policy, "allow") || names(policy, "alsoAllow"),
-    ) &&
-    (isNamed || !profilesWithoutCommands.includes(profile))
+    (!profilesWithoutCommands.includes(profile) || namesExec(besideProfile)) &&
+    lists.every((tools) => {
+      const allow = listOf(read(tools, "allow"));
+      const isAllowed = allow.length === 0 || namesExec([...allow, ...listOf(read(tools, "alsoAllow"))]);
+      return isAllowed && !namesExec(read(tools, "deny"));
+    })
   );
 }
 
 const profilesWithoutCommands: readonly unknown[] = ["minimal", "messaging"];
 
-/** True when the list has a name of `exec`: its own, an older one, its group's, or one with `*` that fits. */
-function names(policy: unknown, list: string): boolean {
-  return listIn(policy, list).some((given) => {
+/** True when the list names `exec` as the host reads it: by its own name, an older one, its group's, or one with `*` that fits. */
+function namesExec(list: unknown): boolean {
+  return listOf(list).some((given) => {
     const name = String(given).trim().toLowerCase();
-    return ["bash", "group:runtime"].includes(name) || path.posix.matchesGlob("exec", name);
+    if (!name.includes("*")) return ["exec", "bash", "group:runtime"].includes(name);
+    return path.posix.matchesGlob("exec", name);
   });
 }
 
-function listIn(policy: unknown, list: string): readonly unknown[] {
-  const found = read(policy, list);
-  return Array.isArray(found) ? found : [];
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }
 
 const isOther = (value: unknown, normal: string) => value !== undefined && value !== normal;

@@ -323,6 +323,7 @@ const confining: readonly (readonly [string, object])[] = [
   ["only other tools allowed", { tools: { allow: ["read", "group:fs"] } }],
   ["only other tools allowed to this agent", { agents: { entries: { main: { tools: { allow: ["read"] } } } } }],
   ["a profile without commands", { tools: { profile: "messaging" } }],
+  ["a profile without commands, whatever is allowed of it", { tools: { profile: "minimal", allow: ["exec"] } }],
   ["a profile without commands for this agent", { agents: { entries: { main: { tools: { profile: "minimal" } } } } }],
 ];
 const free: readonly (readonly [string, object])[] = [
