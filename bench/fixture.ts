@@ -1,6 +1,7 @@
 /** Roots of a size: one project with so many tasks, written as the store writes them, but without its syncs. */
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { tellWhatEnded } from "../src/host/told.ts";
 import { renderPages, rendering } from "../src/render/pages.ts";
 import { confinedDisk } from "../src/store/confined-disk.ts";
 import type { Disk } from "../src/store/disk.ts";
@@ -81,7 +82,7 @@ export async function openPlace(
 }
 
 /**
- * Adds so many tasks with five steps each; one is made by the tools, the others are like it under ids of their own. Answers their
+ * Adds so many tasks with five steps each; one is made by the tools, the others are like it under ids of their own, also of their flow records. Answers their
  * ids. The others are drafts; `cancelled` ones are over, and of these the disk has no more than the journal, their chat and task.json: nobody opens
  * them, and a hundred thousand files more would take minutes.
  */
@@ -94,16 +95,50 @@ export async function addTasks(
   const first = String((await bench.done("create_task", aTask({ steps: freeSteps(5) })))["taskId"]);
   if (cancelled)
     await bench.done("set_task_status", { taskId: first, status: "cancelled", reason: "Not wanted." }, owner());
+  const flow = `flow-${bench.flowsMade.length}`;
   const records = await store.history({ projectId, taskId: first }, 0);
   const chats = JSON.stringify(await store.readSidecar({ projectId, taskId: first }, "chats"));
   const taskIds = [first];
   for (let number = 2; number <= count; number += 1) {
     const taskId = `${cancelled ? "over" : "many"}-${number.toString(16).padStart(8, "0")}`;
-    writeLike(root, { projectId, taskId }, records, (text) => text.replaceAll(first, taskId), !cancelled);
+    writeLike(
+      root,
+      { projectId, taskId },
+      records,
+      (text) => text.replaceAll(first, taskId).replaceAll(flow, `flow-${taskId}`),
+      !cancelled,
+    );
     writeFileSync(path.join(placeOf(root, { projectId, taskId }).directory, sidecarFileOf("chats")), `${chats}\n`);
     taskIds.push(taskId);
   }
   return taskIds;
+}
+
+const tasks = 10_000;
+/** So many of ten thousand tasks are drafts; the others are over. */
+export const unfinished = 1_000;
+
+/** A root below the folder with ten thousand tasks, of which everything was told. Answers where; nobody has it open. */
+export async function writeTasks(folder: string, name: string): Promise<string> {
+  const place = await aPlace(folder, name);
+  await addTasks(place, unfinished);
+  await addTasks(place, tasks - unfinished, { cancelled: true });
+  await tellAll(place);
+  await place.store.close();
+  return place.root;
+}
+
+/** Everything has been told to its person, and of what is over that is kept, as where the plugin has been at work. */
+async function tellAll({ root, store }: Place): Promise<void> {
+  for (const { stream, seq, sum } of await store.tasks(projectId))
+    writeFileSync(
+      path.join(placeOf(root, stream).directory, sidecarFileOf("told")),
+      `${JSON.stringify({ seq, sum })}\n`,
+    );
+  const fail = (what: unknown) => {
+    throw new Error(`not told: ${JSON.stringify(what)}`);
+  };
+  await tellWhatEnded(store, fail, fail);
 }
 
 /** A started task of so many steps that wait for nothing. */

@@ -1,17 +1,16 @@
 /**
  * `npm run bench`: measures beside the floor, prints one table and writes it to bench/results.json. `--all` measures what the parts of a
  * change and OpenClaw cost alone, too; `--only size` what one group says: changes, size, page, open, together, gateway, stalls, and of the parts
- * alone, apart, bare. `--figures` prints the figures themselves and writes nothing.
+ * alone, apart, bare, records. `--figures` prints the figures themselves and writes nothing.
  */
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import path from "node:path";
-import { parseArgs } from "node:util";
+import { parseArgs, promisify } from "node:util";
 import { aloneFigures } from "./alone.ts";
-import { changeFigures, freshFigure } from "./changes.ts";
-import { addTasks, aPlace, openPlace } from "./fixture.ts";
-import { bareFigures, gatewayFigures } from "./gateway.ts";
+import { changeFigures, freshFigure, oldStepFigure } from "./changes.ts";
+import { bareFigures, gatewayFigures, recordFigures } from "./gateway.ts";
 import { isMet, quantile, type Figure } from "./measure.ts";
 import { openFigures, pageFigures, sizeFigures, stallFigures } from "./size.ts";
 import { apartFigures, togetherFigures } from "./together.ts";
@@ -24,51 +23,65 @@ const { values } = parseArgs({
     figures: { type: "boolean", default: false },
   },
 });
-/** What goals are about. */
-const groups = ["changes", "size", "page", "open", "together", "gateway", "stalls"];
+/** In the order in which they are measured. */
+const groups = [
+  "changes",
+  "size",
+  "alone",
+  "page",
+  "open",
+  "together",
+  "apart",
+  "gateway",
+  "bare",
+  "records",
+  "stalls",
+] as const;
+type Group = (typeof groups)[number];
 /** What the parts cost of what goals are about: without goals, and what stands in the way of those that are missed. */
-const parts = ["alone", "apart", "bare"];
-const wanted = new Set(values.only ?? (values.all ? [...groups, ...parts] : groups));
-for (const group of wanted)
-  if (![...groups, ...parts].includes(group)) throw new Error(`no group ${group}: ${[...groups, ...parts].join(", ")}`);
-const isWanted = (group: string) => wanted.has(group);
+const parts: readonly Group[] = ["alone", "apart", "bare", "records"];
+const named: readonly string[] = values.only ?? groups.filter((group) => values.all || !parts.includes(group));
+for (const name of named)
+  if (!groups.some((group) => group === name)) throw new Error(`no group ${name}: ${groups.join(", ")}`);
+const wanted = groups.filter((group) => named.includes(group));
 
 const folder = mkdtempSync(path.join(tmpdir(), "bench-"));
+const needs = (...by: readonly Group[]) => by.some((group) => wanted.includes(group));
+const run = promisify(execFile);
+/** Ten thousand tasks below a root; answers where. */
+const writeTasks = async (name: string) => {
+  await run(process.execPath, [path.join(import.meta.dirname, "write-tasks.ts"), folder, name]);
+  return path.join(folder, name);
+};
+// Nothing of this is measured, so it is done at the same time.
+const [template, many, written] = await Promise.all([
+  needs("gateway", "bare", "records") ? makeTemplate() : undefined,
+  needs("changes", "size") ? writeTasks("many") : "",
+  needs("gateway") ? writeTasks("written") : "",
+]);
+const home = template?.home ?? "";
+
+const measure: Readonly<Record<Group, () => Promise<readonly Figure[]>>> = {
+  changes: async () => [...(await changeFigures(folder, many)), await freshFigure(folder)],
+  size: () => sizeFigures(folder, many),
+  alone: async () => [await oldStepFigure(folder), ...(await aloneFigures(folder))],
+  page: () => pageFigures(folder),
+  open: () => openFigures(folder),
+  together: () => togetherFigures(folder),
+  apart: () => apartFigures(folder),
+  gateway: () => gatewayFigures(home, written),
+  bare: () => bareFigures(home),
+  records: () => recordFigures(home, folder),
+  stalls: () => (values.figures ? stallFigures(folder) : Promise.resolve(stallsElsewhere())),
+};
 const figures: Figure[] = [];
 try {
-  if (isWanted("changes") || isWanted("size")) {
-    figures.push(await freshFigure(folder));
-    const many = await aPlace(folder, "many");
-    const taskIds = await addTasks(many, 1_000);
-    await addTasks(many, 9_000, { cancelled: true });
-    if (isWanted("changes")) figures.unshift(...(await changeFigures(folder, many, taskIds)));
-    await many.store.tasks("shop");
-    await many.store.close();
-    if (isWanted("size")) {
-      // The changes made some tasks more, which are unfinished too.
-      const again = await openPlace(many.root);
-      const glances = await again.store.tasks("shop");
-      const unfinished = glances.filter(({ outline }) => outline?.status !== "cancelled").length;
-      await again.store.close();
-      figures.push(...(await sizeFigures(folder, many.root, unfinished)));
-    }
+  for (const group of wanted) {
+    if (!values.figures) process.stderr.write(`measuring ${group}\n`);
+    figures.push(...(await measure[group]()));
   }
-  if (isWanted("alone")) figures.push(...(await aloneFigures(folder)));
-  if (isWanted("page")) figures.push(...(await pageFigures(folder)));
-  if (isWanted("open")) figures.push(...(await openFigures(folder)));
-  if (isWanted("together")) figures.push(...(await togetherFigures(folder)));
-  if (isWanted("apart")) figures.push(...(await apartFigures(folder)));
-  if (isWanted("gateway") || isWanted("bare")) {
-    const template = await makeTemplate();
-    try {
-      if (isWanted("gateway")) figures.push(...(await gatewayFigures(template.home)));
-      if (isWanted("bare")) figures.push(...(await bareFigures(template.home)));
-    } finally {
-      await template.dispose();
-    }
-  }
-  if (isWanted("stalls")) figures.push(...(values.figures ? await stallFigures(folder) : stallsElsewhere()));
 } finally {
+  await template?.dispose();
   rmSync(folder, { recursive: true, force: true });
 }
 

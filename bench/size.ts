@@ -1,8 +1,8 @@
 /** What it costs to look at very many tasks, to begin with them, and to open a long journal. */
-import { lstatSync, readdirSync, rmSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
-import { checkpointFile, placeOf } from "../src/store/layout.ts";
+import { checkpointFile, glancesFile, placeOf } from "../src/store/layout.ts";
 import { createTaskReader } from "../src/tools/task-reader.ts";
 import { formatDocument, parseStep, rememberDocument } from "../src/schema/documents.ts";
 import { renderPages } from "../src/render/pages.ts";
@@ -23,6 +23,8 @@ import { inFloors, median, timed, type Figure } from "./measure.ts";
 
 /** A gateway runs for days: what its process has warmed up after the first calls counts as much as the first of them. */
 const laterCalls = 20;
+/** So many tasks of a project a status reads. */
+const tasksRead = 20;
 
 const status = ({ bench }: Place) => timed(() => bench.done("get_status", { projectId }));
 
@@ -44,11 +46,20 @@ async function cpuOf(work: () => Promise<unknown>): Promise<number> {
   return (user + system) / 1_000;
 }
 
-/** `root` holds ten thousand tasks and nobody has it open; `unfinished` of them are not over. */
-export async function sizeFigures(folder: string, root: string, unfinished: number): Promise<readonly Figure[]> {
-  const first: number[] = [];
-  const later: number[] = [];
-  const resumed: number[] = [];
+/** How many tasks are not over: where changes were measured before there are some more. */
+async function unfinishedBelow(root: string): Promise<number> {
+  const { store } = await openPlace(root);
+  const glances = await store.tasks(projectId);
+  await store.close();
+  return glances.filter(({ outline }) => outline?.status !== "cancelled").length;
+}
+
+/** The root has ten thousand tasks, and nobody has it open. */
+export async function sizeFigures(folder: string, root: string): Promise<readonly Figure[]> {
+  const unfinished = await unfinishedBelow(root);
+  const [first, later, resumed, opened]: [number[], number[], number[], number[]] = [[], [], [], []];
+  const tasksFolder = path.join(root, "projects", projectId, "tasks");
+  const drafts = readdirSync(tasksFolder).filter((taskId) => taskId.startsWith("many"));
   let asked = 0;
   let askedToCreate = 0;
   const creates = 10;
@@ -78,12 +89,20 @@ export async function sizeFigures(folder: string, root: string, unfinished: numb
       }),
     );
     await next.store.close();
+    const third = await openPlace(root);
+    const openSome = async () => {
+      for (const taskId of drafts.slice(0, tasksRead)) await third.store.read({ projectId, taskId });
+    };
+    opened.push(...(await inFloors(folder, async () => [await timed(openSome)])));
+    await third.store.close();
   }
-  const journals = readdirSync(path.join(root, "projects", projectId, "tasks")).map(
-    (taskId) => placeOf(root, { projectId, taskId }).journal,
-  );
-  const askAll = () => timed(() => journals.forEach((journal) => lstatSync(journal)));
-  const asking = await inFloors(folder, async () => [await askAll(), await askAll(), await askAll()]);
+  const thrice = (work: () => unknown) =>
+    inFloors(folder, async () => [await timed(work), await timed(work), await timed(work)]);
+  const journals = readdirSync(tasksFolder).map((taskId) => placeOf(root, { projectId, taskId }).journal);
+  const asking = await thrice(() => journals.forEach((journal) => lstatSync(journal)));
+  const listing = await thrice(() => readdirSync(tasksFolder));
+  const kept = path.join(root, "projects", projectId, glancesFile);
+  const reading = await thrice(() => void JSON.parse(readFileSync(kept, "utf8")));
   const { bench, store } = await openPlace(root, { onFlowRead: () => (askedToCreate += 1) });
   const create = async () => [await timed(() => bench.done("create_task", aTask({ steps: freeSteps(5) })))];
   // The first one of a process asks of each unfinished task.
@@ -100,6 +119,9 @@ export async function sizeFigures(folder: string, root: string, unfinished: numb
       goal: { atMost: 40 },
     },
     { measure: "the disk's part alone of the first call: each journal asked for once", unit: "F", values: asking },
+    { measure: "the same of listing its tasks once", unit: "F", values: listing },
+    { measure: "the same of reading what the last process kept of them, and parsing it", unit: "F", values: reading },
+    { measure: `of the first call, opening the ${tasksRead} tasks that it reads`, unit: "F", values: opened },
     { measure: "get_status of it, later calls", unit: "F", values: later, goal: { atMost: 2 } },
     {
       measure: "of a resume, finding 1,000 unfinished among 10,000 tasks",

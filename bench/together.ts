@@ -19,7 +19,7 @@ import { inFloors, median, timed, type Figure } from "./measure.ts";
 import type { Order, Outcome } from "./together-worker.ts";
 
 const callers = 8;
-const blocks = 10;
+const blocks = 8;
 const roundsPerBlock = 5;
 const changesPerProcess = 50;
 const races = 3;
