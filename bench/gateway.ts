@@ -404,7 +404,7 @@ export async function recordFigures(template: string, folder: string): Promise<r
   renameSync(path.join(written, "projects"), path.join(paths.workspace, "projects"));
   const gateway = await startGateway({ home, env: lookedAt(paths) });
   try {
-    await until("all flow records", () => countFlowRecords(paths) === unfinished);
+    await until("all flow records", () => countFlowRecords(paths) === unfinished, { limitMs: lookLimitMs });
     const first = await untilQuiet(gateway);
     await gateway.stop();
     const later = await startQuiet(gateway);
