@@ -47,6 +47,15 @@ export function holdsTree(step: Step): boolean {
   return isLive(step) || openRuns(step).length > 0;
 }
 
+/** True when another step is worked on, or a run of it ended only after the first run of the step's attempt had begun. Pure. */
+export function sharesTree(step: Step, steps: readonly Step[]): boolean {
+  const [first] = currentAttempt(step)?.runs ?? [];
+  const endedSince = ({ endedAt }: Run) => endedAt !== null && first !== undefined && endedAt > first.startedAt;
+  return steps.some(
+    (other) => other.id !== step.id && (holdsTree(other) || other.attempts.some(({ runs }) => runs.some(endedSince))),
+  );
+}
+
 /** Queued steps whose dependencies are met, in order of index, whatever else runs. Pure. */
 export function ready(steps: readonly Step[]): readonly Step[] {
   const met = edgeTest(steps);

@@ -39,6 +39,7 @@ import {
   openRuns,
   ready,
   seatOf,
+  sharesTree,
   treeForQa,
 } from "./ready.ts";
 import { recover } from "./recover.ts";
@@ -597,7 +598,7 @@ function endRun(state: TaskState, event: TaskEventOf<"RunEnded">): Draft | Refus
     ...(role === "builder" && attempt.builder !== undefined
       ? { builder: { ...attempt.builder, filesObserved: event.files } }
       : {}),
-    tree: markTree(step, attempt, role, event),
+    tree: markTree(step, attempt, role, { ...event, shared: event.shared || sharesTree(step, state.steps) }),
   }));
   if (end !== "lost" && end !== "gateway") return replaceStep(state, closed);
   const lost = withSeat(closed, role, { ...seat, status: "lost" });

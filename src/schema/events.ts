@@ -132,6 +132,7 @@ export const RunEnded = event("RunEnded", {
   usage: Type.Union([Usage, Type.Null()]),
   tree: Type.Union([text(), Type.Null()]),
   files: Type.Union([Type.Array(text()), Type.Null()]),
+  /** Several steps may work at a time. That others did is seen in the state as well. */
   shared: Type.Boolean(),
   /** How many lost launches an attempt may have beside the first. */
   maxLostRuns: Type.Integer({ minimum: 0 }),

@@ -282,6 +282,20 @@ describe("a builder's report", () => {
       shared: true,
     });
   });
+
+  it(
+    "marks it also when others worked beside it and may not any more, and not when they had ended before",
+    { tags: ["s7.tree-shared"] },
+    () => {
+      const one = history({ steps: [aWantedStep(), aWantedStep({ dependsOn: [] })] }).start();
+      const isShared = (after: typeof one, stepId: string) =>
+        currentAttempt(after.endRun(stepId, "builder", { tree: "tree-9", shared: false }).step(stepId))?.tree.shared;
+      const both = one.launch("step-01", "builder").launch("step-02", "builder");
+      expect(isShared(both, "step-01")).toBe(true);
+      expect(isShared(both.endRun("step-01", "builder"), "step-02")).toBe(true);
+      expect(isShared(one.pass("step-01").launch("step-02", "builder"), "step-02")).toBeUndefined();
+    },
+  );
 });
 
 describe("a step with checks", () => {
