@@ -46,43 +46,45 @@ for (const name of named)
 const wanted = groups.filter((group) => named.includes(group));
 
 const folder = mkdtempSync(path.join(tmpdir(), "bench-"));
-const needs = (...by: readonly Group[]) => by.some((group) => wanted.includes(group));
-const run = promisify(execFile);
-/** Ten thousand tasks below a root; answers where. */
-const writeTasks = async (name: string) => {
-  await run(process.execPath, [path.join(import.meta.dirname, "write-tasks.ts"), folder, name]);
-  return path.join(folder, name);
-};
-// Nothing of this is measured, so it is done at the same time.
-const [template, many, written] = await Promise.all([
-  needs("gateway", "bare", "records") ? makeTemplate() : undefined,
-  needs("changes", "size") ? writeTasks("many") : "",
-  needs("gateway") ? writeTasks("written") : "",
-]);
-const home = template?.home ?? "";
-
-const measure: Readonly<Record<Group, () => Promise<readonly Figure[]>>> = {
-  changes: async () => [...(await changeFigures(folder, many)), await freshFigure(folder)],
-  size: () => sizeFigures(folder, many),
-  alone: async () => [await oldStepFigure(folder), ...(await aloneFigures(folder))],
-  page: () => pageFigures(folder),
-  open: () => openFigures(folder),
-  together: () => togetherFigures(folder),
-  apart: () => apartFigures(folder),
-  gateway: () => gatewayFigures(home, written),
-  bare: () => bareFigures(home),
-  records: () => recordFigures(home, folder),
-  stalls: () => (values.figures ? stallFigures(folder) : Promise.resolve(stallsElsewhere())),
-};
 const figures: Figure[] = [];
 try {
-  for (const group of wanted) {
-    if (!values.figures) process.stderr.write(`measuring ${group}\n`);
-    figures.push(...(await measure[group]()));
+  const needs = (...by: readonly Group[]) => by.some((group) => wanted.includes(group));
+  // Nothing of this is measured, so it is done at the same time.
+  const [template, many, written] = await Promise.all([
+    needs("gateway", "bare", "records") ? makeTemplate() : undefined,
+    needs("changes", "size") ? writeTasks("many") : "",
+    needs("gateway") ? writeTasks("written") : "",
+  ]);
+  const home = template?.home ?? "";
+  const measure: Readonly<Record<Group, () => Promise<readonly Figure[]>>> = {
+    changes: async () => [...(await changeFigures(folder, many)), await freshFigure(folder)],
+    size: () => sizeFigures(folder, many),
+    alone: async () => [await oldStepFigure(folder), ...(await aloneFigures(folder))],
+    page: () => pageFigures(folder),
+    open: () => openFigures(folder),
+    together: () => togetherFigures(folder),
+    apart: () => apartFigures(folder),
+    gateway: () => gatewayFigures(home, written),
+    bare: () => bareFigures(home),
+    records: () => recordFigures(home, folder),
+    stalls: () => (values.figures ? stallFigures(folder) : Promise.resolve(stallsElsewhere())),
+  };
+  try {
+    for (const group of wanted) {
+      if (!values.figures) process.stderr.write(`measuring ${group}\n`);
+      figures.push(...(await measure[group]()));
+    }
+  } finally {
+    await template?.dispose();
   }
 } finally {
-  await template?.dispose();
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** Ten thousand tasks below a root; answers where. */
+async function writeTasks(name: string): Promise<string> {
+  await promisify(execFile)(process.execPath, [path.join(import.meta.dirname, "write-tasks.ts"), folder, name]);
+  return path.join(folder, name);
 }
 
 /**
