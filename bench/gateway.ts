@@ -49,7 +49,6 @@ export async function gatewayFigures(template: string, written: string): Promise
   } finally {
     await stage.end();
     for (const gateway of [ours, bare]) await gateway.dispose();
-    for (const { paths } of [stage.gateway, ours, bare]) removeFolderOf(paths.home);
   }
 }
 
@@ -380,7 +379,6 @@ export default definePluginEntry({ id: ${JSON.stringify(pluginId)}, name: "Bare"
   } finally {
     await gateway.dispose();
     await model.stop();
-    removeFolderOf(home);
   }
 }
 
@@ -415,13 +413,7 @@ export async function recordFigures(template: string, folder: string): Promise<r
     ];
   } finally {
     await gateway.dispose();
-    removeFolderOf(home);
   }
-}
-
-/** The temporary folder that a home was made in; the home itself is gone with its gateway. */
-function removeFolderOf(home: string): void {
-  rmSync(path.dirname(home), { recursive: true, force: true });
 }
 
 type QuietLook = Look & {

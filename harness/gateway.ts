@@ -7,10 +7,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { closeSync, mkdirSync, openSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { createServer, Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import process from "node:process";
 
 import { connect, type Client } from "./client.ts";
@@ -68,9 +68,12 @@ export interface Gateway {
 
 const readyLimitMs = 240_000;
 
+/** The folder that a fresh home is made in. */
+const folderPrefix = "orchestrator-home-";
+
 /** A fresh home that is a copy of an installed one, below the system's temporary folder. */
 export async function newHome(template: string): Promise<string> {
-  const home = join(await mkdtemp(join(tmpdir(), "orchestrator-home-")), "home");
+  const home = join(await mkdtemp(join(tmpdir(), folderPrefix)), "home");
   await copyHome(template, home);
   return home;
 }
@@ -130,7 +133,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     dispose: async () => {
       ended();
       await run.destroy();
-      if (options.keep !== true) await rm(paths.home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+      if (options.keep === true) return;
+      await rm(paths.home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+      const folder = dirname(paths.home);
+      // Only an empty folder is removed.
+      if (basename(folder).startsWith(folderPrefix)) await rmdir(folder).catch(ignore);
     },
   };
 }
