@@ -1,4 +1,7 @@
-/** Flow records in the database of a gateway that does not run. Making a thousand of them takes OpenClaw half a minute; copying them takes none. */
+/**
+ * Flow records in a gateway's database. They are taken out and written while it does not run; counted they are at any time. Making a thousand of them takes
+ * OpenClaw half a minute, copying one a thousand times takes none.
+ */
 import path from "node:path";
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { fieldsOf } from "../harness/json.ts";

@@ -275,11 +275,7 @@ async function idleFigures(ours: Gateway, bare: Gateway, written: string): Promi
       values: [share(withPlugin.start) - share(without.start)],
       goal: { atMost: 60 },
     },
-    {
-      measure: "of it the first load and register",
-      unit: "ms",
-      values: [withPlugin.start.load],
-    },
+    { measure: "of it the first load and register", unit: "ms", values: [withPlugin.start.load] },
   ];
 }
 
