@@ -7,7 +7,7 @@ import { createReading, readRecord, seal, unseal, type CallPlace, type Reading }
 import type { DocumentName, Stream } from "./store.ts";
 
 /** Grows when what a checkpoint says changes its meaning. */
-const format = 1;
+const format = 2;
 /** A call that is made again is looked for among so many of the last records. */
 const callsKept = 100;
 
@@ -20,15 +20,17 @@ type Kept = {
   readonly last: Place;
   /** Where the record stands that holds each document; none for one that was removed. */
   readonly documents: readonly (readonly [name: DocumentName, seq: number, place: Place | null])[];
-  readonly calls: readonly (readonly [callId: string, place: CallPlace])[];
+  /** JSON within the JSON of `KeptCall`s: hardly an opening is followed by a call that was made before, and to parse a hundred takes a tenth of it. */
+  readonly calls: string;
 };
+type KeptCall = readonly [callId: string, seq: number, offset: number, length: number];
 
 /** Where documents were found by an earlier checkpoint, for those that did not change since. */
 export type KnownPlaces = ReadonlyMap<DocumentName, Place>;
 
 /** The checkpoint of a reading as the line that is kept, and where it found each document; undefined while nothing was read. */
 export function formatCheckpoint(reading: Reading, known: KnownPlaces): string | undefined {
-  const { base, calls, changedAt, documents, lines, offset, places, removed, seq } = reading;
+  const { base, changedAt, documents, lines, offset, places, removed, seq } = reading;
   const last = places.at(-1);
   if (last === undefined) return undefined;
   const placeOf = (name: DocumentName): Place | undefined => {
@@ -50,7 +52,7 @@ export function formatCheckpoint(reading: Reading, known: KnownPlaces): string |
       ),
       ...[...removed].map((name) => [name, changedAt.get(name) ?? 0, null] as const),
     ],
-    calls: [...calls].filter(([, at]) => at.seq > seq - callsKept),
+    calls: formatCalls([...callsOf(reading)].filter(([, at]) => at.seq > seq - callsKept)),
   };
   return seal(kept).line;
 }
@@ -90,6 +92,7 @@ export function resumeReading(
     lines,
     seq,
     sum: record.sum,
+    keptCalls: calls,
   };
   reading.sums.add(record.sum);
   const known = new Map<DocumentName, Place>();
@@ -106,6 +109,18 @@ export function resumeReading(
     reading.changedBy.set(name, holder?.sum ?? "");
     known.set(name, place);
   }
-  for (const [callId, at] of calls) reading.calls.set(callId, at);
   return { reading, known };
+}
+
+/** Where the last valid record of each call stands; of those before `base` only of the latest. */
+export function callsOf(reading: Reading): ReadonlyMap<string, CallPlace> {
+  const kept = reading.keptCalls === "" ? [] : (JSON.parse(reading.keptCalls) as readonly KeptCall[]);
+  reading.keptCalls = "";
+  for (const [callId, seq, offset, length] of kept)
+    if (!reading.calls.has(callId)) reading.calls.set(callId, { seq, offset, length });
+  return reading.calls;
+}
+
+function formatCalls(calls: readonly (readonly [string, CallPlace])[]): string {
+  return JSON.stringify(calls.map(([callId, { seq, offset, length }]): KeptCall => [callId, seq, offset, length]));
 }

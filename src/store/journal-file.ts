@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { OrchestratorError, codeOf } from "../errors.ts";
 import { isErrorWith, lookAt, type Disk } from "./disk.ts";
-import { formatCheckpoint, resumeReading, type KnownPlaces } from "./checkpoint.ts";
+import { callsOf, formatCheckpoint, resumeReading, type KnownPlaces } from "./checkpoint.ts";
 import {
   advance,
   advanceEach,
@@ -334,7 +334,7 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
   }
 
   function recordOf(callId: string): JournalRecord | undefined {
-    const found = reading.calls.get(callId);
+    const found = callsOf(reading).get(callId);
     if (found === undefined) return undefined;
     const { seq, offset, length } = found;
     const record = readRecord(stream, readRange(offset, offset + length));

@@ -79,8 +79,10 @@ export type Reading = {
   readonly resumedAt: number;
   /** Valid records after `base` in order; the one with `seq` n is at n - base - 1. */
   readonly places: RecordPlace[];
-  /** Where the last valid record of each call id stands; of those before `base` only of the latest. */
+  /** Where the last valid record of each call id stands, of those after `base`. */
   readonly calls: Map<string, CallPlace>;
+  /** The same of the latest before `base`, as a checkpoint holds them; taken into `calls` when one is asked for. */
+  keptCalls: string;
   /** Sums of all complete records, also of losers: the possible parents of a loser. */
   readonly sums: Set<string>;
   readonly documents: Map<DocumentName, string>;
@@ -104,6 +106,7 @@ export function createReading(stream: Stream): Reading {
     resumedAt: 0,
     places: [],
     calls: new Map(),
+    keptCalls: "",
     sums: new Set([genesis]),
     documents: new Map(),
     removed: new Set(),

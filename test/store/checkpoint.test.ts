@@ -95,6 +95,21 @@ describe("a checkpoint", () => {
     await same((await aCountingStore(root)).store, await truthOf(root));
   });
 
+  it("hands on where calls stand that nobody asked for in between", async () => {
+    const root = await aLongRoot();
+    const first = readFileSync(checkpoint(root), "utf8");
+    const between = await aFileStore(root);
+    await commitNow(between, task, { task: long(many) }, "between");
+    await commitNow(between, task, { task: long(many + 1) }, "call-58");
+    await between.close();
+    expect(readFileSync(checkpoint(root), "utf8")).not.toBe(first);
+    const { store, read } = await aCountingStore(root);
+    const seqOf = async (callId: string) => (await store.recordOf(task, callId))?.seq;
+    expect([await seqOf("call-59"), await seqOf("between")]).toEqual([many, many + 1]);
+    expect(await seqOf("call-58")).toBe(many + 2);
+    expect(read()).toBeLessThan(statSync(journal(root)).size / 4);
+  });
+
   it("is followed by what others append", async () => {
     const root = await aLongRoot();
     const [one, other] = [await aFileStore(root), await aFileStore(root)];
