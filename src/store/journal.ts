@@ -3,7 +3,7 @@
  * The invariant: the same bytes give every reader the same records, a line that lost a race or was torn never comes
  * alive, and a line that was damaged is an error, never skipped.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { OrchestratorError } from "../errors.ts";
 import { isDocumentName } from "./layout.ts";
 import { nameOfStream, type Change, type DocumentName, type JournalRecord, type Stream } from "./store.ts";
@@ -23,14 +23,14 @@ const space = 0x20;
 const openingBrace = 0x7b;
 
 const recordStart = Buffer.from('{"id":"');
-const sumStart = Buffer.from(',"sum":"');
+const sumStart = ',"sum":"';
 const sumLength = 64;
-const sumEnd = Buffer.from('"}');
+const sumEnd = '"}';
 const suffixLength = sumStart.length + sumLength + sumEnd.length;
 
 /** Sha256 in hex, as sums and pages carry it. Pure. */
 export function hashOf(bytes: Uint8Array | string): string {
-  return createHash("sha256").update(bytes).digest("hex");
+  return hash("sha256", bytes, "hex");
 }
 
 /** Makes the record that follows `prev`, and its line without a newline. Pure; `id` must be random. */
@@ -217,10 +217,9 @@ export function readRecord(stream: Stream, line: Buffer): JournalRecord | undefi
 function sumOfWhole(line: Buffer): string | undefined {
   const split = line.length - suffixLength;
   if (split <= 0) return undefined;
-  const sumAt = split + sumStart.length;
-  if (!line.subarray(split, sumAt).equals(sumStart)) return undefined;
-  if (!line.subarray(sumAt + sumLength).equals(sumEnd)) return undefined;
-  const sum = line.toString("latin1", sumAt, sumAt + sumLength);
+  const suffix = line.toString("latin1", split);
+  if (!suffix.startsWith(sumStart) || !suffix.endsWith(sumEnd)) return undefined;
+  const sum = suffix.slice(sumStart.length, -sumEnd.length);
   return sum === hashOf(line.subarray(0, split)) ? sum : undefined;
 }
 
