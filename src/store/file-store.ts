@@ -4,7 +4,7 @@
  * The invariant: a commit is answered only after its record is valid, durable and projected, and an answer of failure is
  * given only when the record can never come alive, or says that nobody can know.
  */
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { setImmediate as nextLoop } from "node:timers/promises";
 import { OrchestratorError, codeOf } from "../errors.ts";
 import { confinedDisk } from "./confined-disk.ts";
@@ -14,6 +14,7 @@ import { createGlances } from "./glances.ts";
 import { applyDocuments, createReading, formatRecord, type Reading } from "./journal.ts";
 import { createJournalFile, type Draft, type JournalFile, type News } from "./journal-file.ts";
 import {
+  pathIn,
   pathOf,
   placeOf,
   requireDocumentName,
@@ -336,7 +337,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
 
   function lookAtSidecar(directory: string, file: string, name: string): Found {
     try {
-      return lookAt(disk, join(directory, sidecarFileOf(name)));
+      return lookAt(disk, pathIn(directory, sidecarFileOf(name)));
     } catch (error) {
       const message = `${file} could not be read (${codeOf(error)}). Mend its permission or the disk.`;
       throw new OrchestratorError("journal-unreadable", message, { cause: error });
@@ -351,7 +352,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     const file = `${nameOfStream(stream)}/${sidecarFileOf(name)}`;
     folders.requireInside(directory, nameOfStream(stream));
     try {
-      const path = join(directory, sidecarFileOf(name));
+      const path = pathIn(directory, sidecarFileOf(name));
       // A value may be kept before the stream's first record, so that the record never stands without it.
       disk.makeDirectory(directory);
       if (disk.factsOf(path)?.kind === "link") disk.remove(path);
@@ -766,7 +767,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     }
     const place = placeOf(root, stream);
     folders.requireInside(place.directory, name);
-    if (stream.taskId !== undefined) folders.requireInside(join(place.directory, "steps"), name);
+    if (stream.taskId !== undefined) folders.requireInside(pathIn(place.directory, "steps"), name);
     folders.requireLocalProject(stream);
     const journal = createJournalFile(disk, stream, place);
     const opened: OpenStream = {

@@ -6,7 +6,7 @@ import { dirname, join, relative } from "node:path";
 import { OrchestratorError, codeOf } from "../errors.ts";
 import { isBelow, leadsOutside } from "./confined-disk.ts";
 import { isErrorWith, type Disk, type FileFacts } from "./disk.ts";
-import { fileOf, gitignoreText, isId, isLitter, pathOf, placeOf } from "./layout.ts";
+import { fileOf, gitignoreText, isId, isLitter, pathIn, pathOf, placeOf } from "./layout.ts";
 import { nameOfStream, type DocumentName, type Stream } from "./store.ts";
 
 /** Younger temporary files may belong to a write that is going on. */
@@ -69,7 +69,7 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
       if (!isInside(directory)) return [];
       return disk
         .namesIn(directory)
-        .filter((name) => isId(name) && isUsable(join(directory, name)))
+        .filter((name) => isId(name) && isUsable(pathIn(directory, name)))
         .sort();
     } catch (error) {
       const message = `${relative(root, directory)} could not be listed (${codeOf(error)}).`;
@@ -170,7 +170,7 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
   }
 
   function ensureGitignore(directory: string): void {
-    const path = join(directory, ".gitignore");
+    const path = pathIn(directory, ".gitignore");
     if (disk.factsOf(path) === undefined) disk.replaceFile(path, Buffer.from(gitignoreText));
   }
 
@@ -178,7 +178,7 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
   function removeLitter(directory: string): boolean {
     let isAll = true;
     for (const name of disk.namesIn(directory).filter(isLitter)) {
-      const path = join(directory, name);
+      const path = pathIn(directory, name);
       const facts = disk.factsOf(path);
       if (facts?.kind !== "file") continue;
       if (now().getTime() - facts.modifiedMs > litterAgeMs) disk.remove(path);
@@ -265,7 +265,7 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     tidy: (stream) => {
       const { directory } = placeOf(root, stream);
       try {
-        const below = stream.taskId === undefined ? [] : [join(directory, "steps")];
+        const below = stream.taskId === undefined ? [] : [pathIn(directory, "steps")];
         const isAll = [directory, ...below].map(removeLitter).every(Boolean);
         if (stream.taskId === undefined) ensureGitignore(directory);
         return isAll;
@@ -277,7 +277,7 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     unknownFiles: (stream, known) => {
       const { directory } = placeOf(root, stream);
       const files = new Set(Array.from(known).flatMap((name) => [fileOf(name, "document"), fileOf(name, "page")]));
-      const steps = stream.taskId === undefined ? [] : disk.namesIn(join(directory, "steps"));
+      const steps = stream.taskId === undefined ? [] : disk.namesIn(pathIn(directory, "steps"));
       return [...disk.namesIn(directory), ...steps.map((name) => `steps/${name}`)]
         .filter((file) => /^[^.].*\.(?:json|md)$/.test(file) && !files.has(file))
         .sort();

@@ -7,14 +7,13 @@
  * commit of any process), and the time of the folder of tasks. None of them is needed for the truth: each journal's own facts
  * decide, and all are looked at when a process begins, when the pulse is another file, and every minute.
  */
-import { join } from "node:path";
 import { setImmediate as nextLoop } from "node:timers/promises";
 import { OrchestratorError } from "../errors.ts";
 import type { Outline } from "../schema/outline.ts";
 import { lookAt, type Disk, type FileFacts } from "./disk.ts";
 import type { Folders } from "./folders.ts";
 import { seal, unseal, type Reading } from "./journal.ts";
-import { glancesFile, isId, placeOf, pulseFile } from "./layout.ts";
+import { glancesFile, isId, pathIn, placeOf, pulseFile } from "./layout.ts";
 import { glanceOf, glanceOfFailure } from "./standing.ts";
 import { nameOfStream, type Cursor, type Stream, type TaskGlance } from "./store.ts";
 
@@ -142,7 +141,7 @@ export function createGlances(
   }
 
   function followPulse(known: Known): void {
-    const path = join(placeOf(root, known).directory, pulseFile);
+    const path = pathIn(placeOf(root, known).directory, pulseFile);
     try {
       const facts = disk.factsOf(path);
       const before = known.pulse;
@@ -192,7 +191,7 @@ export function createGlances(
   /** A text that changes when a task's folder comes or goes. */
   function folderOf(known: Known): string {
     try {
-      const facts = disk.factsOf(join(placeOf(root, known).directory, "tasks"));
+      const facts = disk.factsOf(pathIn(placeOf(root, known).directory, "tasks"));
       return facts === undefined ? "" : `${facts.identity} ${facts.modifiedMs}`;
     } catch {
       return "unreadable"; // Listing it says why.
@@ -270,7 +269,7 @@ export function createGlances(
     try {
       const { directory } = placeOf(root, { projectId });
       folders.requireInside(directory, nameOfStream({ projectId }));
-      const found = lookAt(disk, join(directory, glancesFile));
+      const found = lookAt(disk, pathIn(directory, glancesFile));
       const kept = found.kind === "file" ? unseal(Buffer.from(found.bytes)) : undefined;
       // The sum says that it is as this code wrote it.
       const { format: of, tasks } = (kept ?? {}) as { format?: unknown; tasks?: readonly Kept[] };
@@ -290,9 +289,9 @@ export function createGlances(
         return outline === undefined || readOnly !== undefined ? [] : [[taskId, proof, seq, sum, outline]];
       });
       const { line } = seal({ format, tasks });
-      disk.replaceFile(join(directory, glancesFile), Buffer.from(line));
+      disk.replaceFile(pathIn(directory, glancesFile), Buffer.from(line));
       known.unkept = 0;
-      const pulse = join(directory, pulseFile);
+      const pulse = pathIn(directory, pulseFile);
       // Whoever follows it then looks at all journals once.
       if ((disk.factsOf(pulse)?.size ?? 0) > longestPulse) disk.remove(pulse);
     } catch {
@@ -302,7 +301,7 @@ export function createGlances(
 
   function tell({ projectId, taskId }: Stream): void {
     try {
-      const descriptor = disk.open(join(placeOf(root, { projectId }).directory, pulseFile), "append");
+      const descriptor = disk.open(pathIn(placeOf(root, { projectId }).directory, pulseFile), "append");
       try {
         disk.append(descriptor, Buffer.from(`${JSON.stringify(taskId ?? null)}\n`));
       } finally {

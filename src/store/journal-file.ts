@@ -3,7 +3,6 @@
  * The invariant: bytes that stand in the file are never changed, moved or cut off; the only rewrite is that of the same
  * bytes at the same offsets after a sync that failed.
  */
-import { join } from "node:path";
 import { OrchestratorError, codeOf } from "../errors.ts";
 import { isErrorWith, lookAt, type Disk } from "./disk.ts";
 import { callsOf, formatCheckpoint, resumeReading, type KnownPlaces } from "./checkpoint.ts";
@@ -16,7 +15,7 @@ import {
   readRecord,
   type Reading,
 } from "./journal.ts";
-import { checkpointFile, type Place } from "./layout.ts";
+import { checkpointFile, pathIn, type Place } from "./layout.ts";
 import type { DocumentName, JournalRecord, Stream } from "./store.ts";
 
 /** How much of a journal that was just opened is written again before it is trusted to be durable. */
@@ -199,7 +198,7 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
   /** Begins where a checkpoint says, if there is one that proves itself. */
   function resume(length: number): void {
     try {
-      const found = lookAt(disk, join(place.directory, checkpointFile));
+      const found = lookAt(disk, pathIn(place.directory, checkpointFile));
       if (found.kind !== "file") return;
       const resumed = resumeReading(stream, found.bytes, length, readRange);
       if (resumed === undefined) return;
@@ -365,7 +364,7 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
     if (line === undefined) return;
     try {
       const bytes = Buffer.from(line);
-      const file = disk.open(join(place.directory, checkpointFile), "page");
+      const file = disk.open(pathIn(place.directory, checkpointFile), "page");
       try {
         disk.writeAt(file, bytes, 0);
         disk.truncate(file, bytes.length);

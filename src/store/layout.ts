@@ -58,10 +58,14 @@ function invalidName(what: string, value: string, accepted: string): Orchestrato
 
 /** Paths of a stream below an absolute root. Pure; the ids must have been checked. */
 export function placeOf(root: string, stream: Stream): Place {
-  // Not by `join`, which looks at each letter of a path: a status names the places of very many tasks.
   const project = `${root}${root.endsWith(sep) ? "" : sep}projects${sep}${stream.projectId}`;
-  const directory = stream.taskId === undefined ? project : `${project}${sep}tasks${sep}${stream.taskId}`;
-  return { name: nameOfStream(stream), directory, journal: `${directory}${sep}journal.jsonl` };
+  const directory = stream.taskId === undefined ? project : pathIn(project, `tasks/${stream.taskId}`);
+  return { name: nameOfStream(stream), directory, journal: pathIn(directory, "journal.jsonl") };
+}
+
+/** Path of a file below a folder, `file` with `/`. Not by `join`, which looks at each letter of a path, and there are very many. Pure. */
+export function pathIn(directory: string, file: string): string {
+  return `${directory}${sep}${sep === "/" ? file : file.replaceAll("/", sep)}`;
 }
 
 /** File of a document or page, relative to the stream's folder and with `/`. Pure. */
@@ -71,7 +75,7 @@ export function fileOf(name: DocumentName, kind: "document" | "page"): string {
 
 /** Absolute path of a document or page. Pure; ids and name must have been checked. */
 export function pathOf(root: string, stream: Stream, name: DocumentName, kind: "document" | "page"): string {
-  return `${placeOf(root, stream).directory}${sep}${fileOf(name, kind).replace("/", sep)}`;
+  return pathIn(placeOf(root, stream).directory, fileOf(name, kind));
 }
 
 /** File of a sidecar, relative to the stream's folder. Pure. */

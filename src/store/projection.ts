@@ -3,11 +3,11 @@
  * nothing here may fail a commit: what cannot be written is kept in mind and tried again.
  * The invariant: no file is overwritten that was not first compared, and what a person wrote into one is kept aside.
  */
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { codeOf } from "../errors.ts";
 import { isErrorWith, lookAt, pause, type Disk, type Found } from "./disk.ts";
-import { fileOf } from "./layout.ts";
+import { fileOf, pathIn } from "./layout.ts";
 import {
   framePage,
   isMadeOf,
@@ -96,7 +96,7 @@ export function createProjection(
     const text = truth.documents().get(name);
     if (text === undefined || staged.has(name)) return;
     try {
-      staged.set(name, { text, path: disk.stageFile(join(directory, fileOf(name, "document")), Buffer.from(text)) });
+      staged.set(name, { text, path: disk.stageFile(pathIn(directory, fileOf(name, "document")), Buffer.from(text)) });
     } catch {
       // Settling says what is wrong.
     }
@@ -133,7 +133,7 @@ export function createProjection(
     unexpected: boolean,
     mendings: Mending[],
   ): Promise<string | undefined> {
-    const path = join(directory, file);
+    const path = pathIn(directory, file);
     let misses = 0;
     for (let round = 0; round < writeRounds; round += 1) {
       const wanted = truth.documents().get(name);
@@ -184,7 +184,7 @@ export function createProjection(
   function isPageOf(name: DocumentName, source: string | undefined, since: number): boolean {
     if (source === undefined || stalePages.has(name)) return false;
     try {
-      const found = lookAt(disk, join(directory, fileOf(name, "page")));
+      const found = lookAt(disk, pathIn(directory, fileOf(name, "page")));
       const parts = found.kind === "file" ? readPage(Buffer.from(found.bytes).toString("utf8")) : undefined;
       return parts !== undefined && isMadeOf(parts, source) && parts.seq >= since;
     } catch {
@@ -198,7 +198,7 @@ export function createProjection(
     unexpected: boolean,
     mendings: Mending[],
   ): Promise<void> {
-    const path = join(directory, file);
+    const path = pathIn(directory, file);
     const wanted = page.body === undefined ? undefined : framePage(stream, page.seq, page.body, page.source);
     const { found, state, parts } = await lookAtPage(path, wanted, page);
     if (state === "missing" && wanted === undefined) return;
@@ -290,11 +290,11 @@ export function createProjection(
 
   /** Copies what a person wrote before it is overwritten; when that fails, nothing is overwritten. */
   function keptAside(file: string, found: Found): Mending {
-    const path = join(directory, file);
+    const path = pathIn(directory, file);
     const stamp = now().toISOString().replaceAll(/[-:]/g, "").replace(/\.\d+/, "");
     for (let count = 1; ; count += 1) {
       const aside = `${file}.edited-${stamp}${count === 1 ? "" : `-${count}`}`;
-      const target = join(directory, aside);
+      const target = pathIn(directory, aside);
       const there = lookAt(disk, target);
       if (there.kind === "missing") {
         if (found.kind === "file") disk.copyFile(path, target);
