@@ -197,6 +197,8 @@ export function createJournalFile(disk: Disk, stream: Stream, place: Place): Jou
 
   /** Begins where a checkpoint says, if there is one that proves itself. */
   function resume(length: number): void {
+    // Of a shorter one none is made.
+    if (length < checkpointBytes) return;
     try {
       const found = lookAt(disk, pathIn(place.directory, checkpointFile));
       if (found.kind !== "file") return;
