@@ -29,10 +29,12 @@ export const stepOf = (number: number) => `step-${String(number + 1).padStart(2,
 export type Place = { readonly root: string; readonly store: Store; readonly bench: Bench };
 
 /** What a figure listens at, or leaves out. */
-type Parts = {
+export type Parts = {
   readonly disk?: Disk;
   readonly onFlowRead?: () => void;
   readonly render?: typeof renderPages;
+  /** False: there are no pages, nor is one looked at. */
+  readonly hasPages?: boolean;
   /** False: folders are not held against links. */
   readonly isConfined?: boolean;
 };
@@ -61,12 +63,12 @@ export async function aPlaceInMemory(): Promise<Place> {
 /** Opens a root that is there. */
 export async function openPlace(
   root: string,
-  { disk, onFlowRead, render = renderPages, isConfined = true }: Parts = {},
+  { disk, onFlowRead, render = renderPages, hasPages = true, isConfined = true }: Parts = {},
 ): Promise<Place> {
   const store = await createFileStore({
     root,
-    renderPages: render,
-    rendering,
+    renderPages: hasPages ? render : () => ({}),
+    ...(hasPages ? { rendering } : {}),
     now: () => new Date(),
     randomId: () => `${process.pid.toString(36)}-${Date.now().toString(36)}-${(ids += 1).toString(36)}`,
     ...(disk === undefined ? {} : { disk: isConfined ? confinedDisk(root, disk) : disk }),

@@ -12,7 +12,7 @@ import { aloneFigures } from "./alone.ts";
 import { changeFigures, freshFigure, oldStepFigure } from "./changes.ts";
 import { bareFigures, gatewayFigures, recordFigures } from "./gateway.ts";
 import { isMet, quantile, type Figure } from "./measure.ts";
-import { openFigures, pageFigures, sizeFigures, stallFigures } from "./size.ts";
+import { openFigures, openPartFigures, pageFigures, sizeFigures, stallFigures } from "./size.ts";
 import { apartFigures, togetherFigures } from "./together.ts";
 import { makeTemplate } from "../harness/template.ts";
 
@@ -59,7 +59,11 @@ try {
   const measure: Readonly<Record<Group, () => Promise<readonly Figure[]>>> = {
     changes: async () => [...(await changeFigures(folder, many)), await freshFigure(folder)],
     size: () => sizeFigures(folder, many),
-    alone: async () => [await oldStepFigure(folder), ...(await aloneFigures(folder))],
+    alone: async () => [
+      await oldStepFigure(folder),
+      ...(await aloneFigures(folder)),
+      ...(await openPartFigures(folder)),
+    ],
     page: () => pageFigures(folder),
     open: () => openFigures(folder),
     together: () => togetherFigures(folder),

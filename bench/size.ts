@@ -1,11 +1,14 @@
 /** What it costs to look at very many tasks, to begin with them, and to open a long journal. */
+import { hash } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
+import { nodeDisk } from "../src/store/disk.ts";
 import { checkpointFile, glancesFile, placeOf } from "../src/store/layout.ts";
 import { createTaskReader } from "../src/tools/task-reader.ts";
 import { formatDocument, parseStep, rememberDocument } from "../src/schema/documents.ts";
 import { renderPages } from "../src/render/pages.ts";
+import type { Stream } from "../src/store/store.ts";
 import { aBuilderReport, aJudgement, aProject, aTask, createBench } from "../test/support/bench.ts";
 import { owner } from "../test/support/callers.ts";
 import {
@@ -17,6 +20,7 @@ import {
   openPlace,
   projectId,
   stepOf,
+  type Parts,
   type Place,
 } from "./fixture.ts";
 import { inFloors, median, timed, type Figure } from "./measure.ts";
@@ -147,9 +151,9 @@ export async function sizeFigures(folder: string, root: string): Promise<readonl
   ];
 }
 
-/** A task whose journal has 10,000 records, opened by a process that did not read it before. */
-export async function openFigures(folder: string): Promise<readonly Figure[]> {
-  const place = await aPlace(folder, "long");
+/** A task whose journal has 10,000 records and a checkpoint; nobody has it open. Answers its root and it. */
+async function aLongTask(folder: string, name: string): Promise<{ readonly root: string; readonly stream: Stream }> {
+  const place = await aPlace(folder, name);
   const taskId = await aStartedTask(place, 5);
   const run = await place.bench.launched(taskId, "step-01", "builder");
   await place.bench.done("record_builder_result", aBuilderReport(), run.caller());
@@ -159,18 +163,40 @@ export async function openFigures(folder: string): Promise<readonly Figure[]> {
   const changed = await openPlace(place.root);
   await changed.bench.ended(taskId, "step-01", "builder");
   await changed.store.close();
-  const open = async () => {
-    const next = await openPlace(place.root);
-    const times = await inFloors(folder, async () => [await timed(() => next.store.read({ projectId, taskId }))]);
-    await next.store.close();
-    return times;
-  };
-  const [withOne, without]: [number[], number[]] = [[], []];
-  const checkpoint = path.join(placeOf(place.root, { projectId, taskId }).directory, checkpointFile);
-  for (let round = 0; round < 20; round += 1) withOne.push(...(await open()));
+  return { root: place.root, stream: { projectId, taskId } };
+}
+
+/** What is done before an opening, outside of its time, and what of it is left out. */
+type Opening = Parts & { readonly before?: (place: Place) => Promise<unknown> };
+
+const readProject = ({ store }: Place) => store.read({ projectId });
+
+/** Times of one opening by a process that did not read the task before, in F. */
+async function opening(
+  folder: string,
+  { root, stream }: Awaited<ReturnType<typeof aLongTask>>,
+  { before, ...parts }: Opening = {},
+): Promise<readonly number[]> {
+  const next = await openPlace(root, parts);
+  await before?.(next);
+  const times = await inFloors(folder, async () => [await timed(() => next.store.read(stream))]);
+  await next.store.close();
+  return times;
+}
+
+/** A task whose journal has 10,000 records, opened by a process that did not read it before. */
+export async function openFigures(folder: string): Promise<readonly Figure[]> {
+  const long = await aLongTask(folder, "long");
+  const { directory, journal } = placeOf(long.root, long.stream);
+  const [withOne, known, without, lines]: [number[], number[], number[], number[]] = [[], [], [], []];
+  for (let round = 0; round < 20; round += 1) {
+    withOne.push(...(await opening(folder, long)));
+    known.push(...(await opening(folder, long, { before: readProject })));
+  }
   for (let round = 0; round < 5; round += 1) {
-    rmSync(checkpoint, { force: true });
-    without.push(...(await open()));
+    rmSync(path.join(directory, checkpointFile), { force: true });
+    without.push(...(await opening(folder, long)));
+    lines.push(...(await inFloors(folder, async () => [await timed(() => readLines(journal))])));
   }
   return [
     {
@@ -179,7 +205,40 @@ export async function openFigures(folder: string): Promise<readonly Figure[]> {
       values: withOne,
       goal: { atMost: 2 },
     },
-    { measure: "the same without a checkpoint", unit: "F", values: without, goal: { atMost: 400 } },
+    { measure: "the same by a process that has read its project before", unit: "F", values: known },
+    { measure: "opening it without a checkpoint", unit: "F", values: without, goal: { atMost: 400 } },
+    { measure: "its lines alone: each read, summed and parsed, and nothing made of it", unit: "F", values: lines },
+  ];
+}
+
+/** What DESIGN's journal asks of whoever reads it: a sum of each line, and its JSON. */
+function readLines(journal: string): void {
+  const bytes = readFileSync(journal);
+  for (let start = 0, end = bytes.indexOf("\n"); end !== -1; start = end + 1, end = bytes.indexOf("\n", start)) {
+    const line = bytes.subarray(start, end);
+    hash("sha256", line, "hex");
+    JSON.parse(line.toString("utf8"));
+  }
+}
+
+/** An opening with a checkpoint with ever more of it left out, to say what each part costs. */
+export async function openPartFigures(folder: string): Promise<readonly Figure[]> {
+  const long = await aLongTask(folder, "long-parts");
+  const unheld = { hasPages: false, disk: nodeDisk, isConfined: false };
+  const [all, noPages, plain]: [number[], number[], number[]] = [[], [], []];
+  for (let round = 0; round < 20; round += 1) {
+    all.push(...(await opening(folder, long, { before: readProject })));
+    noPages.push(...(await opening(folder, long, { before: readProject, hasPages: false })));
+    plain.push(...(await opening(folder, long, { before: readProject, ...unheld })));
+  }
+  return [
+    {
+      measure: "opening a task whose journal has 10,000 records, its project read before, once more",
+      unit: "F",
+      values: all,
+    },
+    { measure: "the same with no page looked at", unit: "F", values: noPages },
+    { measure: "the same, and folders not held against links", unit: "F", values: plain },
   ];
 }
 
