@@ -171,7 +171,7 @@ export function createDriving(host: Host, clock = systemClock): Driving {
       const { cursor } = await store.changed();
       await driver.resume();
       insist(`settling the flows of ${root}`, signal, async () => {
-        while ((await settleFlowsOf(root, driver, store)) > 0 && !signal.aborted) await wait(youngMs, signal);
+        while ((await settleFlowsOf(root, driver, store, flows)) > 0 && !signal.aborted) await wait(youngMs, signal);
       });
       // Of those that have not ended resuming has told what is to be told.
       await tellWhatEnded(
@@ -187,8 +187,13 @@ export function createDriving(host: Host, clock = systemClock): Driving {
     }
   }
 
-  async function settleFlowsOf(root: string, driver: Driver, store: Store): Promise<number> {
-    const { known, owners } = await readKnownTasks(store, (stream) => driver.wake(stream));
+  async function settleFlowsOf(
+    root: string,
+    driver: Driver,
+    store: Store,
+    { ownerOf }: Pick<ReturnType<typeof createFlowRecords>, "ownerOf">,
+  ): Promise<number> {
+    const { known, owners } = await readKnownTasks(store, (stream) => driver.wake(stream), ownerOf);
     return settleFlows(host, root, owners, (taskId) => Promise.resolve(known.get(taskId)));
   }
 

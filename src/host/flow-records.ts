@@ -118,6 +118,12 @@ export async function readFlow(
   }
 }
 
+type OwnerOf = (stream: Stream, flowId: string | null) => Promise<string | undefined>;
+
+async function readOwner(store: Store, stream: Stream): Promise<string | undefined> {
+  return (await readChats(store, stream))?.flowOwner.sessionKey;
+}
+
 /** Where a chat with an agent is as long as nobody opens another one. */
 const mainSessions = (host: Host) => host.agentIds().map((agentId) => `agent:${agentId}:main`);
 
@@ -129,7 +135,11 @@ export function createFlowRecords(
   host: Host,
   root: string,
   store: Store,
-): FlowRecords & { readonly mark: (stream: Stream, flowId: string | null) => Promise<FlowMark | undefined> } {
+): FlowRecords & {
+  readonly mark: (stream: Stream, flowId: string | null) => Promise<FlowMark | undefined>;
+  /** The session that owns the task's flow record; undefined when no chat is known. Throws as `readChats` does. */
+  readonly ownerOf: OwnerOf;
+} {
   const bind = (sessionKey: string) => host.api.runtime.tasks.async.managedFlows.bindSession({ sessionKey });
   /** The chat that owns each flow record, which stays the same as long as the record does. Asked every few seconds, of all tasks. */
   const owners = new Map<string, string>();
@@ -153,9 +163,9 @@ export function createFlowRecords(
     }
   }
 
-  async function ownerOf(stream: Stream, flowId: string): Promise<string | undefined> {
-    const owner = owners.get(flowId) ?? (await readChats(store, stream))?.flowOwner.sessionKey;
-    if (owner !== undefined) remember(owners, flowId, owner, mostOwners);
+  async function ownerOf(stream: Stream, flowId: string | null): Promise<string | undefined> {
+    const owner = (flowId === null ? undefined : owners.get(flowId)) ?? (await readOwner(store, stream));
+    if (flowId !== null && owner !== undefined) remember(owners, flowId, owner, mostOwners);
     return owner;
   }
 
@@ -167,6 +177,8 @@ export function createFlowRecords(
   }
 
   return {
+    ownerOf,
+
     async mark(stream, flowId) {
       const name = nameOfStream(stream);
       const known = toMark.get(name);
@@ -330,10 +342,14 @@ async function cancelOrphan(host: Host, sessionKey: string, flow: FlowRecord): P
   return true;
 }
 
-/** The tasks of a store as `settleFlows` needs them, by id, and the chats that own their flows. Throws when it cannot tell. */
+/**
+ * The tasks of a store as `settleFlows` needs them, by id, and the chats that own their flows, as `ownerOf` has them where they were asked for
+ * before. Throws when it cannot tell.
+ */
 export async function readKnownTasks(
   store: Store,
   wake: (stream: Stream) => void,
+  ownerOf: OwnerOf = (stream) => readOwner(store, stream),
 ): Promise<{ readonly known: ReadonlyMap<string, KnownTask>; readonly owners: readonly string[] }> {
   const known = new Map<string, KnownTask>();
   const projectIds = await store.projects();
@@ -346,8 +362,8 @@ export async function readKnownTasks(
     if (taskId === undefined) continue;
     const glance = glances.get(nameOfStream(stream));
     if (glance === undefined || told.get(stream.projectId)?.has(glance) !== true) {
-      const chats = await readChats(store, stream);
-      if (chats !== undefined) owners.add(chats.flowOwner.sessionKey);
+      const owner = await ownerOf(stream, glance?.outline.flowId ?? null);
+      if (owner !== undefined) owners.add(owner);
     }
     if (glance !== undefined) {
       const { flowId } = glance.outline;

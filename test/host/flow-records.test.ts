@@ -519,6 +519,18 @@ describe("the tasks that flows are compared with", () => {
     expect(woken).toStrictEqual([{ projectId: "shop", taskId }]);
   });
 
+  it("are owned as the first list of the flow records has it, without another look at their chats", async () => {
+    const { host, bench, stream } = await setup();
+    const read: string[] = [];
+    const readSidecar: Store["readSidecar"] = (of, name) => (read.push(name), bench.store.readSidecar(of, name));
+    const store = { ...bench.store, readSidecar };
+    const records = createFlowRecords(host, root, store);
+    await records.cancelRequested([stream]);
+    expect(read).toStrictEqual(["chats"]);
+    expect((await readKnownTasks(store, () => undefined, records.ownerOf)).owners).toStrictEqual([owner]);
+    expect(read.filter((name) => name === "chats")).toStrictEqual(["chats"]);
+  });
+
   it.each(["copied", "damaged"])(
     "keep whichever flow they have while they are %s",
     { tags: ["s7.flow-orphan-comes-back"] },
