@@ -33,7 +33,7 @@ export type Parts = {
   readonly disk?: Disk;
   readonly onFlowRead?: () => void;
   readonly render?: typeof renderPages;
-  /** False: there are no pages, nor is one looked at. */
+  /** False: no page is rendered or looked at. */
   readonly hasPages?: boolean;
   /** False: folders are not held against links. */
   readonly isConfined?: boolean;

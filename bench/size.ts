@@ -151,7 +151,7 @@ export async function sizeFigures(folder: string, root: string): Promise<readonl
   ];
 }
 
-/** A task whose journal has 10,000 records and a checkpoint; nobody has it open. Answers its root and it. */
+/** A task whose journal has 10,000 records and a checkpoint; nobody has it open. Answers its root and its stream. */
 async function aLongTask(folder: string, name: string): Promise<{ readonly root: string; readonly stream: Stream }> {
   const place = await aPlace(folder, name);
   const taskId = await aStartedTask(place, 5);

@@ -20,7 +20,7 @@ type Kept = {
   readonly last: Place;
   /** Where the record stands that holds each document; none for one that was removed. */
   readonly documents: readonly (readonly [name: DocumentName, seq: number, place: Place | null])[];
-  /** JSON within the JSON of `KeptCall`s: hardly an opening is followed by a call that was made before, and to parse a hundred takes a tenth of it. */
+  /** A JSON text of `KeptCall`s: it is parsed for the first change only. To parse a hundred takes a tenth of an opening, and most openings only read. */
   readonly calls: string;
 };
 type KeptCall = readonly [callId: string, seq: number, offset: number, length: number];
@@ -112,7 +112,7 @@ export function resumeReading(
   return { reading, known };
 }
 
-/** Where the last valid record of each call stands; of those before `base` only of the latest. */
+/** Where the last valid record of each call stands; of those up to `base` only of the latest. */
 export function callsOf(reading: Reading): ReadonlyMap<string, CallPlace> {
   const kept = reading.keptCalls === "" ? [] : (JSON.parse(reading.keptCalls) as readonly KeptCall[]);
   reading.keptCalls = "";

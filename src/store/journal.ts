@@ -81,7 +81,7 @@ export type Reading = {
   readonly places: RecordPlace[];
   /** Where the last valid record of each call id stands, of those after `base`. */
   readonly calls: Map<string, CallPlace>;
-  /** The same of the latest before `base`, as a checkpoint holds them; taken into `calls` when one is asked for. */
+  /** The same of the latest up to `base`, as the checkpoint holds them; taken into `calls` when somebody first needs them. */
   keptCalls: string;
   /** Sums of all complete records, also of losers: the possible parents of a loser. */
   readonly sums: Set<string>;

@@ -63,7 +63,7 @@ export function placeOf(root: string, stream: Stream): Place {
   return { name: nameOfStream(stream), directory, journal: pathIn(directory, "journal.jsonl") };
 }
 
-/** Path of a file below a folder, `file` with `/`. Not by `join`, which looks at each letter of a path, and there are very many. Pure. */
+/** Path of a file below a folder, `file` with `/`. Not by `join`, which looks at each letter: a status names very many paths. Pure. */
 export function pathIn(directory: string, file: string): string {
   return `${directory}${sep}${sep === "/" ? file : file.replaceAll("/", sep)}`;
 }
