@@ -7,21 +7,20 @@ import { execFile, execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import path from "node:path";
-import { parseArgs, promisify } from "node:util";
+import { promisify } from "node:util";
 import { aloneFigures } from "./alone.ts";
 import { changeFigures, freshFigure, oldStepFigure } from "./changes.ts";
 import { bareFigures, gatewayFigures, recordFigures } from "./gateway.ts";
 import { isMet, quantile, type Figure } from "./measure.ts";
 import { openFigures, openPartFigures, pageFigures, sizeFigures, stallFigures } from "./size.ts";
 import { apartFigures, togetherFigures } from "./together.ts";
+import { readOptions, refuse } from "../harness/options.ts";
 import { makeTemplate } from "../harness/template.ts";
 
-const { values } = parseArgs({
-  options: {
-    only: { type: "string", multiple: true },
-    all: { type: "boolean", default: false },
-    figures: { type: "boolean", default: false },
-  },
+const values = readOptions({
+  only: { type: "string", multiple: true },
+  all: { type: "boolean", default: false },
+  figures: { type: "boolean", default: false },
 });
 /** In the order in which they are measured. */
 const groups = [
@@ -42,7 +41,7 @@ type Group = (typeof groups)[number];
 const parts: readonly Group[] = ["alone", "apart", "bare", "records"];
 const named: readonly string[] = values.only ?? groups.filter((group) => values.all || !parts.includes(group));
 for (const name of named)
-  if (!groups.some((group) => group === name)) throw new Error(`no group ${name}: ${groups.join(", ")}`);
+  if (!groups.some((group) => group === name)) refuse(`There is no group ${name}; groups: ${groups.join(", ")}.`);
 const wanted = groups.filter((group) => named.includes(group));
 
 const folder = mkdtempSync(path.join(tmpdir(), "bench-"));

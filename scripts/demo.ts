@@ -9,12 +9,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as pause } from "node:timers/promises";
-import { parseArgs } from "node:util";
 
 import { createAgents, gistOf, person } from "../examples/fairshare/agents.ts";
 import type { Client } from "../harness/client.ts";
 import { startGateway, type Gateway } from "../harness/gateway.ts";
 import { startModel, type ScriptedModel } from "../harness/model.ts";
+import { readOptions } from "../harness/options.ts";
 import { copyHome, installPlugin, packPlugin } from "../harness/package.ts";
 import { messageOf, until } from "../harness/wait.ts";
 import { runsOf, sumUsage } from "../src/render/usage.ts";
@@ -58,15 +58,13 @@ interface World {
 type Ends = (() => Promise<void>)[];
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      keep: { type: "boolean" },
-      repaired: { type: "boolean" },
-      model: { type: "string" },
-      "base-url": { type: "string" },
-      installed: { type: "string" },
-      help: { type: "boolean" },
-    },
+  const values = readOptions({
+    keep: { type: "boolean" },
+    repaired: { type: "boolean" },
+    model: { type: "string" },
+    "base-url": { type: "string" },
+    installed: { type: "string" },
+    help: { type: "boolean" },
   });
   if (values.help === true) {
     process.stdout.write(help);

@@ -3,26 +3,22 @@
  * often, and what broke. Ends with 1 when anything did. `--part kill` runs one part, `--case "<name>"` one case of it,
  * `--seed <n>` chooses otherwise, `--short` takes the amount of `npm test`.
  */
-import { parseArgs } from "node:util";
+import { readOptions, refuse } from "../harness/options.ts";
 import { wordsOf, type Row } from "./part.ts";
 import { parts } from "./parts.ts";
 
-const { values } = parseArgs({
-  options: {
-    part: { type: "string", multiple: true },
-    case: { type: "string" },
-    seed: { type: "string", default: "1" },
-    short: { type: "boolean", default: false },
-  },
+const values = readOptions({
+  part: { type: "string", multiple: true },
+  case: { type: "string" },
+  seed: { type: "string", default: "1" },
+  short: { type: "boolean", default: false },
 });
 const seed = Number(values.seed);
 const unknown = (values.part ?? []).filter((name) => !parts.some((part) => part.name === name));
-if (unknown.length > 0 || !Number.isSafeInteger(seed)) {
-  process.stderr.write(
-    `There is no ${unknown.join(", ") || `seed ${values.seed}`}; parts: ${parts.map(({ name }) => name).join(", ")}.\n`,
-  );
-  process.exit(2);
-}
+if (unknown.length > 0)
+  refuse(`There is no part ${unknown.join(", ")}; parts: ${parts.map(({ name }) => name).join(", ")}.`);
+if (values.seed === "" || !Number.isSafeInteger(seed))
+  refuse(`A seed is a whole number, and "${values.seed}" is none.`);
 
 const rows: (Row & { readonly part: string })[] = [];
 for (const part of parts.filter(({ name }) => values.part?.includes(name) ?? true)) {
@@ -41,13 +37,15 @@ for (const part of parts.filter(({ name }) => values.part?.includes(name) ?? tru
   rows.push(...done.map((row) => ({ part: part.name, ...row })));
 }
 
+const tried = rows.reduce((sum, row) => sum + row.tried, 0);
+if (values.case !== undefined && tried === 0 && rows.every(({ violations }) => violations.length === 0))
+  refuse(`No part that was run has the case "${values.case}".`);
+
 process.stdout.write("| Part | What | Tried | Violations | |\n| --- | --- | ---: | ---: | --- |\n");
-for (const { part, what, tried, violations, note = "" } of rows)
-  process.stdout.write(`| ${part} | ${what} | ${tried} | ${violations.length} | ${note} |\n`);
+for (const { part, what, violations, note = "", ...row } of rows)
+  process.stdout.write(`| ${part} | ${what} | ${row.tried} | ${violations.length} | ${note} |\n`);
 const broken = rows.flatMap(({ part, violations }) => violations.map((one) => ({ part, ...one })));
-process.stdout.write(
-  `\n${rows.reduce((sum, { tried }) => sum + tried, 0)} tried, ${broken.length} violations (seed ${seed})\n`,
-);
+process.stdout.write(`\n${tried} tried, ${broken.length} violations (seed ${seed})\n`);
 for (const one of broken.slice(0, 100))
   process.stdout.write(
     `\n${one.what}\n  again: npm run torture -- --part ${one.part} --seed ${seed} --case ${JSON.stringify(one.case)}\n`,
