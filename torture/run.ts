@@ -39,7 +39,7 @@ for (const part of parts.filter(({ name }) => values.part?.includes(name) ?? tru
 
 const tried = rows.reduce((sum, row) => sum + row.tried, 0);
 if (values.case !== undefined && tried === 0 && rows.every(({ violations }) => violations.length === 0))
-  refuse(`No part that was run has the case "${values.case}".`);
+  refuse(`Nothing was tried: no part that was run has the case "${values.case}", or the case never came to its point.`);
 
 process.stdout.write("| Part | What | Tried | Violations | |\n| --- | --- | ---: | ---: | --- |\n");
 for (const { part, what, violations, note = "", ...row } of rows)

@@ -12,7 +12,7 @@ describe("a command of the repository", () => {
     ["torture/run.ts", ["--hard"], "Unknown option '--hard'. Taken are --part <value>"],
     ["torture/run.ts", ["--part", "fun"], "There is no part fun; parts: kill, "],
     ["torture/run.ts", ["--seed", "x"], 'A seed is a whole number, and "x" is none.'],
-    ["torture/run.ts", ["--part", "damage", "--case", "none"], 'No part that was run has the case "none".'],
+    ["torture/run.ts", ["--part", "damage", "--case", "none"], 'no part that was run has the case "none"'],
   ])("refuses what it does not take in a line that says what it takes: %s %j", (script, args, words) => {
     const ended = spawnSync(process.execPath, [script, ...args], { cwd: repoRoot, encoding: "utf8" });
     expect([ended.status, ended.stdout]).toEqual([2, ""]);
