@@ -20,9 +20,11 @@ export function fitStatus(
   totals: ReadonlyMap<string, number> = new Map(),
 ): { readonly details: StatusDetails; readonly text: string } {
   const whole = shortenSentences(given);
-  let fitting = { details: whole, text: inWords(whole) };
+  const plain = totals.size > 0 ? undefined : { details: whole, text: inWords(whole) };
+  if (plain !== undefined && isSmall(plain)) return plain;
   const ordered = mostImportantFirst(whole);
-  const lengths = lengthsOf(ordered);
+  const lists = listsIn(ordered);
+  const lengths = new Map([...sizesOf(lists)].map(([path, { length }]) => [path, length]));
   const limits = new Map([...totals.keys()].map((path) => [path, lengths.get(path) ?? 0]));
   const longest = new Map([...lengths, ...totals]);
   const say = (shorter: StatusDetails) => {
@@ -30,15 +32,16 @@ export function fitStatus(
     const details = { ...shorter, next: [...shorter.next, said], truncated: true };
     return { details, text: inWords(details) };
   };
-  if (limits.size > 0) fitting = say(ordered);
-  let shorter = ordered;
+  let fitting = plain ?? say(ordered);
   while (!isSmall(fitting)) {
-    const largest = largestList(shorter);
+    const [largest] = [...sizesOf(lists, limits)]
+      .filter(([, { length }]) => length > 0)
+      .toSorted(([, one], [, other]) => other.bytes - one.bytes);
     if (largest === undefined) break;
-    limits.set(largest.path, Math.floor((largest.length * 3) / 4));
+    const [path, { length }] = largest;
+    limits.set(path, Math.floor((length * 3) / 4));
     // A list with fewer entries is of the same type.
-    shorter = cutLists(ordered, limits) as StatusDetails;
-    fitting = say(shorter);
+    fitting = say(cutLists(ordered, limits) as StatusDetails);
   }
   return fitting;
 }
@@ -78,52 +81,60 @@ function rankOfStep({ stepStatus }: { readonly stepStatus: Parameters<typeof isF
   return isFinished({ status: stepStatus }) ? 2 : 0;
 }
 
-type List = { readonly path: string; readonly entries: readonly unknown[] };
+/** A list, with the bytes of each entry but for those of lists within it, and these lists. */
+type List = {
+  readonly path: string;
+  readonly entries: readonly { readonly bytes: number; readonly lists: readonly List[] }[];
+};
 
-/** Every list by its path; lists within its entries have a path of their own, one for all entries. Choices belong to their question. */
+/** The lists of a value that are in no other, by their paths; those within a list's entries have a path for all entries. Choices belong to their question. */
 function listsIn(value: unknown, path = ""): readonly List[] {
   if (typeof value !== "object" || value === null) return [];
-  if (Array.isArray(value)) return [{ path, entries: value }, ...value.flatMap((one) => listsIn(one, path))];
-  return Object.entries(value).flatMap(([key, one]) => (key === "choices" ? [] : listsIn(one, pathOf(path, key))));
-}
-
-/** The bytes of a list but for those of lists within its entries. */
-function bytesOf({ entries }: List): number {
-  return byteLength(
-    JSON.stringify(entries, (_key, one: unknown) => (Array.isArray(one) && one !== entries ? [] : one)),
+  if (Array.isArray(value))
+    return [{ path, entries: value.map((one: unknown) => ({ bytes: bytesOf(one), lists: listsIn(one, path) })) }];
+  return Object.entries(value).flatMap(([key, one]) =>
+    key === "choices" || typeof one !== "object" ? [] : listsIn(one, pathOf(path, key)),
   );
 }
 
-function largestList(
-  details: StatusDetails,
-): { readonly path: string; readonly length: number; readonly bytes: number } | undefined {
-  const byPath = Map.groupBy(listsIn(details), (one) => one.path);
-  return [...byPath]
-    .map(([path, lists]) => ({
-      path,
-      length: Math.max(...lists.map(({ entries }) => entries.length)),
-      bytes: lists.reduce((sum, one) => sum + bytesOf(one), 0),
-    }))
-    .filter((one) => one.length > 0)
-    .toSorted((one, other) => other.bytes - one.bytes)[0];
+/** The bytes of a value but for those of lists in it. */
+function bytesOf(value: unknown): number {
+  const withoutLists = (_key: string, one: unknown) => (Array.isArray(one) ? [] : one);
+  return byteLength(typeof value === "object" ? JSON.stringify(value, withoutLists) : JSON.stringify(value));
 }
 
+/** Of several lists with the same path the length of the longest, and the bytes of all. */
+type Size = { readonly length: number; readonly bytes: number };
+
+/** The sizes of lists, and of those within, when of each no more entries are left than its limit. */
+function sizesOf(
+  lists: readonly List[],
+  limits: ReadonlyMap<string, number> = new Map(),
+  sizes = new Map<string, Size>(),
+): ReadonlyMap<string, Size> {
+  for (const { path, entries } of lists) {
+    const left = entries.slice(0, limits.get(path));
+    const { length, bytes } = sizes.get(path) ?? { length: 0, bytes: 0 };
+    const own = left.reduce((sum, one) => sum + one.bytes, 2 + Math.max(0, left.length - 1));
+    sizes.set(path, { length: Math.max(length, left.length), bytes: bytes + own });
+    for (const one of left) sizesOf(one.lists, limits, sizes);
+  }
+  return sizes;
+}
+
+/** The value with no more entries in each list than its limit; what holds no list with a limit is the same object. */
 function cutLists(value: unknown, limits: ReadonlyMap<string, number>, path = ""): unknown {
-  if (Array.isArray(value)) return value.slice(0, limits.get(path)).map((one) => cutLists(one, limits, path));
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, cutLists(one, limits, pathOf(path, key))]));
+  const cut = Array.isArray(value) ? value.slice(0, limits.get(path)) : value;
+  const holdsOne = path === "" || [...limits.keys()].some((one) => one.startsWith(`${path}.`));
+  if (!holdsOne) return cut;
+  if (Array.isArray(cut)) return cut.map((one: unknown) => cutLists(one, limits, path));
+  return Object.fromEntries(Object.entries(cut).map(([key, one]) => [key, cutLists(one, limits, pathOf(path, key))]));
 }
 
 /** `12 of 2,000 steps` for each list that was cut. */
 function missingWords(lengths: ReadonlyMap<string, number>, limits: ReadonlyMap<string, number>): string {
   return [...limits].map(([path, most]) => `${most} of ${lengths.get(path) ?? 0} ${nameOfList(path)} shown`).join(", ");
-}
-
-/** The length of each list; of several with the same path that of the longest. */
-function lengthsOf(details: StatusDetails): ReadonlyMap<string, number> {
-  const lengths = new Map<string, number>();
-  for (const { path, entries } of listsIn(details)) lengths.set(path, Math.max(entries.length, lengths.get(path) ?? 0));
-  return lengths;
 }
 
 const pathOf = (path: string, key: string) => (path === "" ? key : `${path}.${key}`);
