@@ -12,10 +12,19 @@ import { createTurns } from "../flow/turns.ts";
 import { renderNotice, renderTrouble } from "../render/notices.ts";
 import { parseProject } from "../schema/documents.ts";
 import { hasEnded } from "../schema/outline.ts";
-import { nameOfStream, type JournalRecord, type Store, type Stream } from "../store/store.ts";
+import { nameOfStream, type JournalRecord, type Snapshot, type Store, type Stream } from "../store/store.ts";
 import { readChats } from "../tools/chat-of-task.ts";
 import { describeFailure, stateOf } from "../tools/tool.ts";
-import { beginning, holds, isWanted, readNotices, type Mark, type NoticeInTime, type Place } from "../tools/outbox.ts";
+import {
+  beginning,
+  holds,
+  isWanted,
+  placeAfter,
+  readNotices,
+  type Mark,
+  type NoticeInTime,
+  type Place,
+} from "../tools/outbox.ts";
 import type { Host } from "./openclaw.ts";
 import { orchestratingAgents } from "./roots.ts";
 import { remember } from "./shared.ts";
@@ -223,7 +232,7 @@ export function createNotifier(
     // What must not be written is not driven: a copy has nothing to say.
     if (snapshot === undefined || snapshot.readOnly !== undefined) return;
     const name = nameOfStream(stream);
-    const { known, records } = await readingOf(stream);
+    const { known, records } = await readingOf(stream, snapshot);
     const { place, notices } = readNotices(known.place, records);
     const open = openQuestions(place);
     dropAnswered(name, open);
@@ -277,6 +286,7 @@ export function createNotifier(
   /** Where reading goes on, and the records from there. It begins anew in a journal that is not the one that was read. */
   async function readingOf(
     stream: Stream,
+    snapshot: Snapshot,
   ): Promise<{ readonly known: Reading; readonly records: readonly JournalRecord[] }> {
     const name = nameOfStream(stream);
     const known = places.get(name);
@@ -287,24 +297,35 @@ export function createNotifier(
       places.delete(name);
       drop((one) => queuedHere.has(one) && one.stream === name && one.trouble === undefined);
     }
-    const records = await store.history(stream, 0);
-    const begun = await beginReading(stream, records);
+    const saved = await readTold(store, stream);
+    // Told to its last record: to begin from there needs no record. So it is of most tasks when a gateway starts.
+    const isTold = saved !== undefined && saved.seq === snapshot.seq && saved.sum === snapshot.sum;
+    const records = isTold ? [] : await store.history(stream, 0);
+    const begun = isTold ? goingOnFrom(snapshot) : await beginReading(stream, saved, records);
     places.set(name, begun);
     return { known: begun, records };
   }
+
+  const goingOnFrom = ({ seq, sum, documents }: Place): Reading => ({
+    place: { seq, sum, documents },
+    untold: [],
+    asked: [],
+    lost: undefined,
+    isBegun: true,
+  });
 
   /**
    * Goes on where the task has been told. Where that is not known, for the task came from elsewhere or its journal is an
    * older copy, what happened counts as told, and only what is still asked is asked here; after a rollback that a person
    * accepted everything since then is news.
    */
-  async function beginReading(stream: Stream, records: readonly JournalRecord[]): Promise<Reading> {
-    const saved = await readTold(store, stream);
+  async function beginReading(
+    stream: Stream,
+    saved: Mark | undefined,
+    records: readonly JournalRecord[],
+  ): Promise<Reading> {
     const isOurs = saved === undefined ? (await readChats(store, stream)) !== undefined : holds(records, saved);
-    if (isOurs) {
-      const { place } = readNotices(beginning, records.slice(0, saved?.seq ?? 0));
-      return { place, untold: [], asked: [], lost: undefined, isBegun: true };
-    }
+    if (isOurs) return goingOnFrom(placeAfter(records.slice(0, saved?.seq ?? 0)));
     const accepted = records.findLast((record) => record.event.type === "RollbackAccepted");
     const end = (saved === undefined ? undefined : accepted?.seq) ?? records.length;
     const { place, notices } = readNotices(beginning, records.slice(0, end));

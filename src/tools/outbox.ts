@@ -25,6 +25,14 @@ export function holds(records: readonly JournalRecord[], { seq, sum }: Mark): bo
   return seq === 0 || records.some((record) => record.seq === seq && record.sum === sum);
 }
 
+/** The place behind the last of these records, which follow `from`. Pure. */
+export function placeAfter(records: readonly JournalRecord[], from = beginning): Place {
+  const { seq, sum } = records.at(-1) ?? from;
+  const changed = Object.assign({}, from.documents, ...records.map(({ docs }) => docs)) as JournalRecord["docs"];
+  const documents = Object.entries(changed).filter((entry): entry is [string, string] => entry[1] !== null);
+  return { seq, sum, documents: Object.fromEntries(documents) };
+}
+
 /** Reads on from a place: the notices of the records after it, in order, and the place behind the last one. Pure. */
 export function readNotices(
   from: Place,
@@ -35,11 +43,8 @@ export function readNotices(
   for (const record of records) {
     if (record.seq <= place.seq) continue;
     const before = place.documents["task"] === undefined ? undefined : stateOf(place);
-    const changed = Object.entries({ ...place.documents, ...record.docs }).filter(
-      (entry): entry is [string, string] => entry[1] !== null,
-    );
     const mark = { seq: place.seq, sum: place.sum };
-    place = { seq: record.seq, sum: record.sum, documents: Object.fromEntries(changed) };
+    place = placeAfter([record], place);
     const state = stateOf(place);
     // A task's stream holds task events only; an unknown later type gives the notices of its differences.
     for (const notice of noticesOf(before, state, record.event as TaskEvent))

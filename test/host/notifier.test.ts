@@ -157,6 +157,24 @@ describe("a chat that is to hear of a task", () => {
     expect(wakes).toHaveLength(1);
   });
 
+  it("is not read for from the task's first record when it was told to the last one before a restart", async () => {
+    const { bench, stream, happens, begins, asks, ends, restarts, untilWoken, untilTold } = await setup();
+    await happens();
+    await untilWoken(1);
+    begins("one");
+    asks("one", "completed");
+    ends("one");
+    await untilTold();
+    const [told, history] = [vi.spyOn(bench.store, "readSidecar"), vi.spyOn(bench.store, "history")];
+    restarts();
+    await eventually(() => expect(told).toHaveBeenCalledWith(stream, "told"));
+    await happens();
+    await untilWoken(2);
+    expect(begins("two")).toContain("Wait.");
+    expect(history.mock.calls.length).toBeGreaterThan(0);
+    expect(history.mock.calls.filter(([, after]) => after === 0)).toStrictEqual([]);
+  });
+
   it("is woken once for all that is pending", { tags: ["s7.told-by-wake"] }, async () => {
     const { wakes, happens, begins, asks, ends, untilWoken, untilTold } = await setup();
     await happens();
