@@ -10,7 +10,8 @@ import { applyDocuments, createReading, formatRecord } from "../src/store/journa
 import { fileOf, placeOf, sidecarFileOf } from "../src/store/layout.ts";
 import { framePage, sourceOfPage } from "../src/store/pages.ts";
 import { createMemoryStore } from "../src/store/memory-store.ts";
-import type { Change, JournalRecord, Store, Stream } from "../src/store/store.ts";
+import { nameOfStream, type Change, type JournalRecord, type Store, type Stream } from "../src/store/store.ts";
+import { readChats } from "../src/tools/chat-of-task.ts";
 import { aProject, aStep, aTask, createBench, type Bench } from "../test/support/bench.ts";
 import { owner } from "../test/support/callers.ts";
 
@@ -39,7 +40,8 @@ export type Parts = {
   readonly isConfined?: boolean;
 };
 
-const config = { parallelSteps: 8, acceptanceReview: false } as const;
+/** All else is as the plugin has it by itself, so a task has its closing review behind its steps. */
+const config = { parallelSteps: 8 } as const;
 
 let ids = 0;
 
@@ -65,7 +67,7 @@ export async function openPlace(
   root: string,
   { disk, onFlowRead, render = renderPages, hasPages = true, isConfined = true }: Parts = {},
 ): Promise<Place> {
-  const store = await createFileStore({
+  const plain = await createFileStore({
     root,
     renderPages: hasPages ? render : () => ({}),
     ...(hasPages ? { rendering } : {}),
@@ -73,43 +75,71 @@ export async function openPlace(
     randomId: () => `${process.pid.toString(36)}-${Date.now().toString(36)}-${(ids += 1).toString(36)}`,
     ...(disk === undefined ? {} : { disk: isConfined ? confinedDisk(root, disk) : disk }),
   });
-  // The driver has brought each flow record up to its journal.
+  const read = new Map<string, { readonly seq: number; readonly sum: string }>();
+  const store: Store = {
+    ...plain,
+    read: async (stream) => {
+      const snapshot = await plain.read(stream);
+      if (snapshot !== undefined) read.set(nameOfStream(stream), snapshot);
+      return snapshot;
+    },
+  };
+  // Whose flow record it is stands on the disk and is read, as by the host. The record itself is OpenClaw's, which is not here: as if the driver had
+  // brought it up to what was last read.
   const readFlow = async (flowId: string | null, stream: Stream) => {
     onFlowRead?.();
-    const { seq = 0, sum = "" } = (await store.read(stream)) ?? {};
+    await readChats(store, stream);
+    const { seq = 0, sum = "" } = read.get(nameOfStream(stream)) ?? (await plain.read(stream)) ?? {};
     return { flowId: flowId ?? "", ended: false, seq, sum };
   };
-  const flows = onFlowRead === undefined ? {} : { readFlow };
-  return { root, store, bench: createBench({ store, root, config, ...flows }) };
+  return { root, store, bench: createBench({ store, root, config, readFlow }) };
+}
+
+/** What a task can be that is not driven now: not started, held by a person, in wait of another task or of a person's answer; or over. */
+export const kinds = ["draft", "paused", "waiting", "asking", "cancelled"] as const;
+export type Kind = (typeof kinds)[number];
+/** Kinds of tasks that are not over. */
+export const unfinishedKinds = kinds.filter((kind) => kind !== "cancelled");
+
+/** A task of the kind with five steps; `draft` is the id of one that is not started. */
+async function aTaskOf({ bench }: Place, kind: Kind, draft: string | undefined): Promise<string> {
+  const set = (taskId: string, status: string) =>
+    bench.done("set_task_status", { taskId, status, reason: "Not now." }, owner());
+  // Of one that asks nothing else can go on meanwhile, or it would be built at the next start.
+  const steps =
+    kind === "asking" ? Array.from({ length: 5 }, (_, at) => aStep({ title: `Step ${at + 1}` })) : freeSteps(5);
+  const dependsOn = kind === "waiting" && draft !== undefined ? [draft] : [];
+  const taskId = String((await bench.done("create_task", aTask({ steps, dependsOn })))["taskId"]);
+  if (kind === "cancelled") await set(taskId, kind);
+  if (kind === "draft" || kind === "cancelled") return taskId;
+  await bench.done("start_task", { taskId });
+  if (kind === "paused") await set(taskId, kind);
+  if (kind === "asking") await bench.asking(taskId);
+  return taskId;
 }
 
 /**
- * Adds so many tasks with five steps each; one is made by the tools, the others are like it under ids of their own, also of their flow records. Answers their
- * ids. The others are drafts; `cancelled` ones are over, and of these the disk has no more than the journal, their chat and task.json: nobody opens
- * them, and a hundred thousand files more would take minutes.
+ * Adds so many tasks of the kind; one is made by the tools, the others are like it under ids of their own, also of their flow records. Answers their
+ * ids. Of those that are over the disk has no more than the journal, their chat and task.json: nobody opens them, and a hundred thousand files more
+ * would take minutes.
  */
 export async function addTasks(
-  { root, store, bench }: Place,
+  place: Place,
   count: number,
-  { cancelled = false }: { readonly cancelled?: boolean } = {},
+  kind: Kind = "draft",
+  draft?: string,
 ): Promise<readonly string[]> {
+  const { root, store, bench } = place;
   if (count === 0) return [];
-  const first = String((await bench.done("create_task", aTask({ steps: freeSteps(5) })))["taskId"]);
-  if (cancelled)
-    await bench.done("set_task_status", { taskId: first, status: "cancelled", reason: "Not wanted." }, owner());
-  const flow = `flow-${bench.flowsMade.length}`;
+  const flow = `flow-${bench.flowsMade.length + 1}`;
+  const first = await aTaskOf(place, kind, draft);
   const records = await store.history({ projectId, taskId: first }, 0);
   const chats = JSON.stringify(await store.readSidecar({ projectId, taskId: first }, "chats"));
   const taskIds = [first];
   for (let number = 2; number <= count; number += 1) {
-    const taskId = `${cancelled ? "over" : "many"}-${number.toString(16).padStart(8, "0")}`;
-    writeLike(
-      root,
-      { projectId, taskId },
-      records,
-      (text) => text.replaceAll(first, taskId).replaceAll(flow, `flow-${taskId}`),
-      !cancelled,
-    );
+    const taskId = `${kind}-${number.toString(16).padStart(8, "0")}`;
+    const rename = (text: string) => text.replaceAll(first, taskId).replaceAll(flow, `flow-${taskId}`);
+    writeLike(root, { projectId, taskId }, records, rename, kind !== "cancelled");
     writeFileSync(path.join(placeOf(root, { projectId, taskId }).directory, sidecarFileOf("chats")), `${chats}\n`);
     taskIds.push(taskId);
   }
@@ -117,21 +147,22 @@ export async function addTasks(
 }
 
 const tasks = 10_000;
-/** So many of ten thousand tasks are drafts; the others are over. */
+/** So many of ten thousand tasks are not over: two fifths drafts, and a fifth of each other kind. */
 export const unfinished = 1_000;
 
 /** A root below the folder with ten thousand tasks, of which everything was told. Answers where; nobody has it open. */
 export async function writeTasks(folder: string, name: string): Promise<string> {
   const place = await aPlace(folder, name);
-  await addTasks(place, unfinished);
-  await addTasks(place, tasks - unfinished, { cancelled: true });
+  const [draft] = await addTasks(place, (unfinished * 2) / 5);
+  for (const kind of unfinishedKinds) if (kind !== "draft") await addTasks(place, unfinished / 5, kind, draft);
+  await addTasks(place, tasks - unfinished, "cancelled");
   await tellAll(place);
   await place.store.close();
   return place.root;
 }
 
 /** Everything has been told to its person, and of what is over that is kept, as where the plugin has been at work. */
-async function tellAll({ root, store }: Place): Promise<void> {
+export async function tellAll({ root, store }: Place): Promise<void> {
   for (const { stream, seq, sum } of await store.tasks(projectId))
     writeFileSync(
       path.join(placeOf(root, stream).directory, sidecarFileOf("told")),

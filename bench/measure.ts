@@ -20,7 +20,14 @@ function floorOnce(folder: string): number {
   return performance.now() - began;
 }
 
-const floors = (folder: string) => Array.from({ length: floorsPerSide }, () => floorOnce(folder));
+/** Each floor that this process measured, in milliseconds: what was F in this run. */
+export const floorsMs: number[] = [];
+
+function floors(folder: string): readonly number[] {
+  const times = Array.from({ length: floorsPerSide }, () => floorOnce(folder));
+  floorsMs.push(...times);
+  return times;
+}
 
 /** The value below which that share of the values lies, between two values in proportion. Pure; NaN of none. */
 export function quantile(values: readonly number[], share: number): number {
@@ -51,8 +58,19 @@ export async function inFloors(folder: string, block: () => Promise<readonly num
   return times.map((time) => time / floor);
 }
 
+/** Medians of so many blocks, in F. */
+export async function perBlock(
+  folder: string,
+  block: () => Promise<readonly number[]>,
+  count: number,
+): Promise<readonly number[]> {
+  const values: number[] = [];
+  for (let number = 0; number < count; number += 1) values.push(median(await inFloors(folder, block)));
+  return values;
+}
+
 /** What a figure is compared with. */
-export type Goal = { readonly atMost: number } | { readonly atLeast: number };
+export type Goal = { readonly atMost: number } | { readonly atLeast: number } | { readonly exactly: number };
 
 /** One line of the table: values of one measure within this run, and what they should come to in the median. */
 export type Figure = {
@@ -63,8 +81,9 @@ export type Figure = {
   readonly goal?: Goal;
 };
 
-/** True unless the median misses the goal. Pure. */
-export function isMet({ values, goal }: Figure): boolean {
-  if (goal === undefined) return true;
+/** Whether the median meets the goal, and with `exactly` each value; undefined without a goal. Pure. */
+export function isMet({ values, goal }: Figure): boolean | undefined {
+  if (goal === undefined) return undefined;
+  if ("exactly" in goal) return values.every((value) => value === goal.exactly);
   return "atMost" in goal ? median(values) <= goal.atMost : median(values) >= goal.atLeast;
 }

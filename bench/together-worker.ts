@@ -38,27 +38,29 @@ const desk = (): Desk => ({
 async function obey({ taskId, stepId, changes }: Order): Promise<Outcome> {
   const errors: string[] = [];
   let made = 0;
+  /** Of the step as this process last saw it, as a driver knows it: nothing is read to go on. */
+  let run = { runId: "", sessionKey: "" };
   const record = async (event: TaskEvent) => {
     const answer = await createRecorder(desk()).record({ projectId, taskId }, event);
     if (!answer.ok) throw new OrchestratorError(answer.code, answer.reason);
+    const step = answer.state.steps.find(({ id }) => id === stepId);
+    run = { runId: step?.builder.runId ?? "", sessionKey: step?.builder.sessionKey ?? "" };
   };
   const call = async (tool: ToolName, parameters: unknown, caller: Caller) => {
     const { text, details } = await callTool(desk(), caller, toolNamed(tool), parameters);
     if ("refused" in details) throw new Error(text);
   };
   const at = () => new Date().toISOString();
-  const current = async () => (await bench.step(taskId, stepId)).builder.runId ?? "";
   /** What happens to a step that is built and put back, over and over. */
   const life: readonly (() => Promise<void>)[] = [
     () => record(anEvent("RunPlanned", { stepId, role: "builder" }, at())),
-    async () => record(anEvent("RunLaunched", { stepId, runId: await current() }, at())),
+    () => record(anEvent("RunLaunched", { stepId, runId: run.runId }, at())),
     async () => {
-      const { builder } = await bench.step(taskId, stepId);
-      const place = placeOfSession(builder.sessionKey ?? "");
+      const place = placeOfSession(run.sessionKey);
       if (place === undefined) throw new Error(`${stepId} has no run`);
-      await call("record_builder_result", aBuilderReport(), inRun(place, builder.runId ?? ""));
+      await call("record_builder_result", aBuilderReport(), inRun(place, run.runId));
     },
-    async () => record(anEvent("RunEnded", { stepId, runId: await current() }, at())),
+    () => record(anEvent("RunEnded", { stepId, runId: run.runId }, at())),
     () => call("set_step_status", { taskId, stepId, status: "queued", reason: "Once more." }, owner()),
   ];
   const began = performance.now();

@@ -23,6 +23,7 @@ const blocks = 8;
 const roundsPerBlock = 5;
 const changesPerProcess = 50;
 const races = 3;
+const warmUpChanges = 200;
 
 type Seat = { readonly taskId: string; readonly stepId: string };
 
@@ -129,12 +130,17 @@ async function aProcess(root: string): Promise<Process> {
 type Race = { readonly outcomes: readonly Outcome[]; readonly took: number };
 
 /** All processes begin at the same moment; each has the place that its number says. */
-async function race(folder: string, processes: readonly Process[], places: readonly Seat[]): Promise<Race> {
+async function race(
+  folder: string,
+  processes: readonly Process[],
+  places: readonly Seat[],
+  changes = changesPerProcess,
+): Promise<Race> {
   let outcomes: readonly Outcome[] = [];
   const run = async () => {
     outcomes = await Promise.all(
       processes.flatMap((one, number) =>
-        places.slice(number, number + 1).map((seat) => one.order({ ...seat, changes: changesPerProcess })),
+        places.slice(number, number + 1).map((seat) => one.order({ ...seat, changes })),
       ),
     );
   };
@@ -151,16 +157,20 @@ const spreadOf = ({ outcomes }: Race) => {
   return Math.max(...times) / Math.min(...times);
 };
 
-/** Races of so many processes, one after the other; `placesOf` says where each of them works. */
+/**
+ * Races of so many processes, one after the other; `placesOf` says where each of them works. Before the first one each has worked in a task of its own
+ * for a while, of `warmUps`, as gateways have.
+ */
 async function racesOf(
   place: Place,
   folder: string,
-  count: number,
+  warmUps: readonly Seat[],
   placesOf: readonly (readonly Seat[])[],
 ): Promise<readonly Race[]> {
-  const processes = await Promise.all(Array.from({ length: count }, () => aProcess(place.root)));
+  const processes = await Promise.all(warmUps.map(() => aProcess(place.root)));
   try {
     const all: Race[] = [];
+    await race(folder, processes, warmUps, warmUpChanges);
     for (const places of placesOf) all.push(await race(folder, processes, places));
     return all;
   } finally {
@@ -177,6 +187,13 @@ async function forEachRace<T>(make: () => Promise<T>): Promise<readonly T[]> {
   return all;
 }
 
+/** The first steps of so many started tasks. */
+async function seatsApart(place: Place, count: number): Promise<readonly Seat[]> {
+  const seats: Seat[] = [];
+  while (seats.length < count) seats.push({ taskId: await aStartedTask(place, callers), stepId: stepOf(0) });
+  return seats;
+}
+
 /** In the task that all of them change each process has a step of its own. */
 async function processFigures(folder: string): Promise<readonly Figure[]> {
   const place = await aPlace(folder, "processes");
@@ -184,6 +201,7 @@ async function processFigures(folder: string): Promise<readonly Figure[]> {
     const taskId = await aStartedTask(place, callers);
     return Array.from({ length: callers }, (_, number) => ({ taskId, stepId: stepOf(number) }));
   });
+  const warmUps = await seatsApart(place, callers);
   const before = new Map<string, number>();
   const kept = async (store: Store, seats: readonly Seat[]) => {
     const { taskId = "" } = seats[0] ?? {};
@@ -191,7 +209,7 @@ async function processFigures(folder: string): Promise<readonly Figure[]> {
   };
   for (const seats of shared) before.set(seats[0]?.taskId ?? "", await kept(place.store, seats));
   await place.store.close();
-  const together = await racesOf(place, folder, callers, shared);
+  const together = await racesOf(place, folder, warmUps, shared);
   // Opened anew, so that only what is on disk counts.
   const { store } = await openPlace(place.root);
   const lost: number[] = [];
@@ -220,17 +238,14 @@ async function processFigures(folder: string): Promise<readonly Figure[]> {
 /** The same where the processes never meet: each changes a task of its own. And one process that is alone. */
 export async function apartFigures(folder: string): Promise<readonly Figure[]> {
   const place = await aPlace(folder, "apart");
-  const inTasks = async (count: number): Promise<readonly Seat[]> => {
-    const seats: Seat[] = [];
-    while (seats.length < count) seats.push({ taskId: await aStartedTask(place, callers), stepId: stepOf(0) });
-    return seats;
-  };
-  const [apart, lonely] = [await forEachRace(() => inTasks(callers)), await forEachRace(() => inTasks(1))];
+  const [apart, lonely] = [
+    await forEachRace(() => seatsApart(place, callers)),
+    await forEachRace(() => seatsApart(place, 1)),
+  ];
+  const [warmUps, lonelyWarmUp] = [await seatsApart(place, callers), await seatsApart(place, 1)];
   await place.store.close();
-  const ofTheirOwn = await racesOf(place, folder, callers, apart);
-  // Each in a process that has made no change yet, as at the beginning of the first race.
-  const alone: Race[] = [];
-  for (const seats of lonely) alone.push(...(await racesOf(place, folder, 1, [seats])));
+  const ofTheirOwn = await racesOf(place, folder, warmUps, apart);
+  const alone = await racesOf(place, folder, lonelyWarmUp, lonely);
   return [
     {
       measure: `${changesOfAll}, each of its own task, per F of all of them`,
