@@ -6,8 +6,10 @@ import { renderPages, rendering } from "../src/render/pages.ts";
 import { confinedDisk } from "../src/store/confined-disk.ts";
 import type { Disk } from "../src/store/disk.ts";
 import { createFileStore } from "../src/store/file-store.ts";
-import { applyDocuments, createReading, formatRecord } from "../src/store/journal.ts";
-import { fileOf, placeOf, sidecarFileOf } from "../src/store/layout.ts";
+import { formatCheckpoint } from "../src/store/checkpoint.ts";
+import { advance, createReading, formatRecord } from "../src/store/journal.ts";
+import { checkpointBytes } from "../src/store/journal-file.ts";
+import { checkpointFile, fileOf, placeOf, sidecarFileOf } from "../src/store/layout.ts";
 import { framePage, sourceOfPage } from "../src/store/pages.ts";
 import { createMemoryStore } from "../src/store/memory-store.ts";
 import { nameOfStream, type Change, type JournalRecord, type Store, type Stream } from "../src/store/store.ts";
@@ -223,11 +225,14 @@ function writeLike(
     const { record, line } = formatRecord(change, `${id}-${stream.taskId ?? ""}`, seq, prev);
     prev = record.sum;
     lines += `${line}\n`;
-    applyDocuments(reading, record);
   }
+  advance(reading, Buffer.from(lines));
   const documents = Object.fromEntries(reading.documents);
   mkdirSync(isWhole ? path.join(directory, "steps") : directory, { recursive: true });
   writeFileSync(journal, lines);
+  // As whoever wrote it has left one when it was closed.
+  if (reading.offset >= checkpointBytes)
+    writeFileSync(path.join(directory, checkpointFile), formatCheckpoint(reading, new Map()) ?? "");
   if (!isWhole) {
     writeFileSync(path.join(directory, fileOf("task", "document")), documents["task"] ?? "");
     return;

@@ -24,7 +24,7 @@ const doubtfulBytes = 1024 * 1024;
 const mostKeptBytes = 64 * 1024;
 const newline = Buffer.from("\n");
 /** By how much a journal has grown when the next checkpoint of it is worth its place; at its closing anything is, once it is as long. */
-const checkpointBytes = 64 * 1024;
+export const checkpointBytes = 64 * 1024;
 
 /**
  * What `catchUp` found. `replaced`: the file is another one, or shorter, and was read from the start. `records`: the valid ones that `grew` the
