@@ -72,6 +72,16 @@ async function setup(config: Config = {}, { clock = systemClock, copied, ...opti
     await bench.done("create_step", { taskId, title: "More", goal: "More.", passCriteria: ["More."], dependsOn: [] });
     return (await bench.state(taskId)).steps.at(-2)?.id ?? "";
   };
+  /** The model is asked once and answers, or does not. */
+  const asks = (runId: string, outcome: "completed" | "error") => {
+    fire("model_call_started", runId);
+    fire("model_call_ended", runId, { outcome });
+  };
+  const ends = (runId: string, data: object = { phase: "end" }) => noteTurnEnd(runId, { ...data });
+  const untilTold = async () => {
+    const { seq, sum } = (await bench.store.read(stream)) ?? { seq: -1 };
+    await eventually(async () => expect(await bench.store.readSidecar(stream, "told")).toStrictEqual({ seq, sum }));
+  };
   return {
     bench,
     taskId,
@@ -116,17 +126,16 @@ async function setup(config: Config = {}, { clock = systemClock, copied, ...opti
     /** The host begins a wake-up turn; what the plugin gives it to say. */
     begins: (runId: string, chat = sessionKey) =>
       fire("heartbeat_prompt_contribution", runId, { sessionKey: chat })?.appendContext,
-    /** The model is asked once and answers, or does not. */
-    asks: (runId: string, outcome: "completed" | "error") => {
-      fire("model_call_started", runId);
-      fire("model_call_ended", runId, { outcome });
-    },
+    asks,
     isAsked: (runId: string) => void fire("model_call_started", runId),
-    ends: (runId: string, data: object = { phase: "end" }) => noteTurnEnd(runId, { ...data }),
+    ends,
     untilWoken: (times: number) => eventually(() => expect(wakes).toHaveLength(times)),
-    untilTold: async () => {
-      const { seq, sum } = (await bench.store.read(stream)) ?? { seq: -1 };
-      await eventually(async () => expect(await bench.store.readSidecar(stream, "told")).toStrictEqual({ seq, sum }));
+    untilTold,
+    /** The model answers, the turn ends, and all is told. */
+    answers: async (runId: string) => {
+      asks(runId, "completed");
+      ends(runId);
+      await untilTold();
     },
     toldSoFar: () => bench.store.readSidecar(stream, "told"),
   };
@@ -136,7 +145,7 @@ const countIn = (text: string | undefined) => text?.match(/^- /gm)?.length ?? 0;
 
 describe("a chat that is to hear of a task", () => {
   it("costs no memory once the task is over and was told, and is not told again", async () => {
-    const { bench, wakes, finishes, begins, asks, ends, changed, untilWoken, untilTold } = await setup();
+    const { bench, wakes, finishes, begins, answers, changed, untilWoken } = await setup();
     const saidOf: string[] = [];
     const read = bench.store.readSidecar.bind(bench.store);
     bench.store.readSidecar = (stream, name) => {
@@ -146,9 +155,7 @@ describe("a chat that is to hear of a task", () => {
     await finishes();
     await untilWoken(1);
     await eventually(() => expect(countIn(begins("turn"))).toBeGreaterThan(0));
-    asks("turn", "completed");
-    ends("turn");
-    await untilTold();
+    await answers("turn");
     saidOf.length = 0;
     changed();
     // Where it was told is read anew, for nothing is remembered.
@@ -158,13 +165,11 @@ describe("a chat that is to hear of a task", () => {
   });
 
   it("is not read for from the task's first record when it was told to the last one before a restart", async () => {
-    const { bench, stream, happens, begins, asks, ends, restarts, untilWoken, untilTold } = await setup();
+    const { bench, stream, happens, begins, answers, restarts, untilWoken } = await setup();
     await happens();
     await untilWoken(1);
     begins("one");
-    asks("one", "completed");
-    ends("one");
-    await untilTold();
+    await answers("one");
     const [told, history] = [vi.spyOn(bench.store, "readSidecar"), vi.spyOn(bench.store, "history")];
     restarts();
     await eventually(() => expect(told).toHaveBeenCalledWith(stream, "told"));
@@ -176,14 +181,12 @@ describe("a chat that is to hear of a task", () => {
   });
 
   it("is woken once for all that is pending", { tags: ["s7.told-by-wake"] }, async () => {
-    const { wakes, happens, begins, asks, ends, untilWoken, untilTold } = await setup();
+    const { wakes, happens, begins, answers, untilWoken } = await setup();
     await happens();
     await happens();
     await untilWoken(1);
     await eventually(() => expect(countIn(begins("turn"))).toBe(2));
-    asks("turn", "completed");
-    ends("turn");
-    await untilTold();
+    await answers("turn");
     expect(wakes).toStrictEqual([sessionKey]);
     expect(begins("later")).toBeUndefined();
   });
@@ -192,7 +195,7 @@ describe("a chat that is to hear of a task", () => {
     "is not woken while the model is at what a turn carries, and then once for what came meanwhile",
     { tags: ["s7.told-by-wake"] },
     async () => {
-      const { wakes, happens, begins, isAsked, asks, ends, untilWoken, untilTold } = await setup();
+      const { wakes, happens, begins, answers, isAsked, asks, ends, untilWoken } = await setup();
       await happens();
       await untilWoken(1);
       begins("first");
@@ -205,9 +208,7 @@ describe("a chat that is to hear of a task", () => {
       ends("first");
       await untilWoken(2);
       expect(countIn(begins("second"))).toBe(2);
-      asks("second", "completed");
-      ends("second");
-      await untilTold();
+      await answers("second");
       expect(wakes).toHaveLength(2);
     },
   );
@@ -232,16 +233,14 @@ describe("a chat that is to hear of a task", () => {
     { tags: ["s7.told-after-abort"] },
     async (_when, cut) => {
       const world = await setup();
-      const { wakes, happens, begins, asks, ends, untilWoken, untilTold } = world;
+      const { wakes, happens, begins, answers, untilWoken } = world;
       await happens();
       await untilWoken(1);
       const text = begins("cut");
       cut(world);
       await untilWoken(2);
       expect(begins("again")).toBe(text);
-      asks("again", "completed");
-      ends("again");
-      await untilTold();
+      await answers("again");
       expect(wakes).toHaveLength(2);
     },
   );
@@ -250,14 +249,12 @@ describe("a chat that is to hear of a task", () => {
     "has been told when the host asked the model again after an error and it then answered",
     { tags: ["s7.told-once"] },
     async () => {
-      const { wakes, happens, begins, asks, ends, untilWoken, untilTold } = await setup();
+      const { wakes, happens, begins, answers, asks, untilWoken } = await setup();
       await happens();
       await untilWoken(1);
       begins("turn");
       asks("turn", "error");
-      asks("turn", "completed");
-      ends("turn");
-      await untilTold();
+      await answers("turn");
       expect(wakes).toHaveLength(1);
     },
   );
@@ -293,22 +290,18 @@ describe("a chat that is to hear of a task", () => {
     "hears after a restart what was not told, and nothing twice",
     { tags: ["s7.told-after-restart", "s7.told-once"] },
     async () => {
-      const { wakes, happens, restarts, begins, asks, ends, untilWoken, untilTold } = await setup();
+      const { wakes, happens, restarts, begins, answers, untilWoken } = await setup();
       await happens();
       await untilWoken(1);
       begins("first");
-      asks("first", "completed");
-      ends("first");
-      await untilTold();
+      await answers("first");
       await happens();
       await untilWoken(2);
       const text = begins("cut");
       restarts();
       await untilWoken(3);
       expect(begins("again")).toBe(text);
-      asks("again", "completed");
-      ends("again");
-      await untilTold();
+      await answers("again");
       restarts();
       await happens();
       await untilWoken(4);
@@ -611,14 +604,12 @@ describe("a task of which no chat is known", () => {
   };
 
   it("asks the main chat of the default agent what is open, and tells it what happens from then on", async () => {
-    const { wakes, happens, restarts, begins, asks, ends, untilWoken, untilTold } = await cloned();
+    const { wakes, happens, restarts, begins, answers, untilWoken } = await cloned();
     await untilWoken(1);
     const text = begins("asked", "agent:main:main");
     expect(countIn(text)).toBe(1);
     expect(text).toContain("The owner has to decide");
-    asks("asked", "completed");
-    ends("asked");
-    await untilTold();
+    await answers("asked");
     await happens("passes");
     await untilWoken(2);
     restarts();
