@@ -21,7 +21,7 @@ export function fitStatus(
 ): { readonly details: StatusDetails; readonly text: string } {
   const whole = shortenSentences(given);
   const plain = totals.size > 0 ? undefined : { details: whole, text: inWords(whole) };
-  if (plain !== undefined && isSmall(plain)) return plain;
+  if (plain !== undefined && bytesSaid(plain) <= bounds.statusBytes) return plain;
   const ordered = mostImportantFirst(whole);
   const lists = listsIn(ordered);
   const lengths = new Map([...sizesOf(lists)].map(([path, { length }]) => [path, length]));
@@ -32,22 +32,29 @@ export function fitStatus(
     const details = { ...shorter, next: [...shorter.next, said], truncated: true };
     return { details, text: inWords(details) };
   };
-  let fitting = plain ?? say(ordered);
-  while (!isSmall(fitting)) {
+  const cutLargest = (): boolean => {
     const [largest] = [...sizesOf(lists, limits)]
       .filter(([, { length }]) => length > 0)
       .toSorted(([, one], [, other]) => other.bytes - one.bytes);
-    if (largest === undefined) break;
+    if (largest === undefined) return false;
     const [path, { length }] = largest;
     limits.set(path, Math.floor((length * 3) / 4));
+    return true;
+  };
+  let fitting = plain ?? say(ordered);
+  for (let bytes = bytesSaid(fitting); bytes > bounds.statusBytes; bytes = bytesSaid(fitting)) {
+    // The words shrink about as the lists do, so it is not said after each cut what is left.
+    const enough = (bytesIn(lists, limits) * bounds.statusBytes) / bytes;
+    if (!cutLargest()) break;
+    while (bytesIn(lists, limits) > enough && cutLargest());
     // A list with fewer entries is of the same type.
     fitting = say(cutLists(ordered, limits) as StatusDetails);
   }
   return fitting;
 }
 
-const isSmall = ({ details, text }: { readonly details: StatusDetails; readonly text: string }) =>
-  byteLength(JSON.stringify(details)) + byteLength(text) <= bounds.statusBytes;
+const bytesSaid = ({ details, text }: { readonly details: StatusDetails; readonly text: string }) =>
+  byteLength(JSON.stringify(details)) + byteLength(text);
 
 function shortenSentences(details: StatusDetails): StatusDetails {
   const { project, task } = details;
@@ -90,17 +97,16 @@ type List = {
 /** The lists of a value that are in no other, by their paths; those within a list's entries have a path for all entries. Choices belong to their question. */
 function listsIn(value: unknown, path = ""): readonly List[] {
   if (typeof value !== "object" || value === null) return [];
-  if (Array.isArray(value))
-    return [{ path, entries: value.map((one: unknown) => ({ bytes: bytesOf(one), lists: listsIn(one, path) })) }];
+  if (Array.isArray(value)) return [{ path, entries: value.map((one: unknown) => entryOf(one, path)) }];
   return Object.entries(value).flatMap(([key, one]) =>
     key === "choices" || typeof one !== "object" ? [] : listsIn(one, pathOf(path, key)),
   );
 }
 
-/** The bytes of a value but for those of lists in it. */
-function bytesOf(value: unknown): number {
-  const withoutLists = (_key: string, one: unknown) => (Array.isArray(one) ? [] : one);
-  return byteLength(typeof value === "object" ? JSON.stringify(value, withoutLists) : JSON.stringify(value));
+function entryOf(value: unknown, path: string): List["entries"][number] {
+  const lists = listsIn(value, path);
+  const withoutLists = (key: string, one: unknown) => (Array.isArray(one) && key !== "choices" ? [] : one);
+  return { bytes: byteLength(JSON.stringify(value, lists.length === 0 ? undefined : withoutLists)), lists };
 }
 
 /** Of several lists with the same path the length of the longest, and the bytes of all. */
@@ -121,6 +127,11 @@ function sizesOf(
   }
   return sizes;
 }
+
+const bytesIn = (...lists: Parameters<typeof sizesOf>) =>
+  sizesOf(...lists)
+    .values()
+    .reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** The value with no more entries in each list than its limit; what holds no list with a limit is the same object. */
 function cutLists(value: unknown, limits: ReadonlyMap<string, number>, path = ""): unknown {
