@@ -63,18 +63,36 @@ export const getStatus = defineTool({
           ? await viewProject(desk, projectId)
           : await viewAll(desk);
     if ("ok" in view) return view;
-    const verified = verify === true ? { verify: await verifyStreams(desk.store, view.streams()) } : {};
-    return fitStatus({ ...view.details, ...verified }, view.restIsFound, inWords, view.totals);
+    return verify === true ? fit(view, { verify: await verifyStreams(desk.store, view.streams()) }) : fitOnce(view);
   },
 });
 
-/** What an answer says; `restIsFound`: how to ask for what does not fit in it. `totals`: how long lists are of which it has the beginning. */
+/**
+ * What an answer says; `restIsFound`: how to ask for what does not fit in it. `totals`: how long lists are of which it has the beginning. `madeOf`: what
+ * the answer follows from; it is made once for as long as that is the same.
+ */
 type View = {
-  readonly details: StatusDetails;
+  readonly details: () => StatusDetails;
   readonly streams: () => readonly Stream[];
   readonly restIsFound: string;
   readonly totals?: ReadonlyMap<string, number>;
+  readonly madeOf?: { readonly overview: Overview; readonly facts: string };
 };
+
+const fit = ({ details, restIsFound, totals }: View, verified: Pick<StatusDetails, "verify"> = {}) =>
+  fitStatus({ ...details(), ...verified }, restIsFound, inWords, totals);
+
+const answers = new WeakMap<Overview, { readonly facts: string; readonly answer: ReturnType<typeof fit> }>();
+
+function fitOnce(view: View): ReturnType<typeof fit> {
+  if (view.madeOf === undefined) return fit(view);
+  const { overview, facts } = view.madeOf;
+  const known = answers.get(overview);
+  if (known?.facts === facts) return known.answer;
+  const answer = fit(view);
+  answers.set(overview, { facts, answer });
+  return answer;
+}
 
 /** So many tasks of a project are read; of the others counts are told, and what a list says. Those that go on or ask come first. */
 const tasksRead = 20;
@@ -98,7 +116,7 @@ async function viewAll(desk: Desk): Promise<View> {
   return {
     streams: () => looks.flatMap(streamsOf),
     restIsFound: "get_status with a projectId shows one project; the folders in projects/ are the whole list",
-    details: {
+    details: () => ({
       projects,
       waitsFor: [],
       next: [
@@ -113,7 +131,7 @@ async function viewAll(desk: Desk): Promise<View> {
           : "get_status with a projectId shows its tasks",
       ],
       truncated: false,
-    },
+    }),
   };
 }
 
@@ -122,12 +140,46 @@ async function viewProject(desk: Desk, projectId: string): Promise<View | Refusa
   const look = await lookAtProject(desk, projectId);
   const { overview, failure } = look;
   if (failure?.code === "unknown-project" && overview.glances.length === 0) return unknownProject(projectId);
+  const { listed } = overview;
+  const pagePath = desk.store.locate({ projectId }, "project", "page");
+  return {
+    streams: () => streamsOf(look),
+    ...(listed.length > tasksListed ? { totals: new Map([["project.taskList", listed.length]]) } : {}),
+    restIsFound: `get_status with a taskId shows one task; ${pagePath} lists up to 200, unfinished first, and the folders in tasks/ beside it are the whole list`,
+    details: () => detailsOfProject(desk, look, pagePath),
+    madeOf: { overview, facts: factsOf(desk, look, pagePath) },
+  };
+}
+
+/** What an answer about a project follows from beside its overview. What documents say is left out, for which sums stand. */
+function factsOf(desk: Desk, { found, failure, tasks, unreadable, rolledBack }: ProjectLook, pagePath: string): string {
+  const standing = ({ seq, sum, warnings, readOnly }: Snapshot) => [seq, sum, warnings, readOnly];
+  return JSON.stringify([
+    pagePath,
+    desk.settings.notify,
+    desk.live.remarks(),
+    failure,
+    found === undefined ? undefined : standing(found.snapshot),
+    tasks.map((one) => [
+      one.stream.taskId,
+      ...standing(one.snapshot),
+      rolledBack.get(one),
+      desk.live.waitsFor(one.stream),
+      desk.live.delayOf(one.stream),
+    ]),
+    unreadable.map(({ stream, code, reason }) => [stream.taskId, code, reason]),
+  ]);
+}
+
+function detailsOfProject(desk: Desk, look: ProjectLook, pagePath: string): StatusDetails {
+  const { projectId, overview } = look;
+  const isUsable = look.readOnly === undefined && look.failure === undefined;
   const statuses = statusesIn(look);
   const open = openTasksOf(look);
   const next = [
     ...nextOfProject(look),
     // Before those of which more is said, which may have to be cut.
-    ...(look.readOnly === undefined && look.failure === undefined && overview.asking.length > 0
+    ...(isUsable && overview.asking.length > 0
       ? [nextOfMoreQuestions(questionsIn(overview.asking), overview.asking.map(taskIdOf))]
       : []),
     ...open.flatMap((one) => [
@@ -135,34 +187,29 @@ async function viewProject(desk: Desk, projectId: string): Promise<View | Refusa
       ...nextOfTask(desk, one, statuses, look.rolledBack.get(one)),
     ]),
   ];
-  const pagePath = desk.store.locate({ projectId }, "project", "page");
-  const { listed } = overview;
-  const unread = look.readOnly === undefined && look.failure === undefined ? overview.unreadOpen : 0;
+  const unread = isUsable ? overview.unreadOpen : 0;
   return {
-    streams: () => streamsOf(look),
-    ...(listed.length > tasksListed ? { totals: new Map([["project.taskList", listed.length]]) } : {}),
-    restIsFound: `get_status with a taskId shows one task; ${pagePath} lists up to 200, unfinished first, and the folders in tasks/ beside it are the whole list`,
-    details: {
-      projects: [],
-      project: {
-        ...summarizeProject(desk, look),
-        taskList: listed.slice(0, tasksListed).map(({ stream, outline }) => summarizeTask(desk, stream, outline)),
-        usage: overview.usage,
-        pagePath,
-      },
-      waitsFor: open.flatMap((one) => waitsOf(desk, one, statuses, look.rolledBack.get(one))),
-      next: [
-        ...desk.live.remarks(),
-        ...inOrder(next),
-        ...(next.length > 0 ? [] : [`create_task with projectId ${projectId}, when the owner wants something built`]),
-        ...(unread === 0
-          ? []
-          : [
-              `What ${unread} more unfinished ${unread === 1 ? "task waits" : "tasks wait"} for is not said here; get_status with a taskId says it`,
-            ]),
-      ],
-      truncated: unread > 0,
+    projects: [],
+    project: {
+      ...summarizeProject(desk, look),
+      taskList: overview.listed
+        .slice(0, tasksListed)
+        .map(({ stream, outline }) => summarizeTask(desk, stream, outline)),
+      usage: overview.usage,
+      pagePath,
     },
+    waitsFor: open.flatMap((one) => waitsOf(desk, one, statuses, look.rolledBack.get(one))),
+    next: [
+      ...desk.live.remarks(),
+      ...inOrder(next),
+      ...(next.length > 0 ? [] : [`create_task with projectId ${projectId}, when the owner wants something built`]),
+      ...(unread === 0
+        ? []
+        : [
+            `What ${unread} more unfinished ${unread === 1 ? "task waits" : "tasks wait"} for is not said here; get_status with a taskId says it`,
+          ]),
+    ],
+    truncated: unread > 0,
   };
 }
 
@@ -214,7 +261,7 @@ async function viewTask(
       step === undefined
         ? `get_status with taskId ${taskId} and a stepId shows one step; ${pagePath} has everything`
         : `${desk.store.locate(stream, `steps/${step.id}`, "page")} has everything about the step, ${pagePath} about the task`,
-    details: {
+    details: () => ({
       projects: [],
       task: {
         ...summarizeTask(desk, stream, outlineOf(state)),
@@ -247,7 +294,7 @@ async function viewTask(
       waitsFor: readOnly === undefined ? waitsOf(desk, found, statuses, rollback) : [],
       next: [...desk.live.remarks(), ...inOrder(next)],
       truncated: false,
-    },
+    }),
   };
 }
 
@@ -285,7 +332,7 @@ type Overview = {
   readonly asking: readonly TaskGlance[];
   /** How many of the others have not ended: only the list tells of them. */
   readonly unreadOpen: number;
-  readonly statuses: ReadonlyMap<string, DependencyStatus>;
+  readonly statuses: Statuses;
   readonly counts: Readonly<Record<string, number>>;
   readonly usage: Usage;
 };
@@ -304,40 +351,41 @@ const overviews = new WeakMap<readonly TaskGlance[], Overview>();
 function overviewOf(glances: readonly TaskGlance[]): Overview {
   const known = overviews.get(glances);
   if (known !== undefined) return known;
-  const statuses = new Map<string, DependencyStatus>();
   const counts: Record<string, number> = {};
   const usage = { inputTokens: 0, outputTokens: 0, costUsd: 0 };
-  const readable: ListedTask[] = [];
+  const [unreadable, going, over]: [TaskGlance[], ListedTask[], ListedTask[]] = [[], [], []];
   for (const glance of glances) {
-    const { stream, outline } = glance;
-    statuses.set(stream.taskId, outline?.status ?? "unreadable");
-    if (!isListed(glance)) continue;
-    readable.push(glance);
+    if (!isListed(glance)) {
+      // Why it cannot be read its glance says as well.
+      unreadable.push(glance);
+      continue;
+    }
     const { status, usage: used } = glance.outline;
+    (hasEnded(glance.outline) ? over : going).push(glance);
     counts[status] = (counts[status] ?? 0) + 1;
     usage.inputTokens += used.inputTokens;
     usage.outputTokens += used.outputTokens;
     usage.costUsd += used.costUsd;
   }
-  const later = (one: string, other: string) => (one < other ? 1 : one > other ? -1 : 0);
-  const latest = (one: ListedTask, other: ListedTask) => later(one.outline.updatedAt, other.outline.updatedAt);
-  const open = readable.filter(({ outline }) => !hasEnded(outline)).toSorted(latest);
-  const over = readable.filter(({ outline }) => hasEnded(outline));
-  const listed = [...open, ...(open.length < tasksListed ? over.toSorted(latest) : over)];
+  const latest = (one: ListedTask, other: ListedTask) => byLatest(one.outline, other.outline);
+  const open = going.toSorted(latest);
+  const ended = open.length < tasksListed ? over.toSorted(latest) : over;
   const asks = ({ outline, readOnly }: ListedTask) =>
-    readOnly !== undefined ? 4 : hasEnded(outline) ? 0 : outline.questions > 0 ? 3 : outline.status === "draft" ? 1 : 2;
-  const ranked = listed.toSorted((one, other) => asks(other) - asks(one));
-  // Why a task cannot be read its glance says as well.
-  const unreadable = glances.filter((one) => !isListed(one));
-  const urgent = glances.length > tasksRead ? ranked.slice(0, tasksRead) : [...unreadable, ...ranked];
+    readOnly !== undefined ? 3 : outline.questions > 0 ? 2 : outline.status === "draft" ? 0 : 1;
+  const ranked = [...Map.groupBy([...open, ...ended.filter(isReadOnly)], asks)]
+    .toSorted(([one], [other]) => other - one)
+    .flatMap(([, alike]) => alike);
+  const quiet = ranked.length < tasksRead ? ended.filter((one) => !isReadOnly(one)) : [];
+  const urgent =
+    glances.length > tasksRead ? [...ranked, ...quiet].slice(0, tasksRead) : [...unreadable, ...ranked, ...quiet];
   const isRead = new Set<TaskGlance>(urgent);
   const unread = [...unreadable, ...ranked].filter((one) => !isRead.has(one));
   const overview = {
     glances,
-    listed,
+    listed: [...open, ...ended],
     urgent,
     unreadable: unread.flatMap(({ stream, failure }) => (failure === undefined ? [] : [{ stream, ...failure }])),
-    statuses,
+    statuses: statusesAt(glances),
     counts,
     usage: { ...usage, costUsd: Math.round(usage.costUsd * 1e6) / 1e6 },
     readOnly: unread.filter(isReadOnly),
@@ -348,17 +396,28 @@ function overviewOf(glances: readonly TaskGlance[]): Overview {
   return overview;
 }
 
+/** Put in order by id when the first one is asked for: most answers ask for none. */
+function statusesAt(glances: readonly TaskGlance[]): Statuses {
+  let byId: Statuses | undefined;
+  const all = () =>
+    new Map(glances.map(({ stream, outline }) => [stream.taskId, outline?.status ?? "unreadable"] as const));
+  return { get: (taskId) => (byId ??= all()).get(taskId) };
+}
+
 const streamsOf = ({ projectId, overview }: ProjectLook): readonly Stream[] => [
   { projectId },
   ...overview.glances.map(({ stream }) => stream),
 ];
 
+type Changed = { readonly updatedAt: string };
+/** The last changed one first. */
+const byLatest = ({ updatedAt: one }: Changed, { updatedAt: other }: Changed) =>
+  one < other ? 1 : one > other ? -1 : 0;
+
 /** Unfinished tasks first, of those the last changed one. */
 function inOrderOfUse(tasks: readonly ReadTask[]): readonly ReadTask[] {
   return tasks.toSorted(
-    (one, other) =>
-      rank(one.state.task) - rank(other.state.task) ||
-      other.state.task.updatedAt.localeCompare(one.state.task.updatedAt),
+    ({ state: { task: one } }, { state: { task: other } }) => rank(one) - rank(other) || byLatest(one, other),
   );
 }
 

@@ -299,3 +299,60 @@ describe("files that were edited behind the back", () => {
     expect((await statusOf(bench, { taskId })).task?.warnings.join()).toContain("task.json was changed by hand");
   });
 });
+
+describe("a status of a project that is asked for again", () => {
+  it("says what changed meanwhile, whatever it was", async () => {
+    const { store, root, bench, write, read } = await setup();
+    const taskId = await bench.started();
+    const other = String((await bench.done("create_task", aTask({ title: "Other" })))["taskId"]);
+    const flow = { flowId: "flow-9", ended: false, seq: 99, sum: "f".repeat(64) };
+    const now: { remarks: string[]; holder?: string; delay?: string; flow?: typeof flow } = { remarks: [] };
+    const asking = (notify: "steps" | "off") =>
+      createBench({
+        store,
+        root,
+        config: { notify },
+        readFlow: () => Promise.resolve(now.flow),
+        live: {
+          remarks: () => now.remarks,
+          waitsFor: ({ taskId: of = "" }) =>
+            of === taskId && now.holder !== undefined ? [{ taskId, kind: "task", id: now.holder }] : [],
+          delayOf: ({ taskId: of }) =>
+            of === taskId && now.delay !== undefined ? { since: momentOf(0), words: now.delay } : undefined,
+        },
+      });
+    const benches = { steps: asking("steps"), off: asking("off") };
+    const textOf = async (notify: keyof typeof benches = "steps") =>
+      (await benches[notify].call("get_status", { projectId: "shop" })).text;
+    let before = await textOf();
+    expect(await textOf()).toBe(before);
+    /** Only now it says that, and says the same again. */
+    const says = async (words: string, notify?: keyof typeof benches) => {
+      expect(before).not.toContain(words);
+      before = await textOf(notify);
+      expect(before).toContain(words);
+      expect(await textOf(notify)).toBe(before);
+    };
+    now.remarks = ["Another gateway drives the projects here"];
+    await says("Another gateway drives");
+    now.holder = other;
+    await says(`Waits: ${taskId} for task ${other}`);
+    now.delay = "The disk is full.";
+    await says("The disk is full.");
+    await says("is told of questions only", "off");
+    await bench.done("set_task_status", { taskId, status: "paused" });
+    await says("1 paused");
+    write(`${read("shop", "project.json").replace('"Shop"', '"Mine"')}`, "shop", "project.json");
+    await benches.steps.call("get_status", { projectId: "shop", verify: true });
+    await says("project.json was changed by hand");
+    write("{}", "shop", "tasks", other, "task.json");
+    await benches.steps.call("get_status", { taskId: other, verify: true });
+    await says("task.json was changed by hand");
+    now.flow = flow;
+    await says("state-rolled-back");
+    write("not a journal\n", "shop", "tasks", other, "journal.jsonl");
+    await says(`task ${other} is unreadable`);
+    write("not a journal\n", "shop", "journal.jsonl");
+    await says("It is unreadable");
+  });
+});
