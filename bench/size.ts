@@ -76,13 +76,8 @@ async function unfinishedBelow(root: string): Promise<number> {
 /** The root has ten thousand tasks, and nobody has it open. */
 export async function sizeFigures(folder: string, root: string): Promise<readonly Figure[]> {
   const unfinished = await unfinishedBelow(root);
-  const [first, warm, later, resumed, opened]: [number[], number[], number[], number[], number[]] = [
-    [],
-    [],
-    [],
-    [],
-    [],
-  ];
+  const [first, warm, later, changed]: [number[], number[], number[], number[]] = [[], [], [], []];
+  const [resumed, opened]: [number[], number[]] = [[], []];
   const tasksFolder = path.join(root, "projects", projectId, "tasks");
   const finished = readdirSync(tasksFolder).length - unfinished;
   const rounds = 5;
@@ -97,6 +92,18 @@ export async function sizeFigures(folder: string, root: string): Promise<readonl
       ...(await inFloors(folder, async () => {
         const times: number[] = [];
         while (times.length < laterCalls) times.push(await status(place));
+        return times;
+      })),
+    );
+    changed.push(
+      ...(await inFloors(folder, async () => {
+        const times: number[] = [];
+        while (times.length < laterCalls) {
+          // Between two calls a task that waits is held, or goes on waiting.
+          const to = times.length % 2 === 0 ? "paused" : "running";
+          await place.bench.done("set_task_status", { taskId: "waiting-00000002", status: to, reason: "So." }, owner());
+          times.push(await status(place));
+        }
         return times;
       })),
     );
@@ -152,6 +159,7 @@ export async function sizeFigures(folder: string, root: string): Promise<readonl
     { measure: "the same of reading what the last process kept of them, and parsing it", unit: "F", values: reading },
     { measure: `of the first call, opening the ${tasksRead} tasks that it reads`, unit: "F", values: opened },
     { measure: "get_status of it, later calls", unit: "F", values: later, goal: { atMost: 2 } },
+    { measure: "the same when a task was changed since the call before", unit: "F", values: changed },
     {
       measure: "of a resume, finding 1,000 unfinished among 10,000 tasks",
       unit: "ms of CPU",
