@@ -342,7 +342,7 @@ describe("a status of a project that is asked for again", () => {
     await says("is told of questions only", "off");
     await bench.done("set_task_status", { taskId, status: "paused" });
     await says("1 paused");
-    write(`${read("shop", "project.json").replace('"Shop"', '"Mine"')}`, "shop", "project.json");
+    write(read("shop", "project.json").replace('"Shop"', '"Mine"'), "shop", "project.json");
     await benches.steps.call("get_status", { projectId: "shop", verify: true });
     await says("project.json was changed by hand");
     write("{}", "shop", "tasks", other, "task.json");
