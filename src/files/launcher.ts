@@ -25,9 +25,14 @@ export function startOf(pid: number): string | undefined {
   const stat = statOf(pid);
   if (stat[0] === "Z" || stat[0] === "X") return "ended";
   const ticks = stat[19];
-  if (ticks === undefined) return undefined;
+  const boot = bootOfMachine();
+  return ticks === undefined || boot === undefined ? undefined : `${boot}/${ticks}`;
+}
+
+/** Another text after each start of the machine; undefined where the kernel does not tell. */
+export function bootOfMachine(): string | undefined {
   try {
-    return `${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()}/${ticks}`;
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
   } catch {
     return undefined;
   }

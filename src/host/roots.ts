@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readFile, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import writeFileAtomic from "write-file-atomic";
+import { bootOfMachine } from "../files/launcher.ts";
 import { expandHome, realPlace } from "../files/paths.ts";
 import type { Settings } from "../schema/config.ts";
 import { renderPages, rendering } from "../render/pages.ts";
@@ -32,6 +33,7 @@ export async function openRoot(root: string, warn: (message: string) => void): P
     renderPages,
     rendering,
     now: () => new Date(),
+    boot: bootOfMachine(),
     randomId: () => randomBytes(12).toString("hex"),
     warn,
   }).then((store): OpenRoot => ({ root: real, store }));

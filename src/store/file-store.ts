@@ -4,6 +4,7 @@
  * The invariant: a commit is answered only after its record is valid, durable and projected, and an answer of failure is
  * given only when the record can never come alive, or says that nobody can know.
  */
+import { hash } from "node:crypto";
 import { resolve } from "node:path";
 import { setImmediate as nextLoop } from "node:timers/promises";
 import { OrchestratorError, codeOf } from "../errors.ts";
@@ -51,6 +52,11 @@ export type FileStoreOptions = {
   readonly renderPages: RenderPages;
   /** Another number whenever `renderPages` gives other pages of the same documents; left out, every page is rendered to be compared. */
   readonly rendering?: number;
+  /**
+   * Another text after each start of the machine, which may have lost what was written to files and kept the time of it. Left out, `lookOver` compares files that an
+   * earlier process compared.
+   */
+  readonly boot?: string | undefined;
   readonly now: () => Date;
   /** Random enough that two processes never make the same; see DESIGN.md, section 6. */
   readonly randomId: () => string;
@@ -81,6 +87,8 @@ const notesKept = 20;
 const earlierStates = 50;
 /** For so long another writer's documents are left to it. It needs milliseconds; one that died in them never writes them. */
 const leftToWriterMs = 2_000;
+/** What was changed later than this may be changed once more without another time on it: some file systems keep whole seconds. */
+const changedLatelyMs = 3_000;
 /** For so long whoever made the last change lets others come first. */
 const givingWayMs = 1;
 
@@ -158,7 +166,7 @@ type Standing = {
 
 /** Opens a store below a root. Throws `unsupported-file-system`. Several stores, also in other processes, may share a root. */
 export async function createFileStore(options: FileStoreOptions): Promise<Store> {
-  const { renderPages, rendering, now, randomId } = options;
+  const { renderPages, rendering, boot, now, randomId } = options;
   const root = resolve(options.root);
   const disk = options.disk ?? confinedDisk(root, nodeDisk);
   const warn = options.warn ?? (() => undefined);
@@ -216,17 +224,50 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     requireOpen();
     requireStream(stream);
     const project = await readOnlyOfProject(stream, "read");
-    return inTurn(stream, async (opened) => {
-      // A reading goes on without it: the snapshot then says that nobody knows.
-      await regainTrust(opened).catch(() => undefined);
-      catchUp(opened);
-      if (opened.journal.reading.seq === 0) return undefined;
-      // What another writer appended may not be durable yet, and is told of only when it is.
-      if (opened.left.size > 0 && !opened.journal.isDurable())
-        await opened.journal.makeDurable().catch(() => doubtful.add(opened.place.name));
-      if (readOnlyNow(opened, project) === undefined) await settle(opened, project);
-      return snapshotOf(opened, readOnlyNow(opened, project));
+    return inTurn(stream, (opened) => readOpened(opened, project));
+  }
+
+  async function readOpened(opened: OpenStream, project: ReadOnly | undefined): Promise<Snapshot | undefined> {
+    // A reading goes on without it: the snapshot then says that nobody knows.
+    await regainTrust(opened).catch(() => undefined);
+    catchUp(opened);
+    if (opened.journal.reading.seq === 0) return undefined;
+    // What another writer appended may not be durable yet, and is told of only when it is.
+    if (opened.left.size > 0 && !opened.journal.isDurable())
+      await opened.journal.makeDurable().catch(() => doubtful.add(opened.place.name));
+    if (readOnlyNow(opened, project) === undefined) await settle(opened, project);
+    return snapshotOf(opened, readOnlyNow(opened, project));
+  }
+
+  async function lookOver(stream: Stream): Promise<void> {
+    requireOpen();
+    requireStream(stream);
+    // Before they are compared: what is changed while they are has other facts the next time.
+    const files = filesNow(stream);
+    if (files !== undefined && glances.isCompared(stream, files)) return;
+    const project = await readOnlyOfProject(stream, "read");
+    await inTurn(stream, async (opened) => {
+      opened.due = "all";
+      const snapshot = await readOpened(opened, project);
+      if (snapshot === undefined || files === undefined || !isSettled(opened, snapshot)) return;
+      if (files === filesNow(stream)) glances.compared(stream, snapshot.sum, files);
     });
+  }
+
+  /** What the disk says of a task's documents and pages; undefined where the same could be said of others. */
+  function filesNow(stream: Stream): string | undefined {
+    // Where nobody says what pages are made of only their texts tell.
+    if (rendering === undefined || boot === undefined || stream.taskId === undefined) return undefined;
+    const files = folders.factsOfFiles(stream);
+    if (files === undefined || now().getTime() - files.changedMs < changedLatelyMs) return undefined;
+    return hash("sha256", `${rendering} ${boot}\n${files.facts}`, "base64");
+  }
+
+  /** True when every document and page was compared and is as it should be. */
+  function isSettled({ due, left, pagesDue, unrendered, unwritten, projection }: OpenStream, read: Snapshot): boolean {
+    const isDone = due !== "all" && due.size === 0 && left.size === 0 && !pagesDue && !unrendered;
+    const isWritten = unwritten.length === 0 && projection.staleDocuments.size === 0 && !projection.stalePages();
+    return isDone && isWritten && read.readOnly === undefined && read.doubt === undefined;
   }
 
   async function commit(stream: Stream, expectedSeq: number, wanted: Wanted, again?: Again): Promise<CommitAnswer> {
@@ -1022,6 +1063,7 @@ export async function createFileStore(options: FileStoreOptions): Promise<Store>
     history,
     tasks,
     changed,
+    lookOver,
     refreshPages,
     verify,
     readSidecar,

@@ -55,6 +55,11 @@ export type Folders = {
    * tell, or it failed, which is a warning.
    */
   tidy(stream: Stream): boolean;
+  /**
+   * A text that changes with any of the documents and pages that stand in the stream's folder, and when the last of them was changed (milliseconds);
+   * undefined where that cannot be told.
+   */
+  factsOfFiles(stream: Stream): { readonly facts: string; readonly changedMs: number } | undefined;
   /** Documents and pages in the stream's folder that are not among those. */
   unknownFiles(stream: Stream, known: Iterable<DocumentName>): readonly string[];
   /** Throws `unsupported-file-system` when the root is where appending is not safe. */
@@ -228,6 +233,30 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
     if (isThere({ projectId })) local.add(projectId);
   }
 
+  /** Names of what may be documents and pages of the stream, in no order. */
+  function filesIn({ taskId }: Stream, directory: string): readonly string[] {
+    const steps = taskId === undefined ? [] : disk.namesIn(pathIn(directory, "steps"));
+    return [...disk.namesIn(directory), ...steps.map((name) => `steps/${name}`)].filter((file) =>
+      /^[^.].*\.(?:json|md)$/.test(file),
+    );
+  }
+
+  function factsOfFiles(stream: Stream): { readonly facts: string; readonly changedMs: number } | undefined {
+    const { directory } = placeOf(root, stream);
+    let [facts, changedMs] = ["", 0];
+    try {
+      for (const file of filesIn(stream, directory).toSorted()) {
+        const found = disk.factsOf(pathIn(directory, file));
+        if (found?.kind !== "file") return undefined;
+        facts += `${file} ${proofOf(found)}\n`;
+        changedMs = Math.max(changedMs, found.changedMs);
+      }
+    } catch {
+      return undefined;
+    }
+    return { facts, changedMs };
+  }
+
   return {
     projects: (whole) => idsIn(join(root, "projects"), whole),
     tasksOf: (projectId, whole) =>
@@ -274,15 +303,21 @@ export function createFolders(disk: Disk, root: string, now: () => Date, warn: (
         return false;
       }
     },
+    factsOfFiles,
     unknownFiles: (stream, known) => {
       const { directory } = placeOf(root, stream);
       const files = new Set(Array.from(known).flatMap((name) => [fileOf(name, "document"), fileOf(name, "page")]));
-      const steps = stream.taskId === undefined ? [] : disk.namesIn(pathIn(directory, "steps"));
-      return [...disk.namesIn(directory), ...steps.map((name) => `steps/${name}`)]
-        .filter((file) => /^[^.].*\.(?:json|md)$/.test(file) && !files.has(file))
+      return filesIn(stream, directory)
+        .filter((file) => !files.has(file))
         .sort();
     },
     requireLocalRoot,
     requireLocalProject,
   };
+}
+
+/** A text that changes when the file does, is replaced, or comes or goes. Pure. */
+export function proofOf(facts: FileFacts | "unreadable" | undefined): string {
+  if (facts === undefined || facts === "unreadable") return facts ?? "";
+  return `${facts.identity} ${facts.size} ${facts.modifiedMs} ${facts.changedMs}`;
 }

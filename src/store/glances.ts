@@ -10,15 +10,15 @@
 import { setImmediate as nextLoop } from "node:timers/promises";
 import { OrchestratorError } from "../errors.ts";
 import type { Outline } from "../schema/outline.ts";
-import { lookAt, type Disk, type FileFacts } from "./disk.ts";
-import type { Folders } from "./folders.ts";
+import { lookAt, type Disk } from "./disk.ts";
+import { proofOf, type Folders } from "./folders.ts";
 import { seal, unseal, type Reading } from "./journal.ts";
 import { glancesFile, isId, pathIn, placeOf, pulseFile } from "./layout.ts";
 import { glanceOf, glanceOfFailure } from "./standing.ts";
 import { nameOfStream, type Cursor, type Stream, type TaskGlance } from "./store.ts";
 
 /** Grows when what a glance says changes its meaning. */
-const format = 2;
+const format = 3;
 /** With so many tasks or fewer all journals are looked at each time: little is saved by less. */
 export const fewTasks = 50;
 const lookAtAllMs = 60_000;
@@ -30,9 +30,10 @@ const longestPulse = 1024 * 1024;
 /** With more changed tasks than this all are sorted. */
 const mostPlaced = 64;
 
-type Entry = { readonly proof: string; readonly glance: TaskGlance };
+/** `files`: what the disk said of the task's documents and pages when they were last compared and found right; it goes with the journal's proof. */
+type Entry = { readonly proof: string; readonly glance: TaskGlance; readonly files?: string };
 /** What is kept of a task that can be read and written. */
-type Kept = readonly [taskId: string, proof: string, seq: number, sum: string, outline: Outline];
+type Kept = readonly [taskId: string, proof: string, seq: number, sum: string, outline: Outline, files?: string];
 
 /** What is known of one project. */
 type Known = {
@@ -64,6 +65,10 @@ export type Glances = {
   suspect(stream: Stream): void;
   /** Says to other stores that the stream was committed to. Never throws. */
   tell(stream: Stream): void;
+  /** True when these were the task's files when they were compared, and its journal is what it was then. */
+  isCompared(stream: Stream, files: string): boolean;
+  /** The task's files were found right, as of the journal's record with this sum. */
+  compared(stream: Stream, sum: string, files: string): void;
   /** Keeps what is known for the next process. Never throws. */
   keep(): void;
 };
@@ -244,10 +249,11 @@ export function createGlances(
 
   function begin(projectId: string): Known {
     const entries = new Map<string, Entry>();
-    for (const [taskId, proof, seq, sum, outline] of readKept(projectId)) {
+    for (const [taskId, proof, seq, sum, outline, files] of readKept(projectId)) {
       const { title, status, updatedAt, steps } = outline;
       const onPage = { id: taskId, title, status, updatedAt, steps };
-      entries.set(taskId, { proof, glance: { stream: { projectId, taskId }, seq, sum, onPage, outline } });
+      const glance = { stream: { projectId, taskId }, seq, sum, onPage, outline };
+      entries.set(taskId, { proof, glance, ...(files === undefined ? {} : { files }) });
     }
     return {
       projectId,
@@ -284,9 +290,10 @@ export function createGlances(
     const { directory } = placeOf(root, known);
     try {
       folders.requireInside(directory, nameOfStream(known));
-      const tasks = [...known.entries].flatMap(([taskId, { proof, glance }]): readonly Kept[] => {
+      const tasks = [...known.entries].flatMap(([taskId, { proof, glance, files }]): readonly Kept[] => {
         const { seq, sum, outline, readOnly } = glance;
-        return outline === undefined || readOnly !== undefined ? [] : [[taskId, proof, seq, sum, outline]];
+        if (outline === undefined || readOnly !== undefined) return [];
+        return [files === undefined ? [taskId, proof, seq, sum, outline] : [taskId, proof, seq, sum, outline, files]];
       });
       const { line } = seal({ format, tasks });
       disk.replaceFile(pathIn(directory, glancesFile), Buffer.from(line));
@@ -311,6 +318,8 @@ export function createGlances(
       // Others find it when they look at all journals.
     }
   }
+
+  const entryOf = ({ projectId, taskId }: Stream) => projects.get(projectId)?.entries.get(taskId ?? "");
 
   return {
     tasks: async (projectId) => {
@@ -340,6 +349,17 @@ export function createGlances(
       if (taskId !== undefined) projects.get(projectId)?.suspects.add(taskId);
     },
     tell,
+    isCompared: (stream, files) => {
+      const entry = entryOf(stream);
+      return entry?.files === files && entry.proof === proofOf(folders.journalOf(stream));
+    },
+    compared: (stream, sum, files) => {
+      const known = projects.get(stream.projectId);
+      const entry = entryOf(stream);
+      if (known === undefined || entry === undefined || entry.glance.sum !== sum || entry.files === files) return;
+      known.entries.set(entry.glance.stream.taskId, { ...entry, files });
+      known.unkept += 1;
+    },
     keep: () => {
       for (const known of projects.values()) keepOne(known);
     },
@@ -375,9 +395,4 @@ function placeIn(sorted: readonly TaskGlance[], taskId: string): number {
     else high = middle;
   }
   return low;
-}
-
-function proofOf(facts: FileFacts | "unreadable" | undefined): string {
-  if (facts === undefined || facts === "unreadable") return facts ?? "";
-  return `${facts.identity} ${facts.size} ${facts.modifiedMs} ${facts.changedMs}`;
 }

@@ -198,6 +198,7 @@ export function createMemoryStore(options: MemoryStoreOptions): MemoryStore {
       const streams = listed().flatMap(({ stream, changedBy }) => (changedBy > since ? [stream] : []));
       return { streams, cursor: String(commits) };
     },
+    lookOver: async (stream) => void keptOf(stream),
     refreshPages: async (stream) => {
       const kept = keptOf(stream);
       if (kept !== undefined) renderInto(kept);

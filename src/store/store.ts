@@ -155,6 +155,11 @@ export type Store = {
    * follows all streams by it also redoes what a writer left behind that died, in streams that were read since.
    */
   changed(cursor?: Cursor): Promise<{ readonly streams: readonly Stream[]; readonly cursor: Cursor }>;
+  /**
+   * Makes documents and pages right, as reading does, and opens none of them where each file is still, by all that the disk says of it, the one that was
+   * compared the last time and found right, be it by an earlier process. Throws what `read` throws.
+   */
+  lookOver(stream: Stream): Promise<void>;
   /** Writes the stream's pages anew where they differ (a project's page counts its tasks and follows their status). */
   refreshPages(stream: Stream): Promise<void>;
   /** Reads the whole journal and compares every document and page; repairs what differs and says so. */
