@@ -60,7 +60,7 @@ const driver = createDriver({
   briefs: { brief: () => Promise.resolve("Do it.") },
   checks: { run: () => Promise.reject(new Error("no check here")) },
   worktree: { identify: () => Promise.resolve(null), compare: () => Promise.resolve(null) },
-  flows: { sync: () => Promise.resolve(undefined), cancelRequested: () => Promise.resolve([]) },
+  flows: { sync: () => Promise.resolve(undefined), cancelRequested: () => Promise.resolve([]), isLevel: () => false },
   runner: {
     launcher: us,
     isAlive: (launcher) => Promise.resolve(isAlive(launcher)),

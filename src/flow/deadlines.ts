@@ -67,6 +67,7 @@ export function withDeadlines<P extends Pick<ExecutorPorts, "reader" | "recorder
       usage: (sessionKey) => within("usage", runner.usage(sessionKey)),
     },
     flows: {
+      ...flows,
       sync: (stream, state, at) => within("the flow record", flows.sync(stream, state, at)),
       cancelRequested: (streams) => within("the flow records", flows.cancelRequested(streams)),
     },

@@ -11,7 +11,7 @@
  */
 import { nameOfStream, type Stream } from "../store/store.ts";
 import type { WaitsFor } from "../schema/details.ts";
-import type { Step, TaskState } from "../schema/documents.ts";
+import type { Step, TaskState, TaskStatus } from "../schema/documents.ts";
 import type { Settings } from "../schema/config.ts";
 import type { Effect } from "../schema/effects.ts";
 import { hasEnded, type Outline } from "../schema/outline.ts";
@@ -21,14 +21,14 @@ import { createExecutors, obeyFlowCancel, type ExecutorPorts, type Situation } f
 import type { Delay, Notifier, TaskReader, Unfinished } from "./ports.ts";
 import { isLive, mayLaunch, openRuns, seatOf } from "./ready.ts";
 import { recover } from "./recover.ts";
-import { createTurns } from "./turns.ts";
+import { createTurns, inBatches } from "./turns.ts";
 import { OrchestratorError, assertNever } from "../errors.ts";
 
 /** `root` tells this driver's tasks from those of other roots that share the slots. */
 export type DriverPorts = ExecutorPorts & { readonly notifier: Notifier; readonly root: string };
 
 export type Driver = {
-  /** Reads every unfinished task and takes up what is due. */
+  /** Takes up what is due in every unfinished task, and makes the files of those right in which nothing is. */
   resume(): Promise<void>;
   /** Looks at a task again; call it after every commit. Never throws, never waits. */
   wake(stream: Stream): void;
@@ -73,6 +73,10 @@ type Worker = {
   /** The journal's last record when the last look found nothing due but the flow record; undefined otherwise. */
   idleSeq: number | undefined;
 };
+
+type Resting = Required<Unfinished>;
+/** Of a task with one of these, and with no open run, nothing is due. */
+const rests: ReadonlySet<string> = new Set<TaskStatus>(["draft", "paused", "blocked"]);
 
 type ReadTask = NonNullable<Awaited<ReturnType<TaskReader["read"]>>>;
 /** A run that is planned and not launched is no work yet: a pause may have met it, and it waits with its task. */
@@ -349,6 +353,32 @@ export function createDriver(unbounded: DriverPorts): Driver {
     }
   }
 
+  function takeUp({ stream, outline }: Unfinished): void {
+    if (outline?.status !== "draft") notifier.changed(stream); // Of a draft nobody hears anything.
+    wake(stream);
+  }
+
+  /** At a start a task of which nothing can be due, and whose flow record says so already, need not be read: its files are looked over. */
+  function isResting(task: Unfinished): task is Resting {
+    const { stream, outline, end } = task;
+    if (outline === undefined || end === undefined || outline.openRuns > 0 || !rests.has(outline.status)) return false;
+    return flows.isLevel(stream, outline.flowId, end);
+  }
+
+  async function lookOverAll(resting: readonly Resting[]): Promise<void> {
+    for await (const task of inBatches(resting)) {
+      if (stopping.signal.aborted) return;
+      const { stream, outline, end } = task;
+      try {
+        await reader.lookOver(stream);
+        if (outline.status !== "draft") notifier.changed(stream, end);
+        notifier.readable(stream);
+      } catch {
+        takeUp(task); // Reading it says why.
+      }
+    }
+  }
+
   /** `failing`: how often in a row, and since when, it could not be done. */
   async function obeyCancels(streams: readonly Stream[], failing = { count: 0, since: 0 }): Promise<void> {
     try {
@@ -392,14 +422,16 @@ export function createDriver(unbounded: DriverPorts): Driver {
       }
       holdPlaces(going);
       await obeyCancels(tasks.filter(({ outline }) => outline !== undefined).map(({ stream }) => stream));
-      // What goes on comes before the drafts, of which there may be a thousand.
+      // What goes on comes before what waits.
       const live = new Set(going.filter(({ state }) => state.steps.some(isLive)).map(({ stream }) => stream));
       const isFirst = ({ stream }: Unfinished) => live.has(stream);
+      const resting: Resting[] = [];
       for (const one of [...tasks.filter(isFirst), ...tasks.filter((task) => !isFirst(task))]) {
-        // Of a draft nobody hears anything.
-        if (one.outline?.status !== "draft") notifier.changed(one.stream);
-        wake(one.stream);
+        unfinished.set(nameOfStream(one.stream), one.stream);
+        if (isResting(one)) resting.push(one);
+        else takeUp(one);
       }
+      keepTrack(lookOverAll(resting));
     },
     wake,
     committed(stream) {

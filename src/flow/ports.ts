@@ -17,8 +17,11 @@ export type Recorder = {
   ): Promise<{ readonly ok: true; readonly state: TaskState; readonly effects: readonly Effect[] } | Refusal>;
 };
 
-/** A task that may have something due; without an outline one that cannot be read. */
-export type Unfinished = { readonly stream: Stream; readonly outline?: Outline };
+/** A journal's last record. */
+export type JournalEnd = { readonly seq: number; readonly sum: string };
+
+/** A task that may have something due; without an outline one that cannot be read. `end` where the outline is known without opening the task. */
+export type Unfinished = { readonly stream: Stream; readonly outline?: Outline; readonly end?: JournalEnd };
 
 /** Reading state. `unfinished` names the tasks that may have something due, in a stable order, and reads as few of them as it can. */
 export type TaskReader = {
@@ -29,6 +32,8 @@ export type TaskReader = {
   ): Promise<
     { readonly state: TaskState; readonly repo: string; readonly seq: number; readonly sum: string } | undefined
   >;
+  /** Makes the task's documents and pages right, as `read` does; costs next to nothing where their files did not change. Throws what the store throws. */
+  lookOver(stream: Stream): Promise<void>;
   /** The state alone, as its journal has it. Costs less than `read`, which asks OpenClaw whether the journal was rolled back. */
   stateOf(stream: Stream): Promise<TaskState | undefined>;
   /** The task's status, `unreadable` when it is there and cannot be read, undefined when there is none. */
@@ -105,11 +110,12 @@ export type Worktree = {
 /** OpenClaw's flow record of a task, brought up to the journal. */
 export type FlowRecords = {
   /** Makes the record say what the state says; makes it anew when it is gone. Answers a new flow id when it made one. Never touches an ended one. */
-  sync(
-    stream: Stream,
-    state: TaskState,
-    at: { readonly seq: number; readonly sum: string },
-  ): Promise<string | undefined>;
+  sync(stream: Stream, state: TaskState, at: JournalEnd): Promise<string | undefined>;
+  /**
+   * True when the first list that `cancelRequested` asked for had the task's record as it is brought up to this, waiting: it need not be synced, and the
+   * journal was not rolled back. Then it is forgotten.
+   */
+  isLevel(stream: Stream, flowId: string | null, at: JournalEnd): boolean;
   /** Among these tasks, those whose flow a person asked to cancel. One list per owner. Throws when it found none and could not look at all. */
   cancelRequested(streams: readonly Stream[]): Promise<readonly Stream[]>;
 };
@@ -118,8 +124,8 @@ export type Briefs = { brief(role: Role, stream: Stream, state: TaskState, step:
 
 /** Tells the person and keeps saying it until a turn has carried it. Never throws, never waits. */
 export type Notifier = {
-  /** The task changed: what the person is to hear of it is read from the journal. */
-  changed(stream: Stream): void;
+  /** The task changed: what the person is to hear of it is read from the journal; nothing where it was told already to this `end`. */
+  changed(stream: Stream, end?: JournalEnd): void;
   /** The task is not driven until a person has mended this. Told once, however often it is said, until the task was readable again. */
   unreadable(stream: Stream, error: unknown): void;
   /** The task could be read: whatever is told of it from here on is new. */

@@ -3,7 +3,7 @@
  * never touched again (the host would let a `resume` bring it back to life), one that is gone is made anew.
  */
 import { OrchestratorError, assertNever } from "../errors.ts";
-import type { FlowRecords } from "../flow/ports.ts";
+import type { FlowRecords, JournalEnd } from "../flow/ports.ts";
 import { inBatches } from "../flow/turns.ts";
 import { openRuns } from "../flow/ready.ts";
 import type { TaskState } from "../schema/documents.ts";
@@ -183,6 +183,16 @@ export function createFlowRecords(
       const name = nameOfStream(stream);
       const known = toMark.get(name);
       return toMark.delete(name) ? known : readFlow(host, root, store, stream, flowId);
+    },
+
+    isLevel(stream, flowId, at) {
+      const name = nameOfStream(stream);
+      const flow = toSync.get(flowId ?? "");
+      const isLevel = flow?.status === "waiting" && toMark.get(name)?.flowId === flow.flowId && isUpTo(flow, at);
+      if (!isLevel) return false;
+      toMark.delete(name);
+      toSync.delete(flow.flowId);
+      return true;
     },
 
     async sync(stream, state, { seq, sum }) {
@@ -417,10 +427,15 @@ type FlowRecord = {
 };
 
 /** True when the record of a task that goes on says already what is to be written into it. */
-function saysSo(flow: FlowRecord, view: FlowView, { seq, sum }: { readonly seq: number; readonly sum: string }) {
+function saysSo(flow: FlowRecord, view: FlowView, at: JournalEnd) {
+  const isSame = flow.status === view.status && flow.currentStep === view.currentStep;
+  return isSame && view.status === "waiting" && isUpTo(flow, at);
+}
+
+/** True when the record of a task that goes on names the journal's last record. */
+function isUpTo(flow: FlowRecord, { seq, sum }: JournalEnd): boolean {
   const mark = markIn(flow);
-  const isSame = mark !== undefined && !mark.ended && mark.seq === seq && mark.sum === sum && !isOrphan(flow);
-  return isSame && view.status === "waiting" && flow.status === "waiting" && flow.currentStep === view.currentStep;
+  return mark !== undefined && !mark.ended && mark.seq === seq && mark.sum === sum && !isOrphan(flow);
 }
 
 const isOurs = ({ controllerId: controller, stateJson }: FlowRecord, root: string) =>

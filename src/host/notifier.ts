@@ -7,7 +7,7 @@
  * ended well; the sidecar remembers how far the task's journal has been told).
  */
 import { EventEmitter, once } from "node:events";
-import type { Clock, Notifier } from "../flow/ports.ts";
+import type { Clock, JournalEnd, Notifier } from "../flow/ports.ts";
 import { createTurns } from "../flow/turns.ts";
 import { renderNotice, renderTrouble } from "../render/notices.ts";
 import { parseProject } from "../schema/documents.ts";
@@ -227,7 +227,8 @@ export function createNotifier(
   }
 
   /** Reads on in the task's journal and queues what its chat is to hear. */
-  async function readOn(stream: Stream): Promise<void> {
+  async function readOn(stream: Stream, end: JournalEnd | undefined): Promise<void> {
+    if (end !== undefined && !places.has(nameOfStream(stream)) && isSame(await readTold(store, stream), end)) return;
     const snapshot = await store.read(stream);
     // What must not be written is not driven: a copy has nothing to say.
     if (snapshot === undefined || snapshot.readOnly !== undefined) return;
@@ -299,7 +300,7 @@ export function createNotifier(
     }
     const saved = await readTold(store, stream);
     // Told to its last record: to begin from there needs no record. So it is of most tasks when a gateway starts.
-    const isTold = saved !== undefined && saved.seq === snapshot.seq && saved.sum === snapshot.sum;
+    const isTold = isSame(saved, snapshot);
     const records = isTold ? [] : await store.history(stream, 0);
     const begun = isTold ? goingOnFrom(snapshot) : await beginReading(stream, saved, records);
     places.set(name, begun);
@@ -405,10 +406,10 @@ export function createNotifier(
   }
 
   /** Reads on; what cannot be read is tried again, less and less often, until it could be or the telling ends. */
-  function look(stream: Stream): void {
+  function look(stream: Stream, end?: JournalEnd): void {
     const name = nameOfStream(stream);
     inOrder(stream, () =>
-      reading(() => readOn(stream)).then(
+      reading(() => readOn(stream, end)).then(
         () => void failures.delete(name),
         (error: unknown) => lookLater(stream, error),
       ),
@@ -442,8 +443,8 @@ export function createNotifier(
   }
 
   return {
-    changed(stream) {
-      if (stream.taskId !== undefined) look(stream); // A project has nothing to tell.
+    changed(stream, end) {
+      if (stream.taskId !== undefined) look(stream, end); // A project has nothing to tell.
     },
     unreadable: (stream, error) => inOrder(stream, () => tellTrouble(stream, error)),
     readable(stream) {
@@ -452,6 +453,8 @@ export function createNotifier(
     },
   };
 }
+
+const isSame = (mark: Mark | undefined, end: JournalEnd) => mark?.seq === end.seq && mark.sum === end.sum;
 
 function openQuestions(place: Place): ReadonlySet<string> {
   if (place.documents["task"] === undefined) return new Set();

@@ -67,6 +67,7 @@ export function createTaskReader(desk: Pick<Desk, "store" | "readFlow">): TaskRe
   };
   return {
     read,
+    lookOver: (stream) => store.lookOver(stream),
     async stateOf(stream) {
       const snapshot = await store.read(stream);
       return snapshot === undefined ? undefined : stateOf(snapshot);
@@ -79,10 +80,10 @@ export function createTaskReader(desk: Pick<Desk, "store" | "readFlow">): TaskRe
         // Of one that must not be changed no task is driven.
         if (project?.readOnly !== undefined) continue;
         const isWhole = project?.documents["project"] !== undefined;
-        for (const { stream, outline, readOnly } of await store.tasks(projectId)) {
+        for (const { stream, seq, sum, outline, readOnly } of await store.tasks(projectId)) {
           if (outline !== undefined && isOver(outline)) continue;
           if (outline !== undefined && readOnly === undefined && !hasEnded(outline) && isWhole) {
-            found.push({ stream, outline });
+            found.push({ stream, outline, end: { seq, sum } });
             continue;
           }
           const task = await read(stream).catch(() => "unreadable" as const);

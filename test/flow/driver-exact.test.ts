@@ -31,6 +31,9 @@ function setup(tasks: Readonly<Record<string, Read>>, earlyMs = 0) {
     flowId: undefined as string | undefined,
     /** When the host has brought a flow record up to date. */
     synced: Promise.resolve(),
+    /** Tasks whose flow records say already what they are to say. */
+    level: [] as readonly string[],
+    lookOver: (): Promise<void> => Promise.resolve(),
     cancels: (): readonly string[] => [],
     parallelTasks: 4,
     parallelSteps: 1,
@@ -55,7 +58,7 @@ function setup(tasks: Readonly<Record<string, Read>>, earlyMs = 0) {
       error: (words) => void logged.push(`error: ${words}`),
     },
     notifier: {
-      changed: ({ taskId }) => note(`notify ${taskId}`),
+      changed: ({ taskId }, end) => note(`notify ${taskId}${end === undefined ? "" : ` from ${end.seq}`}`),
       unreadable: ({ taskId }, error) => void troubles.push(`${taskId}: ${(error as Error).message}`),
       readable: ({ taskId }) => void troubles.push(`${taskId} is readable`),
     },
@@ -70,7 +73,9 @@ function setup(tasks: Readonly<Record<string, Read>>, earlyMs = 0) {
         Promise.resolve(
           Object.entries(world.tasks).map(([taskId, state]) => ({
             stream: streamOf(taskId),
-            ...(state instanceof Error || state === undefined ? {} : { outline: outlineOf(state) }),
+            ...(state instanceof Error || state === undefined
+              ? {}
+              : { outline: outlineOf(state), end: { seq: world.seq, sum: "" } }),
           })),
         ),
       read: ({ taskId = "" }) => {
@@ -87,6 +92,10 @@ function setup(tasks: Readonly<Record<string, Read>>, earlyMs = 0) {
                 sum: "",
               },
         );
+      },
+      lookOver: ({ taskId = "" }) => {
+        note(`look over ${taskId}`);
+        return world.lookOver();
       },
       stateOf: ({ taskId = "" }) => {
         const state = world.tasks[taskId];
@@ -136,6 +145,7 @@ function setup(tasks: Readonly<Record<string, Read>>, earlyMs = 0) {
         note(`cancels of ${streams.map(({ taskId }) => taskId).join(", ")}`);
         return Promise.resolve(world.cancels().map(streamOf));
       },
+      isLevel: ({ taskId = "" }) => world.level.includes(taskId),
     },
     briefs: { brief: () => Promise.resolve("brief") },
     slots: {
@@ -666,6 +676,72 @@ describe("at start", () => {
       "read d",
     ]);
     await settle();
+  });
+});
+
+describe("at start a task of which nothing is due and whose flow record says so", () => {
+  const resting: readonly (readonly [string, TaskState])[] = [
+    ["draft", draft],
+    ["paused", history().start().and("TaskPaused", { reason: "Wait." }).state],
+    ["blocked", history().start().and("StepDecided", { status: "blocked" }).state],
+  ];
+
+  it.each(resting)("is looked over and not read: %s", async (status, state) => {
+    expect(state.task.status).toBe(status);
+    const { driver, world, asked, settle, troubled } = setup({ a: state });
+    world.level = ["a"];
+    await driver.resume();
+    await settle();
+    const told = status === "draft" ? [] : ["notify a from 1"];
+    expect(asked()).toStrictEqual(["cancels of a", "look over a", ...told]);
+    expect(troubled()).toStrictEqual(["a is readable"]);
+    expect(driver.unfinished()).toStrictEqual([streamOf("a")]);
+  });
+
+  it.each(resting)("is read where its flow record says something else: %s", async (_status, state) => {
+    const { driver, asked, settle } = setup({ a: state });
+    await driver.resume();
+    await settle();
+    expect(asked()).toEqual(expect.arrayContaining(["read a", "sync a 1"]));
+  });
+
+  it.each<[string, TaskState]>([
+    ["waits for another", waiting],
+    ["may go on", queued],
+    [
+      "was paused while a run went on",
+      history().start().launch("step-01", "builder").and("TaskPaused", { reason: "Wait." }).state,
+    ],
+  ])("is read when it %s", async (_what, state) => {
+    const { driver, world, asked, settle } = setup({ a: state });
+    world.level = ["a"];
+    await driver.resume();
+    await settle();
+    const begin = asked();
+    expect(begin).toContain("read a");
+    expect(begin).not.toContain("look over a");
+  });
+
+  it("is read when it could not be looked over, which says why", async () => {
+    const { driver, world, asked, settle, logged } = setup({ a: draft });
+    world.level = ["a"];
+    world.tasks["a"] = draft;
+    world.lookOver = () => Promise.reject(new OrchestratorError("journal-unreadable", "No (EMFILE)."));
+    await driver.resume();
+    await settle();
+    expect(asked()).toStrictEqual(["cancels of a", "look over a", "read a", `leave ${key("a")}`, "sync a 1"]);
+    expect(logged()).toStrictEqual([]);
+  });
+
+  it("is left alone by a driver that is stopped meanwhile", async () => {
+    const names = Array.from({ length: 30 }, (_, at) => `t${at}`);
+    const { driver, world, asked, settle } = setup(Object.fromEntries(names.map((name) => [name, draft])));
+    world.level = names;
+    await driver.resume();
+    await driver.stop();
+    await settle();
+    const looked = asked().filter((what) => what.startsWith("look over"));
+    expect(looked.length).toBeLessThan(names.length);
   });
 });
 

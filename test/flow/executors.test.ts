@@ -90,6 +90,7 @@ function setup(options: Options = {}) {
     },
     reader: {
       unfinished: () => Promise.resolve([]),
+      lookOver: () => Promise.resolve(),
       read: () =>
         options.hostIsBusy === true
           ? Promise.reject(hostRefuses())
@@ -128,6 +129,7 @@ function setup(options: Options = {}) {
     flows: {
       sync: () => Promise.resolve(undefined),
       cancelRequested: (streams) => Promise.resolve(options.cancelAsked === true ? streams : []),
+      isLevel: () => false,
     },
     briefs: { brief: (role) => doing(`brief for ${role}`, `Do ${role}.`) },
     slots: {

@@ -340,6 +340,56 @@ describe("the first list of the flow records", () => {
     expect(gets.slice(before)).toStrictEqual([made.flowId]);
   });
 
+  describe("says that a record is level with its task", () => {
+    /** What a new driver's first list says. */
+    async function askedAfter(change: (scene: Awaited<ReturnType<typeof listed>>) => void | Promise<void>) {
+      const scene = await listed();
+      await change(scene);
+      const { host, bench, stream, made, at } = scene;
+      const records = createFlowRecords(host, root, bench.store);
+      const isLevel = () => records.isLevel(stream, made.flowId, at);
+      return { ...scene, records, isLevel };
+    }
+
+    it("once, and nothing of it is kept then", async () => {
+      const { records, stream, isLevel, asked, made } = await askedAfter(() => undefined);
+      expect(isLevel()).toBe(false);
+      await records.cancelRequested([stream]);
+      expect([isLevel(), isLevel()]).toStrictEqual([true, false]);
+      const before = asked().length;
+      await records.mark(stream, made.flowId);
+      expect(asked()).toHaveLength(before + 1);
+    });
+
+    it.each<[string, (scene: Awaited<ReturnType<typeof listed>>) => void | Promise<void>]>([
+      ["has ended", ({ made }) => void Object.assign(made, { status: "cancelled", endedAt: 1 })],
+      ["runs", ({ made }) => void Object.assign(made, { status: "running" })],
+      [
+        "was given up",
+        ({ made }) => void Object.assign(made, { stateJson: { ...Object(made.stateJson), orphan: true } }),
+      ],
+      [
+        "names another record",
+        ({ made }) => void Object.assign(made, { stateJson: { ...Object(made.stateJson), seq: 1 } }),
+      ],
+      [
+        "names another history",
+        ({ made }) => void Object.assign(made, { stateJson: { ...Object(made.stateJson), sum: "x" } }),
+      ],
+      ["is another's", ({ made }) => void Object.assign(made, { controllerId: "another" })],
+    ])("and not when it %s", async (_what, change) => {
+      const { records, stream, isLevel } = await askedAfter(change);
+      await records.cancelRequested([stream]);
+      expect(isLevel()).toBe(false);
+    });
+
+    it("and not of a record that the task does not name", async () => {
+      const { records, stream, at } = await askedAfter(() => undefined);
+      await records.cancelRequested([stream]);
+      expect(records.isLevel(stream, null, at)).toBe(false);
+    });
+  });
+
   it("keeps no record from being brought up to a task that was changed since", async () => {
     const { bench, taskId, stream, sync, made } = await listed();
     await bench.done("set_task_status", pausing(taskId));

@@ -9,7 +9,7 @@ import { createNotifier, noteTurnEnd } from "../../src/host/notifier.ts";
 import type { Host } from "../../src/host/openclaw.ts";
 import { readSettings, type Config } from "../../src/schema/config.ts";
 import { OrchestratorError, type ErrorCode } from "../../src/errors.ts";
-import type { Clock } from "../../src/flow/ports.ts";
+import type { Clock, JournalEnd } from "../../src/flow/ports.ts";
 import { createFileStore } from "../../src/store/file-store.ts";
 import { createMemoryStore } from "../../src/store/memory-store.ts";
 import type { Store, Stream } from "../../src/store/store.ts";
@@ -117,11 +117,11 @@ async function setup(config: Config = {}, { clock = systemClock, copied, ...opti
     /** Its root is not driven any more; other roots of the process are. */
     isLeft: () => gateway.die(),
     /** The gateway dies and another one looks at the task. */
-    restarts: () => {
+    restarts: (end?: JournalEnd) => {
       gateway.die();
       forget();
       gateway = begin();
-      changed();
+      gateway.notifier.changed(stream, end);
     },
     /** The host begins a wake-up turn; what the plugin gives it to say. */
     begins: (runId: string, chat = sessionKey) =>
@@ -178,6 +178,27 @@ describe("a chat that is to hear of a task", () => {
     expect(begins("two")).toContain("Wait.");
     expect(history.mock.calls.length).toBeGreaterThan(0);
     expect(history.mock.calls.filter(([, after]) => after === 0)).toStrictEqual([]);
+  });
+
+  it("has nothing of it opened when it was told to where its journal is known to end", async () => {
+    const { bench, stream, happens, begins, answers, restarts, wakes, untilWoken } = await setup();
+    await happens();
+    await untilWoken(1);
+    begins("one");
+    await answers("one");
+    const { seq = 0, sum = "" } = (await bench.store.read(stream)) ?? {};
+    const [told, read] = [vi.spyOn(bench.store, "readSidecar"), vi.spyOn(bench.store, "read")];
+    restarts({ seq, sum });
+    await eventually(() => expect(told).toHaveBeenCalledWith(stream, "told"));
+    await happens();
+    await untilWoken(2);
+    expect(begins("two")).toContain("Wait.");
+    await answers("two");
+    const reads = read.mock.calls.length;
+    // Where it was told to less it is read.
+    restarts({ seq: seq + 50, sum });
+    await eventually(() => expect(read.mock.calls.length).toBeGreaterThan(reads));
+    expect(wakes).toHaveLength(2);
   });
 
   it("is woken once for all that is pending", { tags: ["s7.told-by-wake"] }, async () => {

@@ -383,6 +383,10 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
           out("cancelRequested", () =>
             streams.filter((stream) => flows.get(stream.taskId ?? "")?.cancelRequested === true),
           ),
+        isLevel: (_stream, flowId, at) => {
+          const known = flowsById.get(flowId ?? "");
+          return known?.ended === false && known.seq === at.seq && known.sum === at.sum;
+        },
       },
       runner: {
         launcher,
