@@ -2,6 +2,7 @@
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { tellWhatEnded } from "../src/host/told.ts";
+import { bootOfMachine } from "../src/files/launcher.ts";
 import { renderPages, rendering } from "../src/render/pages.ts";
 import { confinedDisk } from "../src/store/confined-disk.ts";
 import type { Disk } from "../src/store/disk.ts";
@@ -13,6 +14,7 @@ import { checkpointFile, fileOf, placeOf, sidecarFileOf } from "../src/store/lay
 import { framePage, sourceOfPage } from "../src/store/pages.ts";
 import { createMemoryStore } from "../src/store/memory-store.ts";
 import { nameOfStream, type Change, type JournalRecord, type Store, type Stream } from "../src/store/store.ts";
+import { hasEnded } from "../src/schema/outline.ts";
 import { readChats } from "../src/tools/chat-of-task.ts";
 import { aProject, aStep, aTask, createBench, type Bench } from "../test/support/bench.ts";
 import { owner } from "../test/support/callers.ts";
@@ -73,6 +75,7 @@ export async function openPlace(
     root,
     renderPages: hasPages ? render : () => ({}),
     ...(hasPages ? { rendering } : {}),
+    boot: bootOfMachine(),
     now: () => new Date(),
     randomId: () => `${process.pid.toString(36)}-${Date.now().toString(36)}-${(ids += 1).toString(36)}`,
     ...(disk === undefined ? {} : { disk: isConfined ? confinedDisk(root, disk) : disk }),
@@ -160,7 +163,16 @@ export async function writeTasks(folder: string, name: string): Promise<string> 
   await addTasks(place, tasks - unfinished, "cancelled");
   await tellAll(place);
   await place.store.close();
+  await lookOverAll(place.root);
   return place.root;
+}
+
+/** As a start does that finds them made by somebody else: what it found right is kept for the next one. */
+async function lookOverAll(root: string): Promise<void> {
+  const { store } = await openPlace(root);
+  for (const { stream, outline } of await store.tasks(projectId))
+    if (outline !== undefined && !hasEnded(outline)) await store.lookOver(stream);
+  await store.close();
 }
 
 /** Everything has been told to its person, and of what is over that is kept, as where the plugin has been at work. */
